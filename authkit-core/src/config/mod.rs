@@ -1,0 +1,40 @@
+//! Settings: one file per concern, every field with its unit, its default and its source.
+//!
+//! Start from `Config::new(issuer)` and change what has to differ.
+
+pub mod hashing;
+pub mod password;
+pub mod session;
+pub mod token;
+
+pub use hashing::HashingConfig;
+pub use password::{Argon2Params, PasswordConfig, PasswordProfile};
+pub use session::{ReusePolicy, SessionConfig};
+pub use token::{HmacSecret, HmacSecretError, SigningAlgorithm, TokenConfig};
+
+/// All settings of the library.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Access tokens and the keys that sign them.
+    pub tokens: TokenConfig,
+    /// Sessions and refresh tokens.
+    pub sessions: SessionConfig,
+    /// What a password must be, and how it is hashed.
+    pub passwords: PasswordConfig,
+    /// The pool that hashes.
+    pub hashing: HashingConfig,
+}
+
+impl Config {
+    /// The defaults, for the service whose tokens say `issuer`: an `https` URL without query or fragment (RFC 9068 §2.2).
+    #[must_use]
+    pub fn new(issuer: impl Into<String>) -> Self {
+        Self {
+            tokens: TokenConfig::new(issuer.into()),
+            sessions: SessionConfig::default(),
+            passwords: PasswordConfig::default(),
+            hashing: HashingConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Settings of passwords.
+
+/// The cost of argon2id (RFC 9106).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argon2Params {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+}
+
+impl Argon2Params {
+    /// 19 MiB, 2 passes, 1 lane: OWASP Password Storage's first choice, and the default.
+    pub const OWASP: Self = Self { memory_kib: 19_456, iterations: 2, parallelism: 1 };
+    /// 12 MiB, 3 passes, 1 lane: as strong by OWASP's table, for a host with little memory.
+    pub const SMALL_HOST: Self = Self { memory_kib: 12_288, iterations: 3, parallelism: 1 };
+    /// 64 MiB, 3 passes, 4 lanes: the second recommended option of RFC 9106 §4.
+    pub const RFC_9106_SECOND: Self = Self { memory_kib: 65_536, iterations: 3, parallelism: 4 };
+}
+
+impl Default for Argon2Params {
+    fn default() -> Self {
+        Self::OWASP
+    }
+}
+
+/// A named set of password rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum PasswordProfile {
+    /// At least 8 characters that are hard to guess: the default.
+    #[default]
+    Standard,
+    /// At least 15 characters that are hard to guess, as SP 800-63B-4 §3.1.1.2 asks where the password is the only factor.
+    Nist80063b4,
+}
+
+impl PasswordProfile {
+    /// The fewest characters (Unicode code points).
+    #[must_use]
+    pub const fn min_chars(self) -> usize {
+        match self {
+            Self::Standard => 8,
+            Self::Nist80063b4 => 15,
+        }
+    }
+}
+
+/// Settings of passwords. There are no composition rules and no expiry on purpose (SP 800-63B-4 §3.1.1.2 "SHALL NOT").
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PasswordConfig {
+    /// The rules for a new password.
+    pub profile: PasswordProfile,
+    /// The least strength of a new password, 0 to 4 on the scale of zxcvbn. Default 2: over a million guesses.
+    pub min_score: u8,
+    /// Words that a password must not lean on: the service's and the company's name.
+    pub context_words: Vec<String>,
+    /// The cost of a new hash. Existing hashes of less are replaced at the next login.
+    pub params: Argon2Params,
+}
+
+impl Default for PasswordConfig {
+    fn default() -> Self {
+        Self {
+            profile: PasswordProfile::default(),
+            min_score: 2,
+            context_words: vec!["authkit".to_owned()],
+            params: Argon2Params::default(),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The audit log: who did what, to whom, from where, and with what outcome.
+
+use std::collections::BTreeMap;
+
+use crate::model::client::{Client, RequestContext};
+use crate::primitives::{AuditEventId, RequestId, SessionId, Timestamp, UserId};
+
+/// What happened. The names are stable: reports and alarms are built on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AuditAction {
+    /// An account was made.
+    AccountRegistered,
+    /// A login succeeded or failed.
+    Login,
+    /// A user proved again who she is, or failed to.
+    Reauthentication,
+    /// A session was ended by its user.
+    Logout,
+    /// All sessions of a user were ended.
+    LogoutAll,
+    /// A session was ended from another device.
+    SessionRevoked,
+    /// A refresh token that was already used came back; its session was ended.
+    RefreshTokenReused,
+    /// The profile was changed.
+    ProfileChanged,
+    /// The password was changed, or an attempt failed.
+    PasswordChanged,
+    /// The account was closed.
+    AccountClosed,
+    /// A server key was made.
+    KeyCreated,
+}
+
+impl AuditAction {
+    const ALL: [Self; 11] = [
+        Self::AccountRegistered,
+        Self::Login,
+        Self::Reauthentication,
+        Self::Logout,
+        Self::LogoutAll,
+        Self::SessionRevoked,
+        Self::RefreshTokenReused,
+        Self::ProfileChanged,
+        Self::PasswordChanged,
+        Self::AccountClosed,
+        Self::KeyCreated,
+    ];
+
+    /// The stable name, as stored and as sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccountRegistered => "account.registered",
+            Self::Login => "auth.login",
+            Self::Reauthentication => "auth.reauthentication",
+            Self::Logout => "auth.logout",
+            Self::LogoutAll => "auth.logout_all",
+            Self::SessionRevoked => "session.revoked",
+            Self::RefreshTokenReused => "auth.refresh_token_reused",
+            Self::ProfileChanged => "account.profile_changed",
+            Self::PasswordChanged => "account.password_changed",
+            Self::AccountClosed => "account.closed",
+            Self::KeyCreated => "key.created",
+        }
+    }
+
+    /// The action with a stable name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+}
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Actor {
+    /// Nobody who is known: a request before or without a login.
+    Anonymous,
+    /// A user, with her session where there is one.
+    User(UserId, Option<SessionId>),
+    /// The service itself, or its operator at the command line.
+    System,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was refused.
+    Failure,
+}
+
+impl Outcome {
+    /// The stable name, as stored and as sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+        }
+    }
+
+    /// The outcome with a stable name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Success, Self::Failure].into_iter().find(|outcome| outcome.as_str() == name)
+    }
+}
+
+/// One event of the audit log. Never a secret, never a whole token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// Names the event; events sort by it in the order in which they were decided.
+    pub id: AuditEventId,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub action: AuditAction,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// By whom.
+    pub actor: Actor,
+    /// To whose account, where one is concerned.
+    pub subject: Option<UserId>,
+    /// From where.
+    pub client: Client,
+    /// In which request.
+    pub request_id: Option<RequestId>,
+    /// What else is worth knowing: short names and values, e.g. `reason`.
+    pub details: BTreeMap<String, String>,
+}
+
+impl AuditEvent {
+    /// An event with the client and the request taken from `context`, and no details yet.
+    #[must_use]
+    pub fn new(id: AuditEventId, at: Timestamp, action: AuditAction, outcome: Outcome, context: &RequestContext) -> Self {
+        Self {
+            id,
+            at,
+            action,
+            outcome,
+            actor: Actor::Anonymous,
+            subject: None,
+            client: context.client.clone(),
+            request_id: context.request_id.clone(),
+            details: BTreeMap::new(),
+        }
+    }
+
+    /// Says who did it.
+    #[must_use]
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
+    }
+
+    /// Says to whose account.
+    #[must_use]
+    pub fn on(mut self, subject: UserId) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// One change of the audit log: it can only grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuditChange {
+    /// Appends an event. Guard: its id is new (`Conflict::DuplicateId`).
+    Append(Box<AuditEvent>),
+}

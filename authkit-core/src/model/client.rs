@@ -1,0 +1,23 @@
+//! Who is at the other end of a request.
+
+use std::net::IpAddr;
+
+use crate::primitives::{RequestId, UserAgent};
+
+/// The client of a request, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Client {
+    /// The address, after trusted proxies were taken off.
+    pub ip: Option<IpAddr>,
+    /// What it says it is.
+    pub user_agent: Option<UserAgent>,
+}
+
+/// What every use case is told about the request that it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestContext {
+    /// The client.
+    pub client: Client,
+    /// The id of the request, for the audit log.
+    pub request_id: Option<RequestId>,
+}

@@ -1,0 +1,44 @@
+//! The password of an account, kept apart from the account, so that reading a profile never reads a hash.
+
+use crate::model::user::User;
+use crate::primitives::{PasswordHash, Timestamp, UserId};
+
+/// What a login reads in one go: the account and its password hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The account.
+    pub user: User,
+    /// The hash of its password; `None` when it has no password.
+    pub password: Option<PasswordHash>,
+}
+
+/// One change of a password, with its guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialChange {
+    /// Gives the account its first password. Guard: the account exists (`Conflict::UserChanged`) and has none (`Conflict::PasswordChanged`).
+    InsertPassword {
+        /// Whose.
+        user_id: UserId,
+        /// The hash.
+        hash: PasswordHash,
+        /// When.
+        at: Timestamp,
+    },
+    /// Replaces the hash. Guard: it is still `from` (`Conflict::PasswordChanged`).
+    ReplacePassword {
+        /// Whose.
+        user_id: UserId,
+        /// The hash that was verified.
+        from: PasswordHash,
+        /// The hash to keep.
+        to: PasswordHash,
+        /// When.
+        at: Timestamp,
+    },
+    /// Removes the password, if there is one. No guard.
+    DeletePassword {
+        /// Whose.
+        user_id: UserId,
+    },
+}

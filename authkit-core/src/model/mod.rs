@@ -1,0 +1,17 @@
+//! Plain data: one file per aggregate, the struct and the changes it can undergo side by side.
+
+pub mod audit;
+pub mod change;
+pub mod client;
+pub mod credential;
+pub mod server_key;
+pub mod session;
+pub mod user;
+
+pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
+pub use change::{Change, ChangeSet, Committed};
+pub use client::{Client, RequestContext};
+pub use credential::{CredentialChange, Credentials};
+pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
+pub use session::{AuthMethod, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser};
+pub use user::{Patch, User, UserChange, UserStatus};

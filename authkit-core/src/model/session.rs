@@ -1,0 +1,222 @@
+//! A session: one login on one device, and the refresh token that keeps it alive.
+
+use crate::model::client::Client;
+use crate::model::user::User;
+use crate::primitives::{DeviceName, Digest, SessionId, Timestamp, UserId};
+
+/// How somebody proved who she is (RFC 8176).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AuthMethod {
+    /// By password.
+    Password,
+}
+
+impl AuthMethod {
+    /// The `amr` value of RFC 8176 §2.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "pwd",
+        }
+    }
+
+    /// The method with an `amr` value.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Password].into_iter().find(|method| method.as_str() == name)
+    }
+}
+
+/// Why a session ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RevocationReason {
+    /// Its user logged out.
+    Logout,
+    /// Its user logged out everywhere.
+    LogoutAll,
+    /// Its user ended it from another device.
+    RevokedByUser,
+    /// The password was changed.
+    PasswordChanged,
+    /// A refresh token that was already used came back: somebody else may hold a copy.
+    RefreshTokenReused,
+    /// The user has more sessions than the cap allows, and this one was the longest unused.
+    SessionCap,
+    /// The account was closed.
+    AccountClosed,
+}
+
+impl RevocationReason {
+    const ALL: [Self; 7] = [
+        Self::Logout,
+        Self::LogoutAll,
+        Self::RevokedByUser,
+        Self::PasswordChanged,
+        Self::RefreshTokenReused,
+        Self::SessionCap,
+        Self::AccountClosed,
+    ];
+
+    /// The stable name, as stored and as audited.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
+            Self::RevokedByUser => "revoked_by_user",
+            Self::PasswordChanged => "password_changed",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::SessionCap => "session_cap",
+            Self::AccountClosed => "account_closed",
+        }
+    }
+
+    /// The reason with a stable name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+/// One login on one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Names the session, for ever; the `sid` claim of its access tokens.
+    pub id: SessionId,
+    /// Whose.
+    pub user_id: UserId,
+    /// How often the refresh token was rotated. It only grows.
+    pub generation: u32,
+    /// The digest of the current refresh token's secret.
+    pub secret: Digest,
+    /// How its user proved who she is.
+    pub methods: Vec<AuthMethod>,
+    /// When she last did; the `auth_time` claim.
+    pub authenticated_at: Timestamp,
+    /// What she calls the device.
+    pub device_name: Option<DeviceName>,
+    /// The client that logged in.
+    pub created_by: Client,
+    /// The client that used it last.
+    pub last_used_by: Client,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When the current generation of the refresh token was issued.
+    pub refreshed_at: Timestamp,
+    /// When it ends unless it is refreshed before.
+    pub idle_expires_at: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+    /// When and why it was ended; `None` while it was not.
+    pub revoked: Option<(Timestamp, RevocationReason)>,
+}
+
+impl Session {
+    /// Whether the session can be used at `now`: neither revoked nor past either of its ends.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && now < self.idle_expires_at && now < self.expires_at
+    }
+}
+
+/// A session and its account, read together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionWithUser {
+    /// The session.
+    pub session: Session,
+    /// Its account.
+    pub user: User,
+}
+
+/// That a session was revoked: what the nodes tell one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revocation {
+    /// Which session.
+    pub session_id: SessionId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One change of sessions, with its guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionChange {
+    /// Begins a session. Guard: its account is active and has this `auth_epoch` (`Conflict::UserChanged`).
+    Insert {
+        /// The session.
+        session: Box<Session>,
+        /// The account's epoch when its password was checked.
+        auth_epoch: u32,
+    },
+    /// Ends a session. Guard: it exists and was not revoked (`Conflict::SessionEnded`); it may have expired.
+    Revoke {
+        /// Which.
+        id: SessionId,
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: Timestamp,
+    },
+    /// Ends every session of a user that was not revoked, expired ones included. No guard: there may be none.
+    RevokeAll {
+        /// Whose.
+        user_id: UserId,
+        /// The one that stays.
+        except: Option<SessionId>,
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: Timestamp,
+    },
+    /// Ends the live sessions of a user beyond the `keep` that were refreshed last (ties: the higher id stays), with
+    /// the reason `SessionCap`. No guard.
+    EnforceCap {
+        /// Whose.
+        user_id: UserId,
+        /// How many may stay.
+        keep: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Records that the user proved again who she is. Guard: the session is live and its account is active with this
+    /// `auth_epoch` (`Conflict::SessionEnded`).
+    Reauthenticate {
+        /// Which.
+        id: SessionId,
+        /// The account's epoch when the proof was checked.
+        auth_epoch: u32,
+        /// When; sets `authenticated_at`.
+        at: Timestamp,
+    },
+}
+
+/// A rotation of a refresh token: the next generation, if everything is still as the presented token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// Which session.
+    pub session_id: SessionId,
+    /// The generation of the presented token.
+    pub generation: u32,
+    /// The digest of the presented token's secret.
+    pub presented: Digest,
+    /// The digest of its successor's secret.
+    pub successor: Digest,
+    /// When.
+    pub at: Timestamp,
+    /// The new idle end, before it is cut at the session's `expires_at`.
+    pub idle_expires_at: Timestamp,
+    /// Who asks.
+    pub client: Client,
+}
+
+/// What became of a rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RotationOutcome {
+    /// The session moved on by one generation; here it is, after that.
+    Rotated(Box<SessionWithUser>),
+    /// A guard did not hold and nothing changed. The session as it stands; `None` when there is no such session, or its account is closed.
+    Refused(Option<Box<SessionWithUser>>),
+}

@@ -1,0 +1,119 @@
+//! An account.
+
+use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
+
+/// Whether an account may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UserStatus {
+    /// May log in.
+    Active,
+    /// Shut by an administrator: nothing of it works until it is restored.
+    Suspended,
+}
+
+impl UserStatus {
+    /// The stable name, as stored and as sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// The status with a stable name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended].into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+/// An account. A closed account is not a `User` any more: no read returns it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Names the account, for ever.
+    pub id: UserId,
+    /// Where mail goes, and what identifies the account at login.
+    pub email: Email,
+    /// When the owner proved that she reads mail at that address; `None` while she has not.
+    pub email_verified_at: Option<Timestamp>,
+    /// What she calls herself.
+    pub full_name: Option<FullName>,
+    /// The language that she prefers.
+    pub locale: Option<Locale>,
+    /// Whether the account may be used.
+    pub status: UserStatus,
+    /// How often the means of access were replaced (password set, factor removed). It only grows, and a new session
+    /// is guarded by it: a login that was checked against the old password cannot land after the change.
+    pub auth_epoch: u32,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When the account itself was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What happens to one field of a partial update.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Patch<T> {
+    /// The field stays as it is.
+    #[default]
+    Keep,
+    /// The field gets a value.
+    Set(T),
+    /// The field is emptied.
+    Clear,
+}
+
+impl<T> Patch<T> {
+    /// Whether the field stays as it is.
+    #[must_use]
+    pub const fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+
+    /// The value that is set, if one is.
+    #[must_use]
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+}
+
+/// One change of an account, with its guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UserChange {
+    /// Makes the account. Guard: no account has the address (`Conflict::EmailTaken`) or the id (`Conflict::DuplicateId`).
+    Insert(User),
+    /// Changes the named profile fields alone. Guard: the account is active (`Conflict::UserChanged`).
+    UpdateProfile {
+        /// Whose profile.
+        id: UserId,
+        /// What becomes of the name.
+        full_name: Patch<FullName>,
+        /// What becomes of the language.
+        locale: Patch<Locale>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Raises `auth_epoch` by one. Guard: the account is active and its epoch is `from` (`Conflict::UserChanged`).
+    RaiseAuthEpoch {
+        /// Whose.
+        id: UserId,
+        /// The epoch that was read.
+        from: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Closes the account for good: no read returns it, its address is free again, and what was personal in its row is
+    /// gone. Guard: the account is there, active or suspended (`Conflict::UserChanged`).
+    Close {
+        /// Whose.
+        id: UserId,
+        /// When.
+        at: Timestamp,
+    },
+}

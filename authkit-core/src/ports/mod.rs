@@ -1,0 +1,9 @@
+//! The traits that a host can plug in, each with its failure policy.
+
+pub mod key_custody;
+pub mod revocation_bus;
+pub mod store;
+
+pub use key_custody::{CustodyError, KeyCustody};
+pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
+pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};

@@ -1,0 +1,63 @@
+//! How a store says no.
+
+use std::error::Error;
+
+/// The guard that did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// Another account has this address.
+    #[error("another account has this email address")]
+    EmailTaken,
+    /// The account is gone, not active, or its `auth_epoch` moved on.
+    #[error("the account has changed")]
+    UserChanged,
+    /// The password is not the one that was verified.
+    #[error("the password has changed")]
+    PasswordChanged,
+    /// The session is gone, revoked or, where that matters, expired.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// Another node has made this key of the purpose.
+    #[error("another node has made the next key")]
+    KeySerialTaken,
+    /// A row with this identifier exists.
+    #[error("the identifier is taken")]
+    DuplicateId,
+}
+
+/// The store could not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached, is shutting down, is read-only or is out of space. Asking again later can help.
+    #[error("storage is unavailable")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// What it holds cannot be read, or it refused a statement: asking again won't help.
+    #[error("storage failed")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// The store cannot be used right now, for this cause.
+    pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+
+    /// The store holds or answered something that must not be, for this cause.
+    pub fn failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(cause.into())
+    }
+}
+
+/// Why a change set was not applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// A guard did not hold; nothing was changed.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

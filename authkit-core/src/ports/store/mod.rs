@@ -1,0 +1,39 @@
+//! Durable storage: plain reads per aggregate, and one atomic commit.
+
+mod error;
+mod reads;
+
+use async_trait::async_trait;
+
+pub use error::{CommitError, Conflict, StoreError};
+pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
+
+use crate::model::{ChangeSet, Committed, Rotation, RotationOutcome};
+
+/// The durable store. Whoever writes one runs `authkit_core::store_contract!` against it.
+///
+/// **When it is down** everything that needs it answers 503 and nothing is half-done; the verification of access tokens
+/// goes on, with the revocations that were known when it went away.
+#[async_trait]
+pub trait Store: UserReads + SessionReads + KeyReads + AuditReads + std::fmt::Debug + Send + Sync {
+    /// Applies every change, in order, in one transaction.
+    ///
+    /// A guard that does not hold fails the whole set, and the first such guard in order is named. What was acknowledged
+    /// is durable: it outlives a crash right after the return. An empty set succeeds and does nothing.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] when a guard did not hold, and nothing was changed. [`CommitError::Store`] when the store
+    /// could not tell; the change may or may not have happened if the connection was lost after the last statement.
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError>;
+
+    /// Moves a session to its next refresh token, in one guarded write.
+    ///
+    /// The guards: the session has this generation and this secret, is live at `rotation.at`, and its account is active.
+    /// The write: the next generation and secret, `refreshed_at`, `last_used_by`, and `idle_expires_at` cut at
+    /// `expires_at`. When a guard fails nothing changes and the session is returned as it stands, closed accounts excepted.
+    /// It is the one method that reads and writes at once, so that a refresh is one round trip.
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError>;
+
+    /// Asks the store whether it can read and write right now.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,56 @@
+//! The reads, one small trait per aggregate. Each is one round trip and sees every commit that was acknowledged before it began.
+
+use async_trait::async_trait;
+
+use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+use crate::ports::store::StoreError;
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+
+/// Reads of accounts. A closed account is absent from all of them.
+#[async_trait]
+pub trait UserReads: Send + Sync {
+    /// The account with this id.
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The account with this address (by its normal form) and its password hash.
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>, StoreError>;
+
+    /// The account with this id and its password hash.
+    async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError>;
+}
+
+/// Where a reader of revocations stands: everything up to this instant, and at it up to this session, was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RevocationMark {
+    /// The instant.
+    pub at: Timestamp,
+    /// The last session that was read at that instant; `None` for none of them.
+    pub session_id: Option<SessionId>,
+}
+
+/// Reads of sessions.
+#[async_trait]
+pub trait SessionReads: Send + Sync {
+    /// The session with this id and its account, whether it is live or not. Absent when its account is closed.
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionWithUser>, StoreError>;
+
+    /// The sessions of a user that are live at `now`, the youngest id first.
+    async fn live_sessions(&self, user_id: UserId, now: Timestamp, page: PageRequest) -> Result<Page<Session>, StoreError>;
+
+    /// The sessions revoked after `mark`, closed accounts' included, in the order of (instant, id), at most `limit`.
+    async fn revocations_after(&self, mark: RevocationMark, limit: PageLimit) -> Result<Vec<Revocation>, StoreError>;
+}
+
+/// Reads of the server's keys.
+#[async_trait]
+pub trait KeyReads: Send + Sync {
+    /// Every key, in the order of purpose and serial. There are only ever a handful.
+    async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError>;
+}
+
+/// Reads of the audit log.
+#[async_trait]
+pub trait AuditReads: Send + Sync {
+    /// The events, the youngest id first; of one account only where `subject` is given.
+    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError>;
+}

@@ -1,0 +1,23 @@
+//! The smallest parts: identifiers, addresses, secrets, digests, time, randomness and pages.
+//!
+//! Nothing here knows what an account is, and nothing here imports another floor.
+
+pub mod clock;
+pub mod digest;
+pub mod email;
+pub mod entropy;
+pub mod id;
+pub mod label;
+pub mod page;
+pub mod sealed;
+pub mod secret;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use digest::Digest;
+pub use email::{Email, EmailError};
+pub use entropy::{Entropy, OsEntropy};
+pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
+pub use label::{DeviceName, FullName, LabelError, Locale, UserAgent};
+pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};
+pub use sealed::Sealed;
+pub use secret::{AccessToken, Password, PasswordError, PasswordHash, RefreshToken, SecretBytes};

@@ -1,0 +1,1 @@
+//! Tokens: signed access tokens, rotating refresh tokens, and the keys behind both.
