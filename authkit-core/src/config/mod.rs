@@ -3,11 +3,13 @@
 //! Start from `Config::new(issuer)` and change what has to differ.
 
 pub mod hashing;
+mod invalid;
 pub mod password;
 pub mod session;
 pub mod token;
 
 pub use hashing::HashingConfig;
+pub use invalid::InvalidConfig;
 pub use password::{Argon2Params, PasswordConfig, PasswordProfile};
 pub use session::{ReusePolicy, SessionConfig};
 pub use token::{HmacSecret, HmacSecretError, SigningAlgorithm, TokenConfig};

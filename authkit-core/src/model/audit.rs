@@ -31,10 +31,12 @@ pub enum AuditAction {
     AccountClosed,
     /// A server key was made.
     KeyCreated,
+    /// A server key that nothing can need any more was forgotten.
+    KeyDeleted,
 }
 
 impl AuditAction {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::AccountRegistered,
         Self::Login,
         Self::Reauthentication,
@@ -46,6 +48,7 @@ impl AuditAction {
         Self::PasswordChanged,
         Self::AccountClosed,
         Self::KeyCreated,
+        Self::KeyDeleted,
     ];
 
     /// The stable name, as stored and as sent.
@@ -63,6 +66,7 @@ impl AuditAction {
             Self::PasswordChanged => "account.password_changed",
             Self::AccountClosed => "account.closed",
             Self::KeyCreated => "key.created",
+            Self::KeyDeleted => "key.deleted",
         }
     }
 

@@ -1,0 +1,237 @@
+//! The façade: one cheap handle, and behind it the use cases by what they are about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::builder::{Builder, WantsStore};
+use crate::config::Config;
+use crate::flows::engine::Engine;
+use crate::flows::{
+    self, AuthenticateError, ChangePasswordError, CloseAccountError, Health, Internal, KeyStatus, LoggedIn, Login, LoginError,
+    LogoutError, PasswordChange, Principal, ProfileError, ProfileUpdate, ReauthenticateError, RefreshError, Refreshed, RegisterError,
+    Registration, SessionError,
+};
+use crate::model::{AuditEvent, KeyPurpose, RequestContext, Session, User};
+use crate::password::PoolStats;
+use crate::primitives::{AccessToken, Page, PageRequest, Password, RefreshToken, SessionId, UserId};
+
+/// Authentication for one application: cheap to clone, safe to share, without type parameters.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use authkit_core::{AuthKit, Config, Email, Password, Registration, RequestContext};
+///
+/// let auth = AuthKit::builder(Config::new("https://app.example")).in_memory().build().await?;
+/// let request = RequestContext::default(); // the client's address and user agent, for the audit log
+///
+/// let account = Registration::new(Email::parse("jane@example.com")?, Password::parse("SecurePass123")?);
+/// let jane = auth.accounts().register(account, &request).await?;
+///
+/// let principal = auth.authenticate(jane.tokens.access_token.expose())?; // no I/O
+/// assert_eq!(principal.user_id(), jane.user.id);
+///
+/// auth.sessions().log_out(&jane.tokens.refresh_token, &request).await?;
+/// assert!(auth.authenticate(jane.tokens.access_token.expose()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct AuthKit {
+    engine: Arc<Engine>,
+}
+
+impl AuthKit {
+    /// Starts to put one together.
+    pub fn builder(config: Config) -> Builder<WantsStore> {
+        Builder::new(config)
+    }
+
+    pub(crate) const fn from_engine(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// Verifies an access token and that its session was not ended. No I/O: under a microsecond for a token seen before,
+    /// one signature check for another.
+    pub fn authenticate(&self, access_token: &str) -> Result<Principal, AuthenticateError> {
+        flows::authenticate::authenticate(&self.engine, access_token)
+    }
+
+    /// Accounts: register, read, change, close.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts { engine: &self.engine }
+    }
+
+    /// Sessions: log in, refresh, log out, list, end.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions { engine: &self.engine }
+    }
+
+    /// The keys that sign tokens.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { engine: &self.engine }
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> Audit<'_> {
+        Audit { engine: &self.engine }
+    }
+
+    /// How well this node works right now; asks the store.
+    pub async fn health(&self) -> Health {
+        flows::maintenance::health(&self.engine).await
+    }
+
+    /// How busy the hashing threads are.
+    #[must_use]
+    pub fn hashing(&self) -> PoolStats {
+        self.engine.pool.stats()
+    }
+
+    /// How many revoked sessions this node remembers.
+    #[must_use]
+    pub fn revoked_sessions(&self) -> usize {
+        self.engine.revoked.sessions.len()
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.engine.config
+    }
+}
+
+/// Accounts: register, read, change, close.
+#[derive(Debug, Clone, Copy)]
+pub struct Accounts<'a> {
+    engine: &'a Engine,
+}
+
+impl Accounts<'_> {
+    /// Makes an account and logs its owner in.
+    pub async fn register(&self, registration: Registration, context: &RequestContext) -> Result<LoggedIn, RegisterError> {
+        flows::register::register(self.engine, registration, context).await
+    }
+
+    /// Makes an account on behalf of its owner; nobody is logged in. For operators.
+    pub async fn create(&self, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
+        flows::register::create(self.engine, registration, context).await
+    }
+
+    /// Reads the caller's account.
+    pub async fn profile(&self, principal: &Principal) -> Result<User, ProfileError> {
+        flows::profile::profile(self.engine, principal).await
+    }
+
+    /// Changes the named fields of the caller's profile.
+    pub async fn update_profile(
+        &self,
+        principal: &Principal,
+        update: ProfileUpdate,
+        context: &RequestContext,
+    ) -> Result<User, ProfileError> {
+        flows::profile::update_profile(self.engine, principal, update, context).await
+    }
+
+    /// Replaces the caller's password and ends her other sessions; returns how many.
+    pub async fn change_password(
+        &self,
+        principal: &Principal,
+        change: PasswordChange,
+        context: &RequestContext,
+    ) -> Result<usize, ChangePasswordError> {
+        flows::change_password::change_password(self.engine, principal, change, context).await
+    }
+
+    /// Closes the caller's account for good. She must have proved recently who she is.
+    pub async fn close(&self, principal: &Principal, context: &RequestContext) -> Result<(), CloseAccountError> {
+        flows::close_account::close_account(self.engine, principal, context).await
+    }
+}
+
+/// Sessions: log in, refresh, log out, list, end.
+#[derive(Debug, Clone, Copy)]
+pub struct Sessions<'a> {
+    engine: &'a Engine,
+}
+
+impl Sessions<'_> {
+    /// Logs in by password.
+    pub async fn log_in(&self, login: Login, context: &RequestContext) -> Result<LoggedIn, LoginError> {
+        flows::login::log_in(self.engine, login, context).await
+    }
+
+    /// Uses up a refresh token and issues the next pair.
+    pub async fn refresh(&self, token: &RefreshToken, context: &RequestContext) -> Result<Refreshed, RefreshError> {
+        flows::refresh::refresh(self.engine, token, context).await
+    }
+
+    /// Ends the session of a refresh token; succeeds as well when it has ended already.
+    pub async fn log_out(&self, token: &RefreshToken, context: &RequestContext) -> Result<(), LogoutError> {
+        flows::logout::log_out(self.engine, token, context).await
+    }
+
+    /// Ends every session of the caller, this one included; returns how many.
+    pub async fn log_out_all(&self, principal: &Principal, context: &RequestContext) -> Result<usize, Internal> {
+        flows::logout::log_out_all(self.engine, principal, context).await
+    }
+
+    /// Checks the caller's password again, and issues an access token with a fresh `auth_time`.
+    pub async fn reauthenticate(
+        &self,
+        principal: &Principal,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(AccessToken, Duration), ReauthenticateError> {
+        flows::reauthenticate::reauthenticate(self.engine, principal, password, context).await
+    }
+
+    /// The caller's sessions that are alive, the youngest first.
+    pub async fn list(&self, principal: &Principal, page: PageRequest) -> Result<Page<Session>, Internal> {
+        flows::sessions::list(self.engine, principal, page).await
+    }
+
+    /// Ends one of the caller's sessions.
+    pub async fn revoke(&self, principal: &Principal, id: SessionId, context: &RequestContext) -> Result<(), SessionError> {
+        flows::sessions::revoke(self.engine, principal, id, context).await
+    }
+}
+
+/// The keys that sign tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a> {
+    engine: &'a Engine,
+}
+
+impl Keys<'_> {
+    /// The public keys as a JWK set (RFC 7517 §5), as JSON: next, current and retired ones that still verify.
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        self.engine.keyring.load().jwks()
+    }
+
+    /// Every stored key, without what is secret about it.
+    pub async fn list(&self) -> Result<Vec<KeyStatus>, Internal> {
+        flows::keys::list(self.engine).await
+    }
+
+    /// Makes the next key of a purpose: used after the lead time, or from now on where `immediately` says so.
+    pub async fn rotate(&self, purpose: KeyPurpose, immediately: bool) -> Result<(), Internal> {
+        flows::keys::rotate(self.engine, purpose, immediately).await
+    }
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit<'a> {
+    engine: &'a Engine,
+}
+
+impl Audit<'_> {
+    /// The events, the youngest first; of one account only where `subject` is given.
+    pub async fn events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
+        Ok(self.engine.store.audit_events(subject, page).await?)
+    }
+}

@@ -1,0 +1,160 @@
+//! How an `AuthKit` is put together: the two decisions that must be made are made by type, the rest has defaults.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::authkit::AuthKit;
+use crate::config::{Config, InvalidConfig};
+use crate::embedded::{LocalKeyCustody, LocalRevocationBus, MasterKey, MemoryStore};
+use crate::flows::engine::{Engine, RevokedSet};
+use crate::flows::{Internal, keys, maintenance};
+use crate::password::HashPool;
+use crate::ports::{KeyCustody, RevocationBus, RevocationSink, Store};
+use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
+use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
+
+/// Why an `AuthKit` could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting cannot be used.
+    #[error("setting {0}")]
+    Config(#[from] InvalidConfig),
+    /// The operating system gave no threads to hash on.
+    #[error("the hashing threads could not be started")]
+    Threads(#[source] std::io::Error),
+    /// The store or the keys in it cannot be used.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+/// Still to be said: where accounts and sessions are kept.
+#[derive(Debug)]
+pub struct WantsStore(());
+
+/// Still to be said: who holds the keys that seal what must be stored reversibly.
+#[derive(Debug)]
+pub struct WantsCustody {
+    store: Arc<dyn Store>,
+}
+
+/// Everything that must be said was said.
+#[derive(Debug)]
+pub struct Ready {
+    store: Arc<dyn Store>,
+    custody: Arc<dyn KeyCustody>,
+}
+
+/// Puts an [`AuthKit`] together: first the store, then the custody of keys, then whatever has to differ.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use authkit_core::{AuthKit, Config};
+///
+/// let auth = AuthKit::builder(Config::new("https://app.example")).in_memory().build().await?;
+/// assert!(auth.health().await.is_ready());
+/// # Ok::<(), authkit_core::BuildError>(()) }).unwrap();
+/// ```
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder<State> {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    bus: Option<Arc<dyn RevocationBus>>,
+    state: State,
+}
+
+impl Builder<WantsStore> {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config, clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy), bus: None, state: WantsStore(()) }
+    }
+
+    /// Keeps accounts and sessions in `store`.
+    pub fn store(self, store: Arc<dyn Store>) -> Builder<WantsCustody> {
+        self.with(|_| WantsCustody { store })
+    }
+
+    /// Keeps everything in memory and forgets it with the process: for tests and first steps.
+    pub fn in_memory(self) -> Builder<Ready> {
+        let master = MasterKey::generate("in-memory", &*self.entropy);
+        let custody = Arc::new(LocalKeyCustody::new(vec![master], Arc::clone(&self.entropy)));
+        self.with(|_| Ready { store: Arc::new(MemoryStore::new()), custody })
+    }
+}
+
+impl Builder<WantsCustody> {
+    /// Seals with keys that `custody` holds.
+    pub fn custody(self, custody: Arc<dyn KeyCustody>) -> Builder<Ready> {
+        self.with(|state| Ready { store: state.store, custody })
+    }
+
+    /// Seals with a master key that the host keeps, apart from the store. Lose it and every session ends: the keys that
+    /// signed the tokens cannot be opened any more.
+    pub fn master_key(self, key: MasterKey) -> Builder<Ready> {
+        let custody = Arc::new(LocalKeyCustody::new(vec![key], Arc::clone(&self.entropy)));
+        self.custody(custody)
+    }
+}
+
+impl<State> Builder<State> {
+    /// Takes the time from another clock: for tests and simulations.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes randomness from another source: for tests and simulations.
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Tells other nodes about revocations over `bus`. By default there are no other nodes.
+    pub fn revocation_bus(mut self, bus: Arc<dyn RevocationBus>) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
+    fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
+        Builder { config: self.config, clock: self.clock, entropy: self.entropy, bus: self.bus, state: next(self.state) }
+    }
+}
+
+impl Builder<Ready> {
+    /// Starts the hashing threads, makes or opens the keys, reads which sessions were revoked, and starts the background
+    /// task that keeps all that fresh. It must be called inside a tokio runtime; the task ends with the last handle.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, a store that does not answer, a key that does not open: nothing is served then.
+    pub async fn build(self) -> Result<AuthKit, BuildError> {
+        self.config.validate()?;
+        let pool = HashPool::start(&self.config.hashing, &self.config.passwords, Arc::clone(&self.entropy));
+        let revoked = Arc::new(RevokedSet::new(RevokedSessions::new(&self.config.tokens)));
+        let bus = self.bus.unwrap_or_else(|| Arc::new(LocalRevocationBus::new()));
+        bus.subscribe(Arc::clone(&revoked) as Arc<dyn RevocationSink>);
+        let engine = Arc::new(Engine {
+            store: self.state.store,
+            clock: self.clock,
+            entropy: self.entropy,
+            custody: self.state.custody,
+            bus,
+            pool: pool.map_err(BuildError::Threads)?,
+            keyring: ArcSwap::from_pointee(Keyring::default()),
+            verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
+            revoked,
+            config: self.config,
+        });
+        keys::reload(&engine).await?;
+        maintenance::catch_up(&engine).await?;
+        tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
+        Ok(AuthKit::from_engine(engine))
+    }
+}
+
+impl<State> fmt::Debug for Builder<State> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,55 @@
+//! Closing the caller's account for good.
+
+use crate::flows::authenticate::Principal;
+use crate::flows::engine::{Engine, Internal, actor};
+use crate::model::{
+    AuditAction, ChangeSet, CredentialChange, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
+};
+use crate::ports::{CommitError, Conflict};
+
+/// Why the account was not closed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseAccountError {
+    /// The last proof of identity is too old for what cannot be undone: reauthenticate, and ask again.
+    #[error("prove again who you are, then ask again")]
+    ReauthenticationRequired,
+    /// The account is closed already.
+    #[error("the account is closed")]
+    Gone,
+    /// A part below failed.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl CloseAccountError {
+    /// The stable code of the error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ReauthenticationRequired => "auth.reauthentication_required",
+            Self::Gone => "auth.session_ended",
+            Self::Internal(error) => error.code(),
+        }
+    }
+}
+
+/// Closes the account: every session ends, the password and what is personal is removed, the address is free again.
+pub(crate) async fn close_account(engine: &Engine, principal: &Principal, context: &RequestContext) -> Result<(), CloseAccountError> {
+    let at = engine.now();
+    let id = principal.user_id();
+    if !principal.is_recent(at, engine.config.sessions.recent_authentication) {
+        return Err(CloseAccountError::ReauthenticationRequired);
+    }
+    let event = engine.event(at, AuditAction::AccountClosed, Outcome::Success, context).by(actor(principal)).on(id);
+    let changes = ChangeSet::new()
+        .and(SessionChange::RevokeAll { user_id: id, except: None, reason: RevocationReason::AccountClosed, at })
+        .and(CredentialChange::DeletePassword { user_id: id })
+        .and(UserChange::Close { id, at })
+        .and(event);
+    match engine.commit(&changes).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict(Conflict::UserChanged)) => Err(CloseAccountError::Gone),
+        Err(error) => Err(Internal::from(error).into()),
+    }
+}

@@ -1,0 +1,176 @@
+//! What every flow works with: the ports, the mechanisms and the settings of one `AuthKit`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::config::Config;
+use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
+use crate::password::HashPool;
+use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
+use crate::primitives::{AuditEventId, Clock, Entropy, Timestamp};
+use crate::token::{KeyError, Keyring, RevokedSessions, VerifiedTokens};
+
+/// Something that is nobody's fault who asked: a part below failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Internal {
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A guard failed that this flow did not expect to fail, again and again.
+    #[error("the change was overtaken too often")]
+    Conflict(#[source] CommitError),
+    /// A sealed key could not be opened, or a new one not be sealed.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The hashing pool has stopped.
+    #[error("the hashing pool has stopped")]
+    HashingStopped,
+    /// A stored password hash is of a kind or a cost that is not supported.
+    #[error("a stored password hash cannot be verified")]
+    UnsupportedHash,
+}
+
+impl Internal {
+    /// Whether asking again later can help: the store or the key custody is away, or the process is stopping.
+    #[must_use]
+    pub const fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable(_)) | Self::Custody(CustodyError::Unavailable(_)) | Self::HashingStopped
+        )
+    }
+}
+
+impl From<CommitError> for Internal {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Store(error) => Self::Store(error),
+            conflict @ CommitError::Conflict(_) => Self::Conflict(conflict),
+        }
+    }
+}
+
+/// The ports, the mechanisms and the settings of one `AuthKit`.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) custody: Arc<dyn KeyCustody>,
+    pub(crate) bus: Arc<dyn RevocationBus>,
+    pub(crate) config: Config,
+    pub(crate) pool: HashPool,
+    pub(crate) keyring: ArcSwap<Keyring>,
+    pub(crate) verified: VerifiedTokens,
+    pub(crate) revoked: Arc<RevokedSet>,
+}
+
+impl Engine {
+    /// One reading of the clock: a flow takes it first and compares everything with it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// An audit event of this moment in this request.
+    pub(crate) fn event(&self, at: Timestamp, action: AuditAction, outcome: Outcome, context: &RequestContext) -> AuditEvent {
+        AuditEvent::new(AuditEventId::generate(at, &*self.entropy), at, action, outcome, context)
+    }
+
+    /// Commits, and then tells this node and the others which sessions ended.
+    ///
+    /// INVARIANT: no flow calls `store.commit` itself, so that no revocation can be forgotten.
+    pub(crate) async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        let committed = self.store.commit(changes).await?;
+        if !committed.revoked.is_empty() {
+            self.revoked.sessions.insert(&committed.revoked);
+            if let Err(error) = self.bus.publish(&committed.revoked).await {
+                // The others poll the store, so this delays what they know by a second and loses nothing.
+                tracing::warn!(%error, sessions = committed.revoked.len(), "revocations were not published");
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Commits the event of an attempt that was refused: there is nothing else to change.
+    pub(crate) async fn record_refusal(&self, event: AuditEvent) -> Result<(), Internal> {
+        self.commit(&ChangeSet::new().and(event)).await?;
+        Ok(())
+    }
+}
+
+/// The revoked sessions of this process, and how fresh they are.
+#[derive(Debug)]
+pub(crate) struct RevokedSet {
+    pub(crate) sessions: RevokedSessions,
+    /// When the store was last read, in microseconds; `i64::MIN` before the first time and after a gap of the bus.
+    read_at: AtomicI64,
+    wake: tokio::sync::Notify,
+}
+
+impl RevokedSet {
+    pub(crate) fn new(sessions: RevokedSessions) -> Self {
+        Self { sessions, read_at: AtomicI64::new(i64::MIN), wake: tokio::sync::Notify::new() }
+    }
+
+    /// The store was read completely as of `at`.
+    pub(crate) fn caught_up(&self, at: Timestamp) {
+        self.read_at.store(at.unix_micros(), Ordering::Release);
+    }
+
+    /// When the store was last read; `None` when that is not known.
+    pub(crate) fn read_at(&self) -> Option<Timestamp> {
+        let micros = self.read_at.load(Ordering::Acquire);
+        (micros != i64::MIN).then(|| Timestamp::from_unix_micros(micros))
+    }
+
+    /// Resolves when the bus reports a gap.
+    pub(crate) async fn gap_reported(&self) {
+        self.wake.notified().await;
+    }
+}
+
+impl RevocationSink for RevokedSet {
+    fn revoked(&self, revocations: &[Revocation]) {
+        self.sessions.insert(revocations);
+    }
+
+    fn gap(&self) {
+        self.wake.notify_one();
+    }
+}
+
+/// The actor of a flow that acts for an authenticated user.
+pub(crate) fn actor(principal: &super::authenticate::Principal) -> Actor {
+    Actor::User(principal.user_id(), Some(principal.session_id()))
+}
+
+impl Internal {
+    /// The stable code of the error: the outside learns whether to try again, and nothing else.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        if self.is_unavailable() { "service.unavailable" } else { "service.internal_error" }
+    }
+}
+
+/// Turns what the hashing pool refused into a flow's own `Overloaded` or `Internal`.
+macro_rules! hash_error_into {
+    ($error:ident) => {
+        impl From<$crate::password::HashError> for $error {
+            fn from(error: $crate::password::HashError) -> Self {
+                use $crate::password::HashError;
+                match error {
+                    HashError::Overloaded(overloaded) => Self::Overloaded { retry_after: overloaded.retry_after },
+                    HashError::Unsupported => Self::Internal($crate::flows::Internal::UnsupportedHash),
+                    HashError::Stopped => Self::Internal($crate::flows::Internal::HashingStopped),
+                }
+            }
+        }
+    };
+}
+pub(crate) use hash_error_into;

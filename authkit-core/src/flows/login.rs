@@ -1,0 +1,148 @@
+//! Login by password.
+
+use std::time::Duration;
+
+use crate::flows::engine::{Engine, Internal};
+use crate::flows::first_factor::complete_first_factor;
+use crate::flows::session_issue::LoggedIn;
+use crate::model::{Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, UserStatus};
+use crate::password::{Admission, HashClass, HashError, HashOrigin, Verdict};
+use crate::ports::{CommitError, Conflict};
+use crate::primitives::{DeviceName, Email, Password};
+
+/// What somebody presents to log in.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The address of the account.
+    pub email: Email,
+    /// The password.
+    pub password: Password,
+    /// What she calls the device.
+    pub device_name: Option<DeviceName>,
+}
+
+impl Login {
+    /// An address and a password.
+    #[must_use]
+    pub const fn new(email: Email, password: Password) -> Self {
+        Self { email, password, device_name: None }
+    }
+}
+
+/// Why nobody was logged in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// No such account, no password on it, or another one: the answer is the same, and takes the same time.
+    #[error("email or password is wrong")]
+    InvalidCredentials,
+    /// The account is suspended. Said only after the right password.
+    #[error("the account is suspended")]
+    Suspended,
+    /// Too many passwords are being hashed right now.
+    #[error("too many requests at once, retry in {retry_after:?}")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A part below failed.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl LoginError {
+    /// The stable code of the error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidCredentials => "auth.invalid_credentials",
+            Self::Suspended => "account.suspended",
+            Self::Overloaded { .. } => "service.overloaded",
+            Self::Internal(error) => error.code(),
+        }
+    }
+}
+
+super::engine::hash_error_into!(LoginError);
+
+/// How often a login starts over when the account changes under it.
+const ATTEMPTS: usize = 3;
+
+/// Checks the password and begins a session.
+pub(crate) async fn log_in(engine: &Engine, login: Login, context: &RequestContext) -> Result<LoggedIn, LoginError> {
+    // SECURITY: the place in the queue is taken before the account is looked up, so that being turned away says nothing about it.
+    let origin = HashOrigin::new(context.client.ip, login.email.normal());
+    let mut admission = engine.pool.admit(HashClass::Login, &origin).map_err(HashError::Overloaded)?;
+    let mut overtaken = None;
+    for _ in 0..ATTEMPTS {
+        let found = engine.store.credentials_by_email(&login.email).await.map_err(Internal::from)?;
+        match attempt(engine, &login, found, &mut admission, context).await {
+            // The password was replaced or upgraded between our read and our commit: judge again what is there now.
+            Err(Attempt::Overtaken(conflict)) => overtaken = Some(conflict),
+            Err(Attempt::Refused(error)) => return Err(error),
+            Ok(logged_in) => return Ok(logged_in),
+        }
+    }
+    let conflict = overtaken.unwrap_or(Conflict::UserChanged);
+    Err(Internal::Conflict(conflict.into()).into())
+}
+
+enum Attempt {
+    Overtaken(Conflict),
+    Refused(LoginError),
+}
+
+impl<E: Into<LoginError>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+async fn attempt(
+    engine: &Engine,
+    login: &Login,
+    found: Option<Credentials>,
+    admission: &mut Admission,
+    context: &RequestContext,
+) -> Result<LoggedIn, Attempt> {
+    let stored = found.as_ref().and_then(|credentials| credentials.password.clone());
+    let verdict = admission.verify(login.password.clone(), stored.clone()).await?;
+    let at = engine.now();
+    let event = |outcome| engine.event(at, AuditAction::Login, outcome, context).with("method", AuthMethod::Password.as_str());
+    let (credentials, stored, needs_upgrade) = match (found, stored, verdict) {
+        (Some(credentials), Some(stored), Verdict::Match { needs_upgrade }) => (credentials, stored, needs_upgrade),
+        (found, stored, _) => {
+            let reason = match (&found, &stored) {
+                (None, _) => "unknown_account",
+                (Some(_), None) => "no_password",
+                (Some(_), Some(_)) => "wrong_password",
+            };
+            let refusal = event(Outcome::Failure).with("reason", reason).with("email", login.email.normal());
+            let refusal = match found {
+                Some(credentials) => refusal.on(credentials.user.id),
+                None => refusal,
+            };
+            engine.record_refusal(refusal).await?;
+            return Err(LoginError::InvalidCredentials.into());
+        }
+    };
+    let user = credentials.user;
+    if user.status != UserStatus::Active {
+        engine.record_refusal(event(Outcome::Failure).on(user.id).with("reason", "suspended")).await?;
+        return Err(LoginError::Suspended.into());
+    }
+    let session = complete_first_factor(engine, &user, AuthMethod::Password, login.device_name.clone(), context, at)?;
+    let mut changes = ChangeSet::new();
+    if needs_upgrade {
+        let to = admission.rehash(login.password.clone()).await?;
+        changes = changes.and(CredentialChange::ReplacePassword { user_id: user.id, from: stored, to, at });
+    }
+    let changes = session
+        .add_to(engine, changes)
+        .and(event(Outcome::Success).by(Actor::User(user.id, Some(session.id()))).on(user.id));
+    match engine.commit(&changes).await {
+        Ok(_) => Ok(session.logged_in()),
+        Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => Err(Attempt::Overtaken(conflict)),
+        Err(error) => Err(Internal::from(error).into()),
+    }
+}

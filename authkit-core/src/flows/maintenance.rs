@@ -1,0 +1,114 @@
+//! What runs in the background of every node: revocations are read from the store, keys rotated and forgotten.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::flows::engine::{Engine, Internal};
+use crate::flows::keys;
+use crate::ports::{BusHealth, RevocationMark};
+use crate::primitives::{PageLimit, Timestamp};
+
+/// How often revocations are read from the store: what a lost message of the bus costs at most.
+const POLL: Duration = Duration::from_secs(1);
+/// How many polls lie between two looks at the keys.
+const POLLS_PER_ROUND: u32 = 60;
+/// How far a poll looks back behind the last one: clocks differ, and a transaction lands after the instant it names.
+const OVERLAP: Duration = Duration::from_secs(5);
+/// How far the first poll of a round looks back, for what was slower still.
+const WIDE_OVERLAP: Duration = Duration::from_mins(2);
+
+/// How well a node works right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether the store can be read and written.
+    pub store: bool,
+    /// How well revocations travel between nodes.
+    pub bus: BusHealth,
+    /// How long ago revocations were last read from the store; `None` when they never were.
+    pub revocations_age: Option<Duration>,
+}
+
+impl Health {
+    /// Whether every use case can be served.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.store
+    }
+
+    /// Whether a part works less well than it should: then revocations may take longer to arrive.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.store || self.bus == BusHealth::Degraded || self.revocations_age.is_none_or(|age| age > POLL * 10)
+    }
+}
+
+pub(crate) async fn health(engine: &Engine) -> Health {
+    let store = engine.store.ping().await;
+    if let Err(error) = &store {
+        tracing::warn!(error = error as &dyn std::error::Error, "the store does not answer");
+    }
+    Health {
+        store: store.is_ok(),
+        bus: engine.bus.health(),
+        revocations_age: engine.revoked.read_at().map(|at| engine.now().since(at)),
+    }
+}
+
+/// Reads every revocation that matters to a token that may still be valid: a node does this before it serves.
+pub(crate) async fn catch_up(engine: &Engine) -> Result<(), Internal> {
+    let now = engine.now();
+    let tokens = &engine.config.tokens;
+    read_revocations(engine, now - tokens.lifetime - tokens.leeway * 2).await?;
+    engine.revoked.caught_up(now);
+    Ok(())
+}
+
+/// Runs until the engine is dropped. One failed round is logged and the next one tries again.
+pub(crate) async fn run(engine: Weak<Engine>) {
+    let Some(revoked) = engine.upgrade().map(|engine| Arc::clone(&engine.revoked)) else { return };
+    let mut polls: u32 = 0;
+    loop {
+        let gap = tokio::select! {
+            () = tokio::time::sleep(POLL) => false,
+            () = revoked.gap_reported() => true,
+        };
+        let Some(engine) = engine.upgrade() else { return };
+        polls = (polls + 1) % POLLS_PER_ROUND;
+        if let Err(error) = round(&engine, gap, polls == 0).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");
+        }
+    }
+}
+
+async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
+    match engine.revoked.read_at() {
+        Some(read_at) if !gap => {
+            let now = engine.now();
+            read_revocations(engine, read_at - if wide { WIDE_OVERLAP } else { OVERLAP }).await?;
+            engine.revoked.caught_up(now);
+        }
+        _ => catch_up(engine).await?,
+    }
+    if wide {
+        engine.revoked.sessions.purge(engine.now());
+        keys::purge(engine).await?;
+        keys::reload(engine).await?;
+    }
+    Ok(())
+}
+
+async fn read_revocations(engine: &Engine, since: Timestamp) -> Result<(), Internal> {
+    let limit = PageLimit::new(PageLimit::MAX).unwrap_or_default();
+    let mut mark = RevocationMark { at: since, session_id: None };
+    loop {
+        let read = engine.store.revocations_after(mark, limit).await?;
+        engine.revoked.sessions.insert(&read);
+        match read.last() {
+            Some(last) if read.len() == usize::from(limit.value()) => {
+                mark = RevocationMark { at: last.at, session_id: Some(last.session_id) };
+            }
+            _ => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The use cases, one file each: read, decide, commit once.
+//!
+//! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
+//! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
+//! doors: `engine`, `first_factor` and `session_issue`.
+
+pub(crate) mod engine;
+pub(crate) mod first_factor;
+pub(crate) mod session_issue;
+
+pub mod authenticate;
+pub mod change_password;
+pub mod close_account;
+pub mod keys;
+pub mod login;
+pub mod logout;
+pub mod maintenance;
+pub mod profile;
+pub mod reauthenticate;
+pub mod refresh;
+pub mod register;
+pub mod sessions;
+
+pub use authenticate::{AuthenticateError, Principal};
+pub use change_password::{ChangePasswordError, PasswordChange};
+pub use close_account::CloseAccountError;
+pub use engine::Internal;
+pub use keys::{KeyState, KeyStatus};
+pub use login::{Login, LoginError};
+pub use logout::LogoutError;
+pub use maintenance::Health;
+pub use profile::{ProfileError, ProfileUpdate};
+pub use reauthenticate::ReauthenticateError;
+pub use refresh::{RefreshError, Refreshed};
+pub use register::{RegisterError, Registration};
+pub use session_issue::{LoggedIn, TokenPair};
+pub use sessions::SessionError;

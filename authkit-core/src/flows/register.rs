@@ -1,0 +1,140 @@
+//! Registration: a new account with a password, logged in at once.
+
+use std::time::Duration;
+
+use crate::flows::engine::{Engine, Internal};
+use crate::flows::first_factor::complete_first_factor;
+use crate::flows::session_issue::LoggedIn;
+use crate::model::{
+    Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
+};
+use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Weakness};
+use crate::ports::{CommitError, Conflict};
+use crate::primitives::{DeviceName, Email, FullName, Locale, Password, PasswordHash, Timestamp, UserId};
+
+/// What a new account is made of.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Where mail goes, and what identifies the account at login.
+    pub email: Email,
+    /// The password, still to be judged.
+    pub password: Password,
+    /// What the owner calls herself.
+    pub full_name: Option<FullName>,
+    /// The language that she prefers.
+    pub locale: Option<Locale>,
+    /// What she calls the device that she registers from.
+    pub device_name: Option<DeviceName>,
+}
+
+impl Registration {
+    /// An account with an address and a password, and nothing else said.
+    #[must_use]
+    pub const fn new(email: Email, password: Password) -> Self {
+        Self { email, password, full_name: None, locale: None, device_name: None }
+    }
+}
+
+/// Why no account was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// An account with this address exists.
+    #[error("an account with this email address exists")]
+    EmailTaken,
+    /// The password can be guessed; the reasons say how to make a better one.
+    #[error(transparent)]
+    WeakPassword(#[from] Weakness),
+    /// Too many passwords are being hashed right now.
+    #[error("too many requests at once, retry in {retry_after:?}")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A part below failed.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl RegisterError {
+    /// The stable code of the error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::EmailTaken => "account.email_taken",
+            Self::WeakPassword(_) => "password.too_weak",
+            Self::Overloaded { .. } => "service.overloaded",
+            Self::Internal(error) => error.code(),
+        }
+    }
+}
+
+/// Makes the account and logs its owner in.
+pub(crate) async fn register(engine: &Engine, registration: Registration, context: &RequestContext) -> Result<LoggedIn, RegisterError> {
+    let (user, hash, at) = prepare(engine, &registration, context).await?;
+    let session = complete_first_factor(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
+    let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
+    let event = event.by(Actor::User(user.id, Some(session.id()))).on(user.id).with("method", AuthMethod::Password.as_str());
+    let changes = session.add_to(engine, account(&user, hash)).and(event);
+    commit(engine, &changes).await?;
+    Ok(session.logged_in())
+}
+
+/// Makes the account for somebody else: nobody is logged in. For the operator's command line.
+pub(crate) async fn create(engine: &Engine, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
+    let (user, hash, at) = prepare(engine, &registration, context).await?;
+    let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
+    let changes = account(&user, hash).and(event.by(Actor::System).on(user.id));
+    commit(engine, &changes).await?;
+    Ok(user)
+}
+
+/// Judges and hashes the password. The address is not looked up: the guard of the insert decides, and a taken address
+/// costs the same work as a free one.
+async fn prepare(
+    engine: &Engine,
+    registration: &Registration,
+    context: &RequestContext,
+) -> Result<(User, PasswordHash, Timestamp), RegisterError> {
+    let origin = HashOrigin::new(context.client.ip, registration.email.normal());
+    let mut admission = engine.pool.admit(HashClass::Registration, &origin).map_err(HashError::Overloaded)?;
+    let policy = PolicyContext { email: Some(registration.email.clone()), full_name: registration.full_name.clone() };
+    let hash = admission.set(registration.password.clone(), policy).await?;
+    let at = engine.now();
+    let user = User {
+        id: UserId::generate(at, &*engine.entropy),
+        email: registration.email.clone(),
+        email_verified_at: None,
+        full_name: registration.full_name.clone(),
+        locale: registration.locale.clone(),
+        status: UserStatus::Active,
+        auth_epoch: 0,
+        created_at: at,
+        updated_at: at,
+    };
+    Ok((user, hash, at))
+}
+
+fn account(user: &User, hash: PasswordHash) -> ChangeSet {
+    let password = CredentialChange::InsertPassword { user_id: user.id, hash, at: user.created_at };
+    ChangeSet::new().and(UserChange::Insert(user.clone())).and(password)
+}
+
+async fn commit(engine: &Engine, changes: &ChangeSet) -> Result<(), RegisterError> {
+    match engine.commit(changes).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict(Conflict::EmailTaken)) => Err(RegisterError::EmailTaken),
+        Err(error) => Err(Internal::from(error).into()),
+    }
+}
+
+impl From<SetPasswordError> for RegisterError {
+    fn from(error: SetPasswordError) -> Self {
+        match error {
+            SetPasswordError::Weak(weakness) => Self::WeakPassword(weakness),
+            SetPasswordError::Hash(error) => error.into(),
+        }
+    }
+}
+
+super::engine::hash_error_into!(RegisterError);

@@ -1,0 +1,110 @@
+//! The one place where sessions begin and access tokens are issued.
+
+use std::time::Duration;
+
+use crate::flows::engine::{Engine, Internal};
+use crate::model::{AuthMethod, ChangeSet, Client, Session, SessionChange, User};
+use crate::primitives::{AccessToken, DeviceName, RefreshToken, SessionId, Timestamp};
+use crate::token::Issuance;
+
+/// What a client gets to act for its user.
+#[derive(Debug, Clone)]
+pub struct TokenPair {
+    /// Goes with every request, as `Authorization: Bearer …`.
+    pub access_token: AccessToken,
+    /// Buys the next pair, once.
+    pub refresh_token: RefreshToken,
+    /// How long the access token is valid, in whole seconds.
+    pub expires_in: Duration,
+}
+
+/// Somebody who is logged in now.
+#[derive(Debug, Clone)]
+pub struct LoggedIn {
+    /// Who.
+    pub user: User,
+    /// In which session.
+    pub session_id: SessionId,
+    /// Her tokens.
+    pub tokens: TokenPair,
+}
+
+/// A session that a flow is about to commit, with the tokens to hand out once it is.
+pub(crate) struct NewSession {
+    session: Session,
+    auth_epoch: u32,
+    tokens: TokenPair,
+    user: User,
+}
+
+impl NewSession {
+    /// Plans a session of `user`, who proved herself by `methods` at `at`.
+    pub(crate) fn plan(
+        engine: &Engine,
+        user: &User,
+        methods: Vec<AuthMethod>,
+        device_name: Option<DeviceName>,
+        client: &Client,
+        at: Timestamp,
+    ) -> Result<Self, Internal> {
+        let id = SessionId::generate(at, &*engine.entropy);
+        let minted = engine.keyring.load().mint_refresh(id, 0, at, &*engine.entropy)?;
+        let expires_at = at + engine.config.sessions.absolute_timeout;
+        let session = Session {
+            id,
+            user_id: user.id,
+            generation: 0,
+            secret: minted.secret,
+            methods,
+            authenticated_at: at,
+            device_name,
+            created_by: client.clone(),
+            last_used_by: client.clone(),
+            created_at: at,
+            refreshed_at: at,
+            idle_expires_at: expires_at.min(at + engine.config.sessions.idle_timeout),
+            expires_at,
+            revoked: None,
+        };
+        let tokens = pair(engine, &session, minted.token, at)?;
+        Ok(Self { session, auth_epoch: user.auth_epoch, tokens, user: user.clone() })
+    }
+
+    /// Adds the session, and the cap on its user's sessions, to what is committed.
+    pub(crate) fn add_to(&self, engine: &Engine, changes: ChangeSet) -> ChangeSet {
+        let insert = SessionChange::Insert { session: Box::new(self.session.clone()), auth_epoch: self.auth_epoch };
+        let cap = SessionChange::EnforceCap {
+            user_id: self.user.id,
+            keep: engine.config.sessions.max_per_user,
+            at: self.session.created_at,
+        };
+        changes.and(insert).and(cap)
+    }
+
+    pub(crate) const fn id(&self) -> SessionId {
+        self.session.id
+    }
+
+    /// Hands out the tokens. Call it after the commit: before, they are good for nothing.
+    pub(crate) fn logged_in(self) -> LoggedIn {
+        LoggedIn { user: self.user, session_id: self.session.id, tokens: self.tokens }
+    }
+}
+
+/// Issues an access token for a session, and joins it with its refresh token.
+pub(crate) fn pair(engine: &Engine, session: &Session, refresh_token: RefreshToken, at: Timestamp) -> Result<TokenPair, Internal> {
+    let (access_token, expires_in) = access_token(engine, session, at)?;
+    Ok(TokenPair { access_token, refresh_token, expires_in })
+}
+
+/// Issues an access token for a session; it never outlives the session.
+pub(crate) fn access_token(engine: &Engine, session: &Session, at: Timestamp) -> Result<(AccessToken, Duration), Internal> {
+    let issuance = Issuance {
+        user_id: session.user_id,
+        session_id: session.id,
+        methods: &session.methods,
+        authenticated_at: session.authenticated_at,
+        session_ends_at: session.expires_at.min(session.idle_expires_at),
+    };
+    Ok(engine.keyring.load().issue_access(&engine.config.tokens, &issuance, at, &*engine.entropy)?)
+}

@@ -1,0 +1,160 @@
+//! Register, log in, refresh, log out: `/api/v1/auth`.
+
+use authkit_core::flows::{Login, Refreshed, Registration};
+use authkit_core::model::RequestContext;
+use authkit_core::{AuthKit, RefreshToken};
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+use serde::Deserialize;
+
+use super::caller::Bearer;
+use super::field::Fields;
+use super::refusal::{
+    LoggedOutOr, LogoutAllRefused, LogoutRefused, LoginRefused, ReauthenticateRefused, RefreshRefused, RegisterRefused, invalid_credentials, reused,
+};
+use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBody};
+use crate::http::StrictJson;
+
+/// What a new account is made of.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegisterBody {
+    /// Where mail goes, and what identifies the account at login.
+    #[oai(validator(max_length = 254))]
+    email: String,
+    /// At least 8 characters that are hard to guess, at most 1024 bytes.
+    password: String,
+    /// What the owner calls herself, at most 200 characters.
+    full_name: Option<String>,
+    /// The language that she prefers, a BCP 47 tag.
+    locale: Option<String>,
+    /// What she calls the device, at most 100 characters.
+    device_name: Option<String>,
+}
+
+/// What somebody presents to log in.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginBody {
+    /// The address of the account, in any spelling.
+    email: String,
+    /// The password.
+    password: String,
+    /// What she calls the device, at most 100 characters.
+    device_name: Option<String>,
+}
+
+/// A refresh token.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshBody {
+    /// The refresh token of the last login, registration or refresh.
+    refresh_token: String,
+}
+
+/// A proof of identity.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReauthenticateBody {
+    /// The password of the account.
+    password: String,
+}
+
+/// The routes of authentication.
+#[derive(Debug)]
+pub struct AuthRoutes {
+    auth: AuthKit,
+}
+
+#[OpenApi(prefix_path = "/api/v1/auth")]
+impl AuthRoutes {
+    /// Register
+    ///
+    /// Makes an account and logs its owner in. `account.email_taken` when the address has an account,
+    /// `password.too_weak` with the reasons when the password can be guessed.
+    #[oai(path = "/register", method = "post", operation_id = "register")]
+    async fn register(&self, context: Data<&RequestContext>, body: StrictJson<RegisterBody>) -> Result<Created, RegisterRefused> {
+        let StrictJson(body) = body;
+        let mut fields = Fields::default();
+        let email = fields.email("email", &body.email);
+        let password = fields.password("password", &body.password);
+        let full_name = fields.full_name("full_name", body.full_name.as_deref());
+        let locale = fields.locale("locale", body.locale.as_deref());
+        let device_name = fields.device_name("device_name", body.device_name.as_deref());
+        let (email, password) = fields.complete((email, password))?;
+        let registration = Registration { email, password, full_name, locale, device_name };
+        let logged_in = self.auth.accounts().register(registration, &context).await?;
+        Ok(Created::Created(Json(logged_in.into())))
+    }
+
+    /// Log in
+    ///
+    /// `auth.invalid_credentials` whether the address or the password is wrong; `account.suspended` only after the right password.
+    #[oai(path = "/login", method = "post", operation_id = "login")]
+    async fn login(&self, context: Data<&RequestContext>, body: StrictJson<LoginBody>) -> Result<Json<TokensBody>, LoginRefused> {
+        let StrictJson(body) = body;
+        let mut fields = Fields::default();
+        let device_name = fields.device_name("device_name", body.device_name.as_deref());
+        let email = fields.email("email", &body.email);
+        let password = fields.password("password", &body.password);
+        let (email, password) = fields.complete((email, password))?;
+        let logged_in = self.auth.sessions().log_in(Login { email, password, device_name }, &context).await?;
+        Ok(Json(logged_in.into()))
+    }
+
+    /// Refresh
+    ///
+    /// Uses up a refresh token and issues the next pair. The same token again within ten seconds gets the same successor, as
+    /// long as that is unused; any other reuse ends the session: `auth.refresh_token_reused`.
+    #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
+    async fn refresh(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> Result<Json<TokensBody>, RefreshRefused> {
+        let token = RefreshToken::new(body.0.refresh_token);
+        match self.auth.sessions().refresh(&token, &context).await? {
+            Refreshed::Renewed(logged_in) => Ok(Json(logged_in.into())),
+            _ => Err(reused()),
+        }
+    }
+
+    /// Log out
+    ///
+    /// Ends the session of a refresh token, its access tokens included. It succeeds as well when the session has ended already.
+    #[oai(path = "/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> Result<Json<MessageBody>, LogoutRefused> {
+        let token = RefreshToken::new(body.0.refresh_token);
+        self.auth.sessions().log_out(&token, &context).await?;
+        Ok(Json(MessageBody { message: "User logged out successfully".to_owned() }))
+    }
+
+    /// Log out everywhere
+    ///
+    /// Ends every session of the caller, this one included.
+    #[oai(path = "/logout-all", method = "post", operation_id = "logoutAll")]
+    async fn logout_all(&self, bearer: Bearer, context: Data<&RequestContext>) -> Result<Json<RevokedBody>, LogoutAllRefused> {
+        let caller = bearer.caller(&self.auth)?;
+        let revoked = self.auth.sessions().log_out_all(&caller, &context).await?;
+        Ok(Json(RevokedBody { message: "All sessions were logged out".to_owned(), revoked: revoked as u64 }))
+    }
+
+    /// Prove again who you are
+    ///
+    /// Checks the password again and issues an access token with a fresh `auth_time`, for routes that demand recent authentication.
+    #[oai(path = "/reauthenticate", method = "post", operation_id = "reauthenticate")]
+    async fn reauthenticate(
+        &self,
+        bearer: Bearer,
+        context: Data<&RequestContext>,
+        body: StrictJson<ReauthenticateBody>,
+    ) -> Result<Json<AccessTokenBody>, ReauthenticateRefused> {
+        let caller = bearer.caller(&self.auth)?;
+        let mut fields = Fields::default();
+        let password = fields.password("password", &body.0.password);
+        let password = fields.complete(password)?;
+        let (access_token, expires_in) = self.auth.sessions().reauthenticate(&caller, password, &context).await?;
+        Ok(Json(AccessTokenBody {
+            access_token: access_token.expose().to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: expires_in.as_secs(),
+        }))
+    }
+}

@@ -1,0 +1,14 @@
+//! The HTTP contract: routes that translate between JSON and the library, and nothing else. No rule lives here.
+//!
+//! One file per resource; `field` turns request members into the library's types, `refusal` turns the library's errors into
+//! problem documents, `caller` reads the bearer token.
+
+mod auth;
+mod caller;
+mod field;
+mod me;
+mod openapi;
+mod refusal;
+mod reply;
+
+pub use openapi::{document, service};
