@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
 use crate::flows::session_issue::LoggedIn;
@@ -11,7 +13,8 @@ use crate::ports::{CommitError, Conflict};
 use crate::primitives::{DeviceName, Email, Password};
 
 /// What somebody presents to log in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Login {
     /// The address of the account.
     pub email: Email,

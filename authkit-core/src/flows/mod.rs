@@ -33,5 +33,5 @@ pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
 pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
-pub use session_issue::{LoggedIn, TokenPair};
+pub use session_issue::{LoggedIn, TokenPair, TokenReply};
 pub use sessions::SessionError;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
 use crate::flows::session_issue::LoggedIn;
@@ -13,7 +15,8 @@ use crate::ports::{CommitError, Conflict};
 use crate::primitives::{DeviceName, Email, FullName, Locale, Password, PasswordHash, Timestamp, UserId};
 
 /// What a new account is made of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Registration {
     /// Where mail goes, and what identifies the account at login.
     pub email: Email,

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{AuthMethod, ChangeSet, Client, Session, SessionChange, User};
-use crate::primitives::{AccessToken, DeviceName, RefreshToken, SessionId, Timestamp};
+use crate::primitives::{AccessToken, DeviceName, FullName, RefreshToken, SessionId, Timestamp, UserId};
 use crate::token::Issuance;
 
 /// What a client gets to act for its user.
@@ -27,6 +29,59 @@ pub struct LoggedIn {
     pub session_id: SessionId,
     /// Her tokens.
     pub tokens: TokenPair,
+}
+
+impl LoggedIn {
+    /// The reply to a client, tokens in the clear: the members of RFC 6749 §5.1, and the user.
+    #[must_use]
+    pub fn into_reply(self) -> TokenReply {
+        TokenReply {
+            access_token: self.tokens.access_token.expose().to_owned(),
+            refresh_token: self.tokens.refresh_token.expose().to_owned(),
+            token_type: "Bearer",
+            expires_in: self.tokens.expires_in.as_secs(),
+            user: UserReply::from(&self.user),
+        }
+    }
+}
+
+/// What a client is told when it is logged in. Send it with `Cache-Control: no-store`.
+#[derive(Serialize)]
+pub struct TokenReply {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    /// Whole seconds.
+    expires_in: u64,
+    user: UserReply,
+}
+
+impl std::fmt::Debug for TokenReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenReply").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// What a client is told about its user.
+#[derive(Debug, Serialize)]
+pub struct UserReply {
+    id: UserId,
+    email: String,
+    email_verified: bool,
+    full_name: Option<FullName>,
+    created_at: Timestamp,
+}
+
+impl From<&User> for UserReply {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.to_string(),
+            email_verified: user.email_verified_at.is_some(),
+            full_name: user.full_name.clone(),
+            created_at: user.created_at,
+        }
+    }
 }
 
 /// A session that a flow is about to commit, with the tokens to hand out once it is.

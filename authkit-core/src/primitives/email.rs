@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::RestrictionLevelDetection;
 use unicode_security::restriction_level::RestrictionLevel;
@@ -132,6 +133,12 @@ fn single_script(text: &str) -> Result<(), EmailError> {
     // The detection asks for identifier characters; ASCII punctuation says nothing about scripts.
     let letters: String = text.chars().filter(|c| !c.is_ascii_punctuation()).collect();
     if letters.detect_restriction_level() <= RestrictionLevel::HighlyRestrictive { Ok(()) } else { Err(EmailError::MixedScripts) }
+}
+
+impl<'de> Deserialize<'de> for Email {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&<std::borrow::Cow<'de, str>>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
 }
 
 impl PartialEq for Email {

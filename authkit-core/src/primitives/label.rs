@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization;
 
 /// Why a text cannot be shown as a name.
@@ -71,6 +71,18 @@ macro_rules! label {
 }
 
 macro_rules! text_access {
+    ($name:ident) => {
+        plain_access!($name);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::parse(&<std::borrow::Cow<'de, str>>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+macro_rules! plain_access {
     ($name:ident) => {
         impl $name {
             /// Takes a text that a store kept.
@@ -156,7 +168,7 @@ impl UserAgent {
     }
 }
 
-text_access!(UserAgent);
+plain_access!(UserAgent);
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretBox, SecretString};
+use serde::{Deserialize, Deserializer};
 use unicode_normalization::UnicodeNormalization;
 
 macro_rules! redacted {
@@ -67,6 +68,12 @@ impl Password {
 
 redacted!(Password);
 
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&<std::borrow::Cow<'de, str>>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A password hash in PHC string format (`$argon2id$v=19$m=…`).
 #[derive(Clone)]
 pub struct PasswordHash(SecretString);
@@ -117,6 +124,12 @@ macro_rules! token {
         }
 
         redacted!($name);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Self::new)
+            }
+        }
     };
 }
 

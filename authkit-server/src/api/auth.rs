@@ -10,15 +10,14 @@ use serde::Deserialize;
 
 use super::caller::Bearer;
 use super::field::Fields;
-use super::refusal::{
-    LoggedOutOr, LogoutAllRefused, LogoutRefused, LoginRefused, ReauthenticateRefused, RefreshRefused, RegisterRefused, invalid_credentials, reused,
-};
+use super::refusal::{refused, reused};
 use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBody};
 use crate::http::StrictJson;
 
 /// What a new account is made of.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[oai(rename = "Register")]
 struct RegisterBody {
     /// Where mail goes, and what identifies the account at login.
     #[oai(validator(max_length = 254))]
@@ -36,6 +35,7 @@ struct RegisterBody {
 /// What somebody presents to log in.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[oai(rename = "Login")]
 struct LoginBody {
     /// The address of the account, in any spelling.
     email: String,
@@ -48,6 +48,7 @@ struct LoginBody {
 /// A refresh token.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[oai(rename = "Refresh")]
 struct RefreshBody {
     /// The refresh token of the last login, registration or refresh.
     refresh_token: String,
@@ -56,6 +57,7 @@ struct RefreshBody {
 /// A proof of identity.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[oai(rename = "Reauthenticate")]
 struct ReauthenticateBody {
     /// The password of the account.
     password: String,
@@ -67,6 +69,12 @@ pub struct AuthRoutes {
     auth: AuthKit,
 }
 
+impl AuthRoutes {
+    pub(super) const fn new(auth: AuthKit) -> Self {
+        Self { auth }
+    }
+}
+
 #[OpenApi(prefix_path = "/api/v1/auth")]
 impl AuthRoutes {
     /// Register
@@ -74,7 +82,7 @@ impl AuthRoutes {
     /// Makes an account and logs its owner in. `account.email_taken` when the address has an account,
     /// `password.too_weak` with the reasons when the password can be guessed.
     #[oai(path = "/register", method = "post", operation_id = "register")]
-    async fn register(&self, context: Data<&RequestContext>, body: StrictJson<RegisterBody>) -> Result<Created, RegisterRefused> {
+    async fn register(&self, context: Data<&RequestContext>, body: StrictJson<RegisterBody>) -> poem::Result<Created> {
         let StrictJson(body) = body;
         let mut fields = Fields::default();
         let email = fields.email("email", &body.email);
@@ -84,7 +92,7 @@ impl AuthRoutes {
         let device_name = fields.device_name("device_name", body.device_name.as_deref());
         let (email, password) = fields.complete((email, password))?;
         let registration = Registration { email, password, full_name, locale, device_name };
-        let logged_in = self.auth.accounts().register(registration, &context).await?;
+        let logged_in = self.auth.accounts().register(registration, &context).await.map_err(refused)?;
         Ok(Created::Created(Json(logged_in.into())))
     }
 
@@ -92,14 +100,14 @@ impl AuthRoutes {
     ///
     /// `auth.invalid_credentials` whether the address or the password is wrong; `account.suspended` only after the right password.
     #[oai(path = "/login", method = "post", operation_id = "login")]
-    async fn login(&self, context: Data<&RequestContext>, body: StrictJson<LoginBody>) -> Result<Json<TokensBody>, LoginRefused> {
+    async fn login(&self, context: Data<&RequestContext>, body: StrictJson<LoginBody>) -> poem::Result<Json<TokensBody>> {
         let StrictJson(body) = body;
         let mut fields = Fields::default();
         let device_name = fields.device_name("device_name", body.device_name.as_deref());
         let email = fields.email("email", &body.email);
         let password = fields.password("password", &body.password);
         let (email, password) = fields.complete((email, password))?;
-        let logged_in = self.auth.sessions().log_in(Login { email, password, device_name }, &context).await?;
+        let logged_in = self.auth.sessions().log_in(Login { email, password, device_name }, &context).await.map_err(refused)?;
         Ok(Json(logged_in.into()))
     }
 
@@ -108,11 +116,11 @@ impl AuthRoutes {
     /// Uses up a refresh token and issues the next pair. The same token again within ten seconds gets the same successor, as
     /// long as that is unused; any other reuse ends the session: `auth.refresh_token_reused`.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> Result<Json<TokensBody>, RefreshRefused> {
+    async fn refresh(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> poem::Result<Json<TokensBody>> {
         let token = RefreshToken::new(body.0.refresh_token);
-        match self.auth.sessions().refresh(&token, &context).await? {
+        match self.auth.sessions().refresh(&token, &context).await.map_err(refused)? {
             Refreshed::Renewed(logged_in) => Ok(Json(logged_in.into())),
-            _ => Err(reused()),
+            _ => Err(reused().into()),
         }
     }
 
@@ -120,9 +128,9 @@ impl AuthRoutes {
     ///
     /// Ends the session of a refresh token, its access tokens included. It succeeds as well when the session has ended already.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> Result<Json<MessageBody>, LogoutRefused> {
+    async fn logout(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> poem::Result<Json<MessageBody>> {
         let token = RefreshToken::new(body.0.refresh_token);
-        self.auth.sessions().log_out(&token, &context).await?;
+        self.auth.sessions().log_out(&token, &context).await.map_err(refused)?;
         Ok(Json(MessageBody { message: "User logged out successfully".to_owned() }))
     }
 
@@ -130,9 +138,9 @@ impl AuthRoutes {
     ///
     /// Ends every session of the caller, this one included.
     #[oai(path = "/logout-all", method = "post", operation_id = "logoutAll")]
-    async fn logout_all(&self, bearer: Bearer, context: Data<&RequestContext>) -> Result<Json<RevokedBody>, LogoutAllRefused> {
+    async fn logout_all(&self, bearer: Bearer, context: Data<&RequestContext>) -> poem::Result<Json<RevokedBody>> {
         let caller = bearer.caller(&self.auth)?;
-        let revoked = self.auth.sessions().log_out_all(&caller, &context).await?;
+        let revoked = self.auth.sessions().log_out_all(&caller, &context).await.map_err(refused)?;
         Ok(Json(RevokedBody { message: "All sessions were logged out".to_owned(), revoked: revoked as u64 }))
     }
 
@@ -145,12 +153,12 @@ impl AuthRoutes {
         bearer: Bearer,
         context: Data<&RequestContext>,
         body: StrictJson<ReauthenticateBody>,
-    ) -> Result<Json<AccessTokenBody>, ReauthenticateRefused> {
+    ) -> poem::Result<Json<AccessTokenBody>> {
         let caller = bearer.caller(&self.auth)?;
         let mut fields = Fields::default();
         let password = fields.password("password", &body.0.password);
         let password = fields.complete(password)?;
-        let (access_token, expires_in) = self.auth.sessions().reauthenticate(&caller, password, &context).await?;
+        let (access_token, expires_in) = self.auth.sessions().reauthenticate(&caller, password, &context).await.map_err(refused)?;
         Ok(Json(AccessTokenBody {
             access_token: access_token.expose().to_owned(),
             token_type: "Bearer".to_owned(),

@@ -7,7 +7,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::refusal::{invalid_bearer, missing_bearer};
+use super::refusal::{missing_bearer, refused};
 
 /// The name of the scheme in the OpenAPI document.
 const SCHEME: &str = "bearer";
@@ -23,7 +23,7 @@ impl Bearer {
     /// 401 with a challenge, whatever is wrong with it.
     pub(crate) fn caller(&self, auth: &AuthKit) -> poem::Result<Principal> {
         let token = self.0.as_deref().ok_or_else(missing_bearer)?;
-        Ok(auth.authenticate(token).map_err(invalid_bearer)?)
+        Ok(auth.authenticate(token).map_err(refused)?)
     }
 }
 

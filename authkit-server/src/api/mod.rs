@@ -1,14 +1,15 @@
 //! The HTTP contract: routes that translate between JSON and the library, and nothing else. No rule lives here.
 //!
-//! One file per resource; `field` turns request members into the library's types, `refusal` turns the library's errors into
-//! problem documents, `caller` reads the bearer token.
+//! One file per resource. `field` turns request members into the library's types, `refusal` turns the library's errors into
+//! problem documents, `caller` reads the bearer token, `catalogue` says which problems a route can answer with.
 
 mod auth;
 mod caller;
+mod catalogue;
 mod field;
 mod me;
 mod openapi;
 mod refusal;
 mod reply;
 
-pub use openapi::{document, service};
+pub use openapi::{Service, docs_page, document, service};

@@ -1,36 +1,70 @@
-//! The routes under one OpenAPI document.
+//! The routes under one OpenAPI document, with the problems of the catalogue written into it.
 
 use authkit_core::AuthKit;
-use poem_openapi::{LicenseObject, OpenApiService};
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
+use serde_json::{Map, Value, json};
 
 use super::auth::AuthRoutes;
+use super::catalogue;
 use super::me::MeRoutes;
+
+/// The routes of the contract.
+pub type Service = OpenApiService<(AuthRoutes, MeRoutes), ()>;
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
-pub fn service(auth: &AuthKit, public_url: &str) -> OpenApiService<(AuthRoutes, MeRoutes), ()> {
-    build((AuthRoutes::new(auth.clone()), MeRoutes::new(auth.clone())), public_url)
-}
-
-fn build<Routes>(routes: Routes, public_url: &str) -> OpenApiService<Routes, ()> {
-    OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
+pub fn service(auth: &AuthKit, public_url: &str) -> Service {
+    OpenApiService::new((AuthRoutes::new(auth.clone()), MeRoutes::new(auth.clone())), "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(
             "Registration, login, sessions and the caller's own account.\n\nErrors are `application/problem+json` (RFC 9457) \
-             with a stable `code`. Unknown members of a request body are refused. Times are RFC 3339 in UTC, durations whole seconds.",
+             with a stable `code`. Unknown members of a request body are refused. Times are RFC 3339 in UTC, durations are whole seconds.",
         )
         .license(LicenseObject::new("MIT"))
         .server(public_url)
 }
 
-/// The OpenAPI document, with its members in a stable order.
-///
-/// # Panics
-/// Never: the document is made of nothing but the routes' own metadata.
+/// The OpenAPI document of a service: its members in a stable order, and the problems that each route can answer with.
 #[must_use]
-pub fn document(public_url: &str) -> String {
-    let routes = (AuthRoutes::unserved(), MeRoutes::unserved());
-    let document: serde_json::Value = serde_json::from_str(&build(routes, public_url).spec()).expect("the generator writes JSON");
-    let mut text = serde_json::to_string_pretty(&document).expect("JSON can be written");
+pub fn document(service: &Service) -> String {
+    let mut document: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut).for_each(describe_problems);
+    }
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.insert("Problem".to_owned(), catalogue::problem_schema());
+    }
+    let mut text = format!("{document:#}");
     text.push('\n');
     text
 }
+
+/// The page that lets a reader try the routes: Swagger UI over the document.
+#[must_use]
+pub fn docs_page(service: &Service, document: &str) -> String {
+    service.swagger_ui_html().replace(&service.spec(), document)
+}
+
+fn describe_problems(operation: &mut Value) {
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for (status, codes) in catalogue::problems_of(&id) {
+        let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+        responses.insert(status.to_string(), json!({ "description": codes.join(", "), "content": content }));
+    }
+}
+
+/// Every operation id, for the test that holds the catalogue against the routes.
+#[cfg(test)]
+pub(super) fn operations() -> Vec<String> {
+    <(AuthRoutes, MeRoutes)>::meta()
+        .into_iter()
+        .flat_map(|api| api.paths)
+        .flat_map(|path| path.operations)
+        .filter_map(|operation| operation.operation_id.map(str::to_owned))
+        .collect()
+}
+
+const _: fn() = || {
+    const fn is_api<T: OpenApi>() {}
+    is_api::<(AuthRoutes, MeRoutes)>();
+};

@@ -1,0 +1,169 @@
+//! Every error of every use case under one roof, for hosts that answer requests.
+
+use std::time::Duration;
+
+use crate::flows::{
+    AuthenticateError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError, ReauthenticateError,
+    RefreshError, RegisterError, SessionError,
+};
+use crate::password::Weakness;
+
+/// Who has to do something about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller sent something that cannot be used: 422.
+    Invalid,
+    /// The caller has not proved who she is, or her proof is not accepted: 401.
+    Unauthenticated,
+    /// The caller is known and may not: 403.
+    Forbidden,
+    /// There is no such thing, or none that the caller may know of: 404.
+    NotFound,
+    /// It clashes with what is there: 409.
+    Conflict,
+    /// Too much is going on; the same request can succeed after this time: 503.
+    Overloaded(Duration),
+    /// A part below is away; the same request can succeed later: 503.
+    Unavailable,
+    /// A part below failed: 500.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The HTTP status that says it (RFC 9110 §15).
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Invalid => 422,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict => 409,
+            Self::Overloaded(_) | Self::Unavailable => 503,
+            Self::Internal => 500,
+        }
+    }
+
+    /// When to try again, in whole seconds, where that can help.
+    #[must_use]
+    pub fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Overloaded(after) => Some(after.as_secs().max(1)),
+            Self::Unavailable => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// Any error of any use case. Each flow returns its own, narrower one; they all convert into this.
+///
+/// `Display` may be shown to whoever asked: it says what to do, and nothing of the inside.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Of `authenticate`.
+    #[error(transparent)]
+    Authenticate(#[from] AuthenticateError),
+    /// Of a registration.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// Of a login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// Of a refresh.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// Of a logout.
+    #[error(transparent)]
+    Logout(#[from] LogoutError),
+    /// Of a renewed proof of identity.
+    #[error(transparent)]
+    Reauthenticate(#[from] ReauthenticateError),
+    /// Of the profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// Of a change of password.
+    #[error(transparent)]
+    ChangePassword(#[from] ChangePasswordError),
+    /// Of a session.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// Of closing an account.
+    #[error(transparent)]
+    CloseAccount(#[from] CloseAccountError),
+    /// Of a part below.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl Error {
+    /// The stable code, e.g. `auth.invalid_credentials`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Authenticate(error) => error.code(),
+            Self::Register(error) => error.code(),
+            Self::Login(error) => error.code(),
+            Self::Refresh(error) => error.code(),
+            Self::Logout(error) => error.code(),
+            Self::Reauthenticate(error) => error.code(),
+            Self::Profile(error) => error.code(),
+            Self::ChangePassword(error) => error.code(),
+            Self::Session(error) => error.code(),
+            Self::CloseAccount(error) => error.code(),
+            Self::Internal(error) => error.code(),
+        }
+    }
+
+    /// Who has to do something about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        if let Some(internal) = self.internal() {
+            return if internal.is_unavailable() { ErrorKind::Unavailable } else { ErrorKind::Internal };
+        }
+        match self {
+            Self::Register(RegisterError::Overloaded { retry_after })
+            | Self::Login(LoginError::Overloaded { retry_after })
+            | Self::Reauthenticate(ReauthenticateError::Overloaded { retry_after })
+            | Self::ChangePassword(ChangePasswordError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
+            Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
+            Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => ErrorKind::Invalid,
+            Self::Login(LoginError::Suspended)
+            | Self::Profile(ProfileError::Suspended)
+            | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
+            | Self::CloseAccount(CloseAccountError::ReauthenticationRequired) => ErrorKind::Forbidden,
+            Self::Session(_) => ErrorKind::NotFound,
+            _ => ErrorKind::Unauthenticated,
+        }
+    }
+
+    /// Why a password was refused, where that is the error.
+    #[must_use]
+    pub const fn weakness(&self) -> Option<&Weakness> {
+        match self {
+            Self::Register(RegisterError::WeakPassword(weakness)) | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => {
+                Some(weakness)
+            }
+            _ => None,
+        }
+    }
+
+    /// What failed below, for the log. Nothing of it belongs into a reply.
+    #[must_use]
+    pub const fn internal(&self) -> Option<&Internal> {
+        match self {
+            Self::Register(RegisterError::Internal(error))
+            | Self::Login(LoginError::Internal(error))
+            | Self::Refresh(RefreshError::Internal(error))
+            | Self::Logout(LogoutError::Internal(error))
+            | Self::Reauthenticate(ReauthenticateError::Internal(error))
+            | Self::Profile(ProfileError::Internal(error))
+            | Self::ChangePassword(ChangePasswordError::Internal(error))
+            | Self::Session(SessionError::Internal(error))
+            | Self::CloseAccount(CloseAccountError::Internal(error))
+            | Self::Internal(error) => Some(error),
+            _ => None,
+        }
+    }
+}

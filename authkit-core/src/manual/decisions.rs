@@ -1,0 +1,31 @@
+//! Choices that could have gone another way.
+//!
+//! # The life cycle of a key is time, not state
+//! A key has the instant from which it signs, and nothing else about it changes. *Next*, *current* and *retired* follow from
+//! that and the clock, so no state has to be moved on by anybody, no node can see half of a rotation, and two nodes that
+//! rotate at once draw the same serial number, of which one loses.
+//!
+//! # An epoch on the account guards new sessions
+//! A login verifies a password, and some time later inserts a session. If the password is changed in between, the change ends
+//! all other sessions, but the new one is not there yet. So the account counts how often its means of access were replaced,
+//! the change raises that counter, and the insert of a session is guarded by the value that was read with the password.
+//!
+//! # A closed account leaves a tombstone
+//! The row of a closed account stays, emptied of everything personal and invisible to every read, so that the revocation of its
+//! sessions still reaches every node and the audit log still points somewhere.
+//!
+//! # Rotations are not audited one by one
+//! A refresh is one write to one row, and the row says when and from where it happened last. An audit event for each would make
+//! the log grow with every client that is merely awake. The reuse of a token is audited.
+//!
+//! # ES256 by default
+//! Ed25519 is faster and smaller, but gateways and older libraries that verify only RS256 and ES256 are still common. Whoever
+//! controls every consumer sets EdDSA.
+//!
+//! # A full queue is refused before the account is looked up
+//! Under more logins than the processor can hash, somebody has to be turned away. That happens before anything is read, so
+//! that being turned away says nothing about an account, and it is a 503 with a time to come back, never a slow failure of all.
+//!
+//! # Passwords are composed (NFC), not folded (NFKC)
+//! SP 800-63B speaks of compatibility normalisation, ASVS 6.2.8 of the password exactly as received. Composition alone makes
+//! the same keys on two systems the same password; folding would make different passwords equal.

@@ -1,0 +1,104 @@
+//! Which problems a route can answer with: what the OpenAPI document says, and what the tests hold the routes to.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// What every route that reads a body can answer.
+const BODY: &[(u16, &str)] = &[
+    (400, "request.malformed_json"),
+    (413, "request.body_too_large"),
+    (415, "request.unsupported_media_type"),
+    (422, "request.unknown_member"),
+    (422, "request.missing_member"),
+    (422, "request.invalid_type"),
+];
+
+/// What every route that is given values to check can answer.
+const FIELDS: &[(u16, &str)] = &[(422, "request.invalid_field")];
+
+/// What every route that reads a bearer token can answer.
+const BEARER: &[(u16, &str)] =
+    &[(401, "auth.missing_token"), (401, "auth.invalid_token"), (401, "auth.token_expired"), (401, "auth.session_ended")];
+
+/// What every route that hashes a password can answer.
+const HASHING: &[(u16, &str)] = &[(503, "service.overloaded")];
+
+/// What every route can answer.
+const ANY: &[(u16, &str)] = &[(500, "service.internal_error"), (503, "service.unavailable")];
+
+/// Each operation, what it reads, and the problems that are its own.
+const OPERATIONS: &[(&str, &[&[(u16, &str)]], &[(u16, &str)])] = &[
+    ("register", &[BODY, FIELDS, HASHING], &[(409, "account.email_taken"), (422, "password.too_weak")]),
+    ("login", &[BODY, FIELDS, HASHING], &[(401, "auth.invalid_credentials"), (403, "account.suspended")]),
+    ("refresh", &[BODY], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
+    ("logout", &[BODY], &[(401, "auth.invalid_refresh_token")]),
+    ("logoutAll", &[BEARER], &[]),
+    ("reauthenticate", &[BODY, FIELDS, BEARER, HASHING], &[(401, "auth.invalid_credentials")]),
+    ("getProfile", &[BEARER], &[(403, "account.suspended")]),
+    ("updateProfile", &[BODY, FIELDS, BEARER], &[(403, "account.suspended")]),
+    ("closeAccount", &[BEARER], &[(403, "auth.reauthentication_required")]),
+    ("changePassword", &[BODY, FIELDS, BEARER, HASHING], &[
+        (403, "account.suspended"),
+        (403, "password.wrong_current"),
+        (422, "password.too_weak"),
+    ]),
+    ("listSessions", &[BEARER, FIELDS], &[]),
+    ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
+];
+
+/// The problems of an operation: for each status, the codes.
+pub(super) fn problems_of(operation: &str) -> BTreeMap<u16, Vec<&'static str>> {
+    let mut problems: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
+    if let Some((_, shared, own)) = OPERATIONS.iter().find(|(id, ..)| *id == operation) {
+        for (status, code) in own.iter().chain(shared.iter().copied().flatten()).chain(ANY) {
+            problems.entry(*status).or_default().push(code);
+        }
+    }
+    problems
+}
+
+/// The schema of a problem document (RFC 9457 §3).
+pub(super) fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "A problem document (RFC 9457).",
+        "required": ["type", "title", "status", "code", "request_id"],
+        "properties": {
+            "type": { "type": "string", "description": "A URN of the code." },
+            "title": { "type": "string", "description": "The name of the status." },
+            "status": { "type": "integer" },
+            "detail": { "type": "string", "description": "What is wrong and what to do, in English." },
+            "code": { "type": "string", "description": "Stable: build on this one.", "example": "auth.invalid_credentials" },
+            "request_id": { "type": "string", "description": "As in the X-Request-Id header and in the log." },
+            "errors": {
+                "type": "array",
+                "description": "What is wrong with which member, where members were refused.",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "code", "message"],
+                    "properties": {
+                        "field": { "type": "string" },
+                        "code": { "type": "string" },
+                        "message": { "type": "string" }
+                    }
+                }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_names_every_operation_and_no_other() {
+        let named: BTreeSet<String> = OPERATIONS.iter().map(|(id, ..)| (*id).to_owned()).collect();
+        let routed: BTreeSet<String> = super::super::openapi::operations().into_iter().collect();
+        assert_eq!(named, routed);
+        assert_eq!(routed.len(), OPERATIONS.len());
+    }
+}

@@ -1,0 +1,92 @@
+//! Members of a request body, checked all at once: the reply names every one that is wrong.
+
+use authkit_core::{DeviceName, Email, FullName, LabelError, Locale, Password};
+
+use crate::problem::{FieldError, Problem};
+
+/// Collects what is wrong with the members of one request.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// An email address.
+    pub(super) fn email(&mut self, field: &'static str, text: &str) -> Option<Email> {
+        Email::parse(text).map_err(|error| self.refuse(field, "invalid_email", &error)).ok()
+    }
+
+    /// A password, as it is typed.
+    pub(super) fn password(&mut self, field: &'static str, text: &str) -> Option<Password> {
+        Password::parse(text).map_err(|error| self.refuse(field, "invalid_password", &error)).ok()
+    }
+
+    /// A name of a person.
+    pub(super) fn full_name(&mut self, field: &'static str, text: Option<&str>) -> Option<FullName> {
+        self.optional(field, "invalid_name", text, FullName::parse)
+    }
+
+    /// A language tag.
+    pub(super) fn locale(&mut self, field: &'static str, text: Option<&str>) -> Option<Locale> {
+        self.optional(field, "invalid_locale", text, Locale::parse)
+    }
+
+    /// A name of a device.
+    pub(super) fn device_name(&mut self, field: &'static str, text: Option<&str>) -> Option<DeviceName> {
+        self.optional(field, "invalid_device_name", text, DeviceName::parse)
+    }
+
+    /// What is wrong with a member.
+    pub(super) fn refuse(&mut self, field: &'static str, code: &'static str, error: &dyn std::fmt::Display) {
+        self.0.push(FieldError::new(field, code, error.to_string()));
+    }
+
+    /// The values, if nothing is wrong with any member.
+    pub(super) fn complete<T: Complete>(self, values: T) -> Result<T::Whole, Problem> {
+        match values.whole() {
+            Some(whole) if self.0.is_empty() => Ok(whole),
+            _ => Err(Problem::invalid_fields(self.0)),
+        }
+    }
+
+    fn optional<T>(
+        &mut self,
+        field: &'static str,
+        code: &'static str,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, LabelError>,
+    ) -> Option<T> {
+        text.and_then(|text| parse(text).map_err(|error| self.refuse(field, code, &error)).ok())
+    }
+}
+
+/// Members that a request cannot do without.
+pub(super) trait Complete {
+    /// All of them.
+    type Whole;
+
+    /// All of them, if all are there.
+    fn whole(self) -> Option<Self::Whole>;
+}
+
+impl<T> Complete for Option<T> {
+    type Whole = T;
+
+    fn whole(self) -> Option<T> {
+        self
+    }
+}
+
+impl<A, B> Complete for (Option<A>, Option<B>) {
+    type Whole = (A, B);
+
+    fn whole(self) -> Option<(A, B)> {
+        self.0.zip(self.1)
+    }
+}
+
+impl Complete for () {
+    type Whole = ();
+
+    fn whole(self) -> Option<()> {
+        Some(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The caller's own account: `/api/v1/users/me`.
+
+use authkit_core::flows::{PasswordChange, ProfileUpdate};
+use authkit_core::model::{Patch, RequestContext};
+use authkit_core::{AuthKit, Cursor, PageLimit, PageRequest, SessionId};
+use poem::web::Data;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::types::MaybeUndefined;
+use poem_openapi::{Object, OpenApi};
+use serde::Deserialize;
+
+use super::caller::Bearer;
+use super::field::Fields;
+use super::refusal::{no_such_session, refused};
+use super::reply::{Gone, RevokedBody, SessionPageBody, UserBody};
+use crate::http::StrictJson;
+use crate::problem::Problem;
+
+/// What becomes of the profile: members that are not there stay, `null` empties.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "ProfileUpdate")]
+struct ProfileUpdateBody {
+    /// What the owner calls herself, at most 200 characters.
+    #[serde(default)]
+    full_name: MaybeUndefined<String>,
+    /// The language that she prefers, a BCP 47 tag.
+    #[serde(default)]
+    locale: MaybeUndefined<String>,
+}
+
+/// The password to leave and the one to take.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "PasswordChange")]
+struct PasswordChangeBody {
+    /// The one that is in force.
+    current_password: String,
+    /// The one to take: at least 8 characters that are hard to guess, at most 1024 bytes.
+    new_password: String,
+}
+
+/// The routes of the caller's own account.
+#[derive(Debug)]
+pub struct MeRoutes {
+    auth: AuthKit,
+}
+
+impl MeRoutes {
+    pub(super) const fn new(auth: AuthKit) -> Self {
+        Self { auth }
+    }
+}
+
+#[OpenApi(prefix_path = "/api/v1/users/me")]
+impl MeRoutes {
+    /// Your profile
+    #[oai(path = "/", method = "get", operation_id = "getProfile")]
+    async fn profile(&self, bearer: Bearer) -> poem::Result<Json<UserBody>> {
+        let caller = bearer.caller(&self.auth)?;
+        let user = self.auth.accounts().profile(&caller).await.map_err(refused)?;
+        Ok(Json(UserBody::from(&user)))
+    }
+
+    /// Change your profile
+    ///
+    /// Members that are not there stay as they are, `null` empties.
+    #[oai(path = "/", method = "patch", operation_id = "updateProfile")]
+    async fn update_profile(
+        &self,
+        bearer: Bearer,
+        context: Data<&RequestContext>,
+        body: StrictJson<ProfileUpdateBody>,
+    ) -> poem::Result<Json<UserBody>> {
+        let caller = bearer.caller(&self.auth)?;
+        let mut fields = Fields::default();
+        let full_name = patch(body.0.full_name, |text| fields.full_name("full_name", Some(text)));
+        let locale = patch(body.0.locale, |text| fields.locale("locale", Some(text)));
+        fields.complete(())?;
+        let update = ProfileUpdate { full_name, locale };
+        let user = self.auth.accounts().update_profile(&caller, update, &context).await.map_err(refused)?;
+        Ok(Json(UserBody::from(&user)))
+    }
+
+    /// Close your account
+    ///
+    /// For good: every session ends, the password and what is personal is removed, the address is free again. It demands that
+    /// you proved who you are within the last minutes (`/api/v1/auth/reauthenticate`).
+    #[oai(path = "/", method = "delete", operation_id = "closeAccount")]
+    async fn close(&self, bearer: Bearer, context: Data<&RequestContext>) -> poem::Result<Gone> {
+        let caller = bearer.caller(&self.auth)?;
+        self.auth.accounts().close(&caller, &context).await.map_err(refused)?;
+        Ok(Gone::Gone)
+    }
+
+    /// Change your password
+    ///
+    /// Every other session of yours ends.
+    #[oai(path = "/password", method = "post", operation_id = "changePassword")]
+    async fn change_password(
+        &self,
+        bearer: Bearer,
+        context: Data<&RequestContext>,
+        body: StrictJson<PasswordChangeBody>,
+    ) -> poem::Result<Json<RevokedBody>> {
+        let caller = bearer.caller(&self.auth)?;
+        let mut fields = Fields::default();
+        let current = fields.password("current_password", &body.0.current_password);
+        let new = fields.password("new_password", &body.0.new_password);
+        let (current, new) = fields.complete((current, new))?;
+        let change = PasswordChange { current, new };
+        let revoked = self.auth.accounts().change_password(&caller, change, &context).await.map_err(refused)?;
+        Ok(Json(RevokedBody { message: "Password changed; your other sessions were logged out".to_owned(), revoked: revoked as u64 }))
+    }
+
+    /// Your sessions
+    ///
+    /// Those that are alive, the youngest first.
+    #[oai(path = "/sessions", method = "get", operation_id = "listSessions")]
+    async fn sessions(
+        &self,
+        bearer: Bearer,
+        /// How many at most: 1 to 200, by default 50.
+        limit: Query<Option<String>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> poem::Result<Json<SessionPageBody>> {
+        let caller = bearer.caller(&self.auth)?;
+        let page = page(limit.0.as_deref(), cursor.0.as_deref())?;
+        let sessions = self.auth.sessions().list(&caller, page).await.map_err(refused)?;
+        Ok(Json(SessionPageBody::new(&sessions, caller.session_id())))
+    }
+
+    /// End one of your sessions
+    #[oai(path = "/sessions/:id", method = "delete", operation_id = "revokeSession")]
+    async fn revoke(
+        &self,
+        bearer: Bearer,
+        context: Data<&RequestContext>,
+        /// The `id` of the session.
+        id: Path<String>,
+    ) -> poem::Result<Gone> {
+        let caller = bearer.caller(&self.auth)?;
+        // What is not an id names no session: the same answer as for somebody else's.
+        let id: SessionId = id.0.parse().map_err(|_| no_such_session())?;
+        self.auth.sessions().revoke(&caller, id, &context).await.map_err(refused)?;
+        Ok(Gone::Gone)
+    }
+}
+
+fn patch<T>(member: MaybeUndefined<String>, parse: impl FnOnce(&str) -> Option<T>) -> Patch<T> {
+    match member {
+        MaybeUndefined::Undefined => Patch::Keep,
+        MaybeUndefined::Null => Patch::Clear,
+        // What did not parse is among the refused fields, and then nothing of this is used.
+        MaybeUndefined::Value(text) => parse(&text).map_or(Patch::Keep, Patch::Set),
+    }
+}
+
+/// The page that a list is asked for.
+fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
+    let mut fields = Fields::default();
+    let limit = match limit {
+        None => PageLimit::default(),
+        Some(text) => text.parse().ok().and_then(PageLimit::new).unwrap_or_else(|| {
+            fields.refuse("limit", "invalid_limit", &"must be a whole number from 1 to 200");
+            PageLimit::default()
+        }),
+    };
+    let cursor = cursor.and_then(|text| {
+        text.parse::<Cursor>().map_err(|error| fields.refuse("cursor", "invalid_cursor", &error)).ok()
+    });
+    fields.complete(())?;
+    Ok(PageRequest { limit, cursor })
+}

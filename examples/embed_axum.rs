@@ -1,0 +1,95 @@
+//! AuthKit inside an axum application, on SQLite: register, log in, refresh, log out, and a guarded route.
+//!
+//! `cargo run -p authkit-examples --bin embed_axum` listens on 127.0.0.1:3000; the first argument names another address, the
+//! second the folder for the database and the key.
+
+use std::sync::Arc;
+
+use authkit_core::{AuthKit, Config, Error, Login, MasterKey, RefreshToken, Refreshed, Registration, RequestContext, TokenReply};
+use authkit_sqlx::SqliteStore;
+use axum::extract::{FromRequestParts, State};
+use axum::http::{StatusCode, header, request::Parts};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+// The routes, a line or three each.
+
+async fn register(State(auth): State<AuthKit>, Json(account): Json<Registration>) -> Result<Json<TokenReply>, Refused> {
+    Ok(Json(auth.accounts().register(account, &RequestContext::default()).await?.into_reply()))
+}
+
+async fn log_in(State(auth): State<AuthKit>, Json(login): Json<Login>) -> Result<Json<TokenReply>, Refused> {
+    Ok(Json(auth.sessions().log_in(login, &RequestContext::default()).await?.into_reply()))
+}
+
+async fn refresh(State(auth): State<AuthKit>, Json(token): Json<RefreshToken>) -> Result<Json<TokenReply>, Refused> {
+    match auth.sessions().refresh(&token, &RequestContext::default()).await? {
+        Refreshed::Renewed(next) => Ok(Json(next.into_reply())),
+        _ => Err(Refused(StatusCode::UNAUTHORIZED, "auth.refresh_token_reused")),
+    }
+}
+
+async fn log_out(State(auth): State<AuthKit>, Json(token): Json<RefreshToken>) -> Result<StatusCode, Refused> {
+    auth.sessions().log_out(&token, &RequestContext::default()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn hello(Caller(principal): Caller) -> Json<Value> {
+    Json(json!({ "hello": principal.user_id() }))
+}
+
+// The guard: a handler that takes a `Caller` runs only for somebody who is logged in.
+
+struct Caller(authkit_core::Principal);
+
+impl FromRequestParts<AuthKit> for Caller {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, auth: &AuthKit) -> Result<Self, Refused> {
+        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self(auth.authenticate(header.strip_prefix("Bearer ").unwrap_or_default())?))
+    }
+}
+
+// One place for every error: the library says the status and the stable code.
+
+struct Refused(StatusCode, &'static str);
+
+impl<E: Into<Error>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self(StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.code())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "code": self.1 }))).into_response()
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let folder = std::path::PathBuf::from(arguments.next().unwrap_or_else(|| ".".to_owned()));
+
+    let store = SqliteStore::open(folder.join("app.sqlite3")).await?;
+    let auth = AuthKit::builder(Config::new("http://localhost:3000"))
+        .store(Arc::new(store))
+        .master_key(MasterKey::load_or_create(&folder.join("app.key"))?)
+        .build()
+        .await?;
+    let app = Router::new()
+        .route("/register", post(register))
+        .route("/login", post(log_in))
+        .route("/refresh", post(refresh))
+        .route("/logout", post(log_out))
+        .route("/hello", get(hello))
+        .with_state(auth);
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, app).await?)
+}
