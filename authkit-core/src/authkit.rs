@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
     self, AuthenticateError, ChangePasswordError, CloseAccountError, Health, Internal, KeyStatus, LoggedIn, Login, LoginError,
-    LogoutError, PasswordChange, Principal, ProfileError, ProfileUpdate, ReauthenticateError, RefreshError, Refreshed, RegisterError,
-    Registration, SessionError,
+    LogoutError, PasswordChange, Principal, ProfileError, ProfileUpdate, ReauthenticateError, RefreshError, Refreshed,
+    RegisterError, Registration, RotateKeyError, SessionError,
 };
 use crate::model::{AuditEvent, KeyPurpose, RequestContext, Session, User};
 use crate::password::PoolStats;
@@ -209,7 +209,7 @@ impl Keys<'_> {
     /// The public keys as a JWK set (RFC 7517 §5), as JSON: next, current and retired ones that still verify.
     #[must_use]
     pub fn jwks(&self) -> String {
-        self.engine.keyring.load().jwks()
+        self.engine.keyring.load().jwks(self.engine.now(), &self.engine.config.tokens)
     }
 
     /// Every stored key, without what is secret about it.
@@ -218,7 +218,7 @@ impl Keys<'_> {
     }
 
     /// Makes the next key of a purpose: used after the lead time, or from now on where `immediately` says so.
-    pub async fn rotate(&self, purpose: KeyPurpose, immediately: bool) -> Result<(), Internal> {
+    pub async fn rotate(&self, purpose: KeyPurpose, immediately: bool) -> Result<(), RotateKeyError> {
         flows::keys::rotate(self.engine, purpose, immediately).await
     }
 }

@@ -78,8 +78,7 @@ impl Builder<WantsStore> {
 
     /// Keeps everything in memory and forgets it with the process: for tests and first steps.
     pub fn in_memory(self) -> Builder<Ready> {
-        let master = MasterKey::generate("in-memory", &*self.entropy);
-        let custody = Arc::new(LocalKeyCustody::new(vec![master], Arc::clone(&self.entropy)));
+        let custody = Arc::new(LocalKeyCustody::ephemeral(Arc::clone(&self.entropy)));
         self.with(|_| Ready { store: Arc::new(MemoryStore::new()), custody })
     }
 }
@@ -93,7 +92,7 @@ impl Builder<WantsCustody> {
     /// Seals with a master key that the host keeps, apart from the store. Lose it and every session ends: the keys that
     /// signed the tokens cannot be opened any more.
     pub fn master_key(self, key: MasterKey) -> Builder<Ready> {
-        let custody = Arc::new(LocalKeyCustody::new(vec![key], Arc::clone(&self.entropy)));
+        let custody = Arc::new(LocalKeyCustody::of(key, Arc::clone(&self.entropy)));
         self.custody(custody)
     }
 }

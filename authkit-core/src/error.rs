@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::flows::{
-    AuthenticateError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError, ReauthenticateError,
-    RefreshError, RegisterError, SessionError,
+    AuthenticateError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
+    ReauthenticateError, RefreshError, RegisterError, SessionError,
 };
 use crate::password::Weakness;
 
@@ -128,7 +128,9 @@ impl Error {
             | Self::Reauthenticate(ReauthenticateError::Overloaded { retry_after })
             | Self::ChangePassword(ChangePasswordError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
             Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
-            Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => ErrorKind::Invalid,
+            Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
+                ErrorKind::Invalid
+            }
             Self::Login(LoginError::Suspended)
             | Self::Profile(ProfileError::Suspended)
             | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
@@ -142,9 +144,8 @@ impl Error {
     #[must_use]
     pub const fn weakness(&self) -> Option<&Weakness> {
         match self {
-            Self::Register(RegisterError::WeakPassword(weakness)) | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => {
-                Some(weakness)
-            }
+            Self::Register(RegisterError::WeakPassword(weakness))
+            | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => Some(weakness),
             _ => None,
         }
     }

@@ -25,7 +25,9 @@
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 compile_error!("authkit-core needs one of the features `aws-lc-rs` (default) and `rust-crypto`");
 #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
-compile_error!("authkit-core takes only one of the features `aws-lc-rs` and `rust-crypto`: use default-features = false with the second");
+compile_error!(
+    "authkit-core takes only one of the features `aws-lc-rs` and `rust-crypto`: use default-features = false with the second"
+);
 
 mod authkit;
 mod builder;

@@ -29,22 +29,42 @@ impl Config {
             ReusePolicy::Grace(window) => window <= Duration::from_mins(1),
         };
         let checks = [
-            (issuer_ok && !tokens.issuer.contains(['?', '#']), "tokens.issuer", "must be an http or https URL without query and fragment (RFC 9068 §2.2)"),
+            (
+                issuer_ok && !tokens.issuer.contains(['?', '#']),
+                "tokens.issuer",
+                "must be an http or https URL without query and fragment (RFC 9068 §2.2)",
+            ),
             (!tokens.audience.is_empty(), "tokens.audience", "must not be empty (RFC 9068 §2.2)"),
             (tokens.lifetime >= Duration::from_secs(10), "tokens.lifetime", "must be at least 10 seconds"),
             (tokens.lifetime <= Duration::from_hours(24), "tokens.lifetime", "must be at most 24 hours"),
             (tokens.leeway <= Duration::from_mins(1), "tokens.leeway", "must be at most 60 seconds"),
             (tokens.key_lifetime >= tokens.key_lead * 2, "tokens.key_lifetime", "must be at least twice tokens.key_lead"),
             (sessions.idle_timeout >= Duration::from_mins(1), "sessions.idle_timeout", "must be at least a minute"),
-            (sessions.absolute_timeout >= sessions.idle_timeout, "sessions.absolute_timeout", "must not be shorter than sessions.idle_timeout"),
-            (sessions.absolute_timeout <= Duration::from_hours(24 * 400), "sessions.absolute_timeout", "must be at most 400 days"),
+            (
+                sessions.absolute_timeout >= sessions.idle_timeout,
+                "sessions.absolute_timeout",
+                "must not be shorter than sessions.idle_timeout",
+            ),
+            (
+                sessions.absolute_timeout <= Duration::from_hours(24 * 400),
+                "sessions.absolute_timeout",
+                "must be at most 400 days",
+            ),
             (sessions.max_per_user >= 1, "sessions.max_per_user", "must be at least 1"),
             (grace_ok, "sessions.reuse", "must have a grace of at most 60 seconds"),
             (passwords.min_score <= 4, "passwords.min_score", "must be 0 to 4, the scale of zxcvbn"),
             ((1..=10).contains(&params.iterations), "passwords.params.iterations", "must be 1 to 10"),
             ((1..=8).contains(&params.parallelism), "passwords.params.parallelism", "must be 1 to 8"),
-            (params.memory_kib >= 8 * params.parallelism, "passwords.params.memory_kib", "must be at least 8 times the parallelism (RFC 9106 §3.1)"),
-            (params.memory_kib <= self.hashing.max_memory_kib, "passwords.params.memory_kib", "must not exceed hashing.max_memory_kib"),
+            (
+                params.memory_kib >= 8 * params.parallelism,
+                "passwords.params.memory_kib",
+                "must be at least 8 times the parallelism (RFC 9106 §3.1)",
+            ),
+            (
+                params.memory_kib <= self.hashing.max_memory_kib,
+                "passwords.params.memory_kib",
+                "must not exceed hashing.max_memory_kib",
+            ),
             ((1..=1024).contains(&self.hashing.threads), "hashing.threads", "must be 1 to 1024"),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {

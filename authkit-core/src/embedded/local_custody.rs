@@ -147,6 +147,20 @@ impl LocalKeyCustody {
         Ok(Self { keys, entropy })
     }
 
+    /// Takes the one master key that there is.
+    #[must_use]
+    pub fn of(key: MasterKey, entropy: Arc<dyn Entropy>) -> Self {
+        Self { keys: vec![key], entropy }
+    }
+
+    /// Draws a master key that nobody else ever sees: what is sealed under it is lost with this value. For tests and for a
+    /// store that is as short-lived.
+    #[must_use]
+    pub fn ephemeral(entropy: Arc<dyn Entropy>) -> Self {
+        let id = KeyId::parse("ephemeral").expect("letters only");
+        Self::of(MasterKey::generate(id, &*entropy), entropy)
+    }
+
     fn key_named(&self, id: &str) -> Result<&MasterKey, CustodyError> {
         let key = self.keys.iter().find(|key| key.id.as_str() == id);
         key.ok_or_else(|| CustodyError::UnknownKey { key_id: id.to_owned() })

@@ -17,19 +17,19 @@ impl Principal {
     /// Who.
     #[must_use]
     pub fn user_id(&self) -> UserId {
-        self.claims.sub
+        self.claims.user_id
     }
 
     /// In which session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.claims.sid
+        self.claims.session_id
     }
 
     /// When she last proved who she is, in whole seconds.
     #[must_use]
     pub fn authenticated_at(&self) -> Timestamp {
-        Timestamp::from_unix_seconds(self.claims.auth_time)
+        self.claims.authenticated_at
     }
 
     /// Every claim of the token.
@@ -63,7 +63,7 @@ pub enum AuthenticateError {
 impl AuthenticateError {
     /// The stable code of the error.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Invalid(_) => "auth.invalid_token",
             Self::Expired => "auth.token_expired",
@@ -73,7 +73,7 @@ impl AuthenticateError {
 
     /// The exact reason, for the log.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(self) -> &'static str {
         match self {
             Self::Invalid(error) => error.reason(),
             Self::Expired => "expired",
@@ -94,8 +94,8 @@ impl From<AccessTokenError> for AuthenticateError {
 /// Verifies an access token and that its session was not ended.
 pub(crate) fn authenticate(engine: &Engine, token: &str) -> Result<Principal, AuthenticateError> {
     let now = engine.now();
-    let claims = engine.verified.verify(&engine.keyring, &engine.config.tokens, token, now)?;
-    if engine.revoked.sessions.contains(claims.sid) {
+    let claims = engine.verified.verify(&engine.keyring.load(), &engine.config.tokens, token, now)?;
+    if engine.revoked.sessions.contains(claims.session_id) {
         return Err(AuthenticateError::Revoked);
     }
     Ok(Principal { claims })

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::model::{
-    AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange, UserChange, UserStatus,
+    AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
+    UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Verdict, Weakness};
 use crate::ports::{CommitError, Conflict};
@@ -81,7 +82,8 @@ pub(crate) async fn change_password(
     context: &RequestContext,
 ) -> Result<usize, ChangePasswordError> {
     let id = principal.user_id();
-    let origin = HashOrigin::new(context.client.ip, &id.to_string());
+    let identifier = id.to_string();
+    let origin = HashOrigin::new(context.client.ip, &identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
     let found = engine.store.credentials_by_id(id).await.map_err(Internal::from)?;
     let Credentials { user, password } = found.ok_or(ChangePasswordError::Gone)?;
@@ -96,6 +98,7 @@ pub(crate) async fn change_password(
     };
     let policy = PolicyContext { email: Some(user.email.clone()), full_name: user.full_name.clone() };
     let to = admission.set(change.new, policy).await?;
+    drop(admission);
     let at = engine.now();
     let changes = replacement(principal, user.auth_epoch, from, to, at).and(event(at, Outcome::Success));
     match engine.commit(&changes).await {

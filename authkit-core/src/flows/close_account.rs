@@ -35,7 +35,11 @@ impl CloseAccountError {
 }
 
 /// Closes the account: every session ends, the password and what is personal is removed, the address is free again.
-pub(crate) async fn close_account(engine: &Engine, principal: &Principal, context: &RequestContext) -> Result<(), CloseAccountError> {
+pub(crate) async fn close_account(
+    engine: &Engine,
+    principal: &Principal,
+    context: &RequestContext,
+) -> Result<(), CloseAccountError> {
     let at = engine.now();
     let id = principal.user_id();
     if !principal.is_recent(at, engine.config.sessions.recent_authentication) {

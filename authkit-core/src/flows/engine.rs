@@ -10,7 +10,7 @@ use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome
 use crate::password::HashPool;
 use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
 use crate::primitives::{AuditEventId, Clock, Entropy, Timestamp};
-use crate::token::{KeyError, Keyring, RevokedSessions, VerifiedTokens};
+use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
 
 /// Something that is nobody's fault who asked: a part below failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +28,18 @@ pub enum Internal {
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// No access token could be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// No refresh token could be issued.
+    #[error(transparent)]
+    RefreshToken(#[from] RefreshTokenError),
     /// The hashing pool has stopped.
     #[error("the hashing pool has stopped")]
     HashingStopped,
+    /// A password could not be hashed: a defect, or no memory.
+    #[error("a password could not be hashed")]
+    HashingFailed,
     /// A stored password hash is of a kind or a cost that is not supported.
     #[error("a stored password hash cannot be verified")]
     UnsupportedHash,
@@ -168,6 +177,7 @@ macro_rules! hash_error_into {
                     HashError::Overloaded(overloaded) => Self::Overloaded { retry_after: overloaded.retry_after },
                     HashError::Unsupported => Self::Internal($crate::flows::Internal::UnsupportedHash),
                     HashError::Stopped => Self::Internal($crate::flows::Internal::HashingStopped),
+                    HashError::Failed => Self::Internal($crate::flows::Internal::HashingFailed),
                 }
             }
         }

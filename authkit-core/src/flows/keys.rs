@@ -7,33 +7,9 @@ use crate::flows::engine::{Engine, Internal};
 use crate::model::{
     Actor, AuditAction, ChangeSet, KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, RequestContext, ServerKey,
 };
-use crate::ports::{CommitError, Conflict};
+use crate::ports::{CommitError, Conflict, StoreError};
 use crate::primitives::{SecretBytes, Timestamp};
-use crate::token::{AccessKey, Keyring, PrivateKey, RefreshKey};
-
-/// Where a key is in its life cycle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyState {
-    /// Published, and not yet used.
-    Next,
-    /// In use.
-    Current,
-    /// Still verifies what it signed.
-    Retired,
-}
-
-impl KeyState {
-    /// The stable name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Next => "next",
-            Self::Current => "current",
-            Self::Retired => "retired",
-        }
-    }
-}
+use crate::token::{AccessKey, DueKey, KeyMaterial, KeyState, Keyring, RefreshKey};
 
 /// A key, without what is secret about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,141 +36,127 @@ const ATTEMPTS: usize = 5;
 pub(crate) async fn reload(engine: &Engine) -> Result<(), Internal> {
     let mut overtaken = None;
     for _ in 0..ATTEMPTS {
+        let ring = read(engine).await?;
         let now = engine.now();
-        let stored = engine.store.server_keys().await?;
-        match missing(engine, &stored, now) {
-            None => return put_in_force(engine, &stored, now).await,
-            Some((purpose, activates_at)) => match make(engine, &stored, purpose, activates_at, now).await {
-                Ok(()) => {}
-                Err(CommitError::Conflict(conflict)) => overtaken = Some(conflict),
-                Err(error) => return Err(error.into()),
-            },
+        let due = [KeyPurpose::AccessToken, KeyPurpose::RefreshToken]
+            .into_iter()
+            .find_map(|purpose| ring.due_key(now, purpose, &engine.config.tokens).map(|due| (purpose, due)));
+        engine.keyring.store(Arc::new(ring));
+        let Some((purpose, due)) = due else { return Ok(()) };
+        match make(engine, purpose, due, now).await {
+            Ok(()) => {}
+            Err(Make::Overtaken(conflict)) => overtaken = Some(conflict),
+            Err(Make::Failed(error)) => return Err(error),
         }
     }
     Err(Internal::Conflict(overtaken.unwrap_or(Conflict::KeySerialTaken).into()))
 }
 
-/// Makes the next key of a purpose. It is used after the lead time, or from now on where `immediately` says so.
-pub(crate) async fn rotate(engine: &Engine, purpose: KeyPurpose, immediately: bool) -> Result<(), Internal> {
+/// Makes the next key of a purpose, whether one is due or not. It is used after the lead time, or from now on where
+/// `immediately` says so. The secret of HS256 comes from the settings and is rotated there.
+pub(crate) async fn rotate(engine: &Engine, purpose: KeyPurpose, immediately: bool) -> Result<(), RotateKeyError> {
+    reload(engine).await?;
     let now = engine.now();
-    let stored = engine.store.server_keys().await?;
     let activates_at = if immediately { now } else { now + engine.config.tokens.key_lead };
-    make(engine, &stored, purpose, activates_at, now).await?;
-    reload(engine).await
+    let next =
+        engine.keyring.load().next_key(activates_at, purpose, &engine.config.tokens).ok_or(RotateKeyError::SharedSecret)?;
+    match make(engine, purpose, next, now).await {
+        Ok(()) => Ok(reload(engine).await?),
+        Err(Make::Overtaken(_)) => Err(RotateKeyError::Overtaken),
+        Err(Make::Failed(error)) => Err(error.into()),
+    }
+}
+
+/// Why no key was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateKeyError {
+    /// Access tokens are signed with a secret from the settings: change it there.
+    #[error("HS256 signs with the configured secret: change that one instead")]
+    SharedSecret,
+    /// Another node has made the next key at the same time.
+    #[error("another node has just made the next key")]
+    Overtaken,
+    /// A part below failed.
+    #[error(transparent)]
+    Internal(#[from] Internal),
 }
 
 /// Every key that is stored, in the order of purpose and serial.
 pub(crate) async fn list(engine: &Engine) -> Result<Vec<KeyStatus>, Internal> {
     let now = engine.now();
     let stored = engine.store.server_keys().await?;
-    let status = |key: &ServerKey| KeyStatus {
-        id: key.id.clone(),
+    let ring = open_all(engine, &stored).await?;
+    let status = |key: ServerKey| KeyStatus {
+        state: ring.state(&key.id, now).unwrap_or(KeyState::Retired),
+        id: key.id,
         purpose: key.purpose,
         algorithm: key.algorithm,
-        state: state(&stored, key, now),
         created_at: key.created_at,
         activates_at: key.activates_at,
     };
-    Ok(stored.iter().map(status).collect())
+    Ok(stored.into_iter().map(status).collect())
 }
 
 /// Forgets keys that can verify nothing any more.
 pub(crate) async fn purge(engine: &Engine) -> Result<(), Internal> {
     let now = engine.now();
-    let stored = engine.store.server_keys().await?;
-    for key in &stored {
-        if superseded_at(&stored, key).is_some_and(|since| since + usefulness(engine, key.purpose) < now) {
-            let event = engine.event(now, AuditAction::KeyDeleted, Outcome::Success, &RequestContext::default());
-            let event = event.by(Actor::System).with("key_id", key.id.as_str()).with("purpose", key.purpose.as_str());
-            engine.commit(&ChangeSet::new().and(KeyChange::Delete { id: key.id.clone() }).and(event)).await?;
+    let useless = engine.keyring.load().useless(now, &engine.config.tokens, &engine.config.sessions);
+    for id in useless {
+        let event = engine.event(now, AuditAction::KeyDeleted, Outcome::Success, &RequestContext::default());
+        let event = event.by(Actor::System).with("key_id", id.as_str());
+        match engine.commit(&ChangeSet::new().and(KeyChange::Delete { id }).and(event)).await {
+            // Another node was faster, and has audited it.
+            Ok(_) | Err(CommitError::Conflict(Conflict::KeyGone)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
-fn state(stored: &[ServerKey], key: &ServerKey, now: Timestamp) -> KeyState {
-    if key.activates_at > now {
-        KeyState::Next
-    } else if superseded_at(stored, key).is_some_and(|at| at <= now) {
-        KeyState::Retired
-    } else {
-        KeyState::Current
+enum Make {
+    Overtaken(Conflict),
+    Failed(Internal),
+}
+
+impl<E: Into<Internal>> From<E> for Make {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
-/// When a younger key of the same purpose takes over, or took over.
-fn superseded_at(stored: &[ServerKey], key: &ServerKey) -> Option<Timestamp> {
-    stored.iter().filter(|other| other.purpose == key.purpose && other.serial > key.serial).map(|other| other.activates_at).min()
-}
-
-/// How long after it is superseded a key can still be asked to verify something.
-fn usefulness(engine: &Engine, purpose: KeyPurpose) -> std::time::Duration {
-    match purpose {
-        KeyPurpose::AccessToken => engine.config.tokens.lifetime + engine.config.tokens.leeway * 2,
-        KeyPurpose::RefreshToken => engine.config.sessions.absolute_timeout + engine.config.tokens.leeway,
-    }
-}
-
-/// The algorithm that a new key of this purpose gets; `None` when this purpose needs no stored key.
-fn wanted(engine: &Engine, purpose: KeyPurpose) -> Option<KeyAlgorithm> {
-    match (purpose, &engine.config.tokens.algorithm) {
-        (KeyPurpose::RefreshToken, _) => Some(KeyAlgorithm::Hs256),
-        (KeyPurpose::AccessToken, SigningAlgorithm::Es256) => Some(KeyAlgorithm::Es256),
-        (KeyPurpose::AccessToken, SigningAlgorithm::EdDsa) => Some(KeyAlgorithm::EdDsa),
-        (KeyPurpose::AccessToken, SigningAlgorithm::Rs256) => Some(KeyAlgorithm::Rs256),
-        (KeyPurpose::AccessToken, SigningAlgorithm::Hs256(_)) => None,
-    }
-}
-
-/// A key that has to be made now, and from when on it is used.
-fn missing(engine: &Engine, stored: &[ServerKey], now: Timestamp) -> Option<(KeyPurpose, Timestamp)> {
-    let config = &engine.config.tokens;
-    [KeyPurpose::AccessToken, KeyPurpose::RefreshToken].into_iter().find_map(|purpose| {
-        let algorithm = wanted(engine, purpose)?;
-        let youngest = stored.iter().filter(|key| key.purpose == purpose).max_by_key(|key| key.serial);
-        match youngest {
-            None => Some((purpose, now)),
-            Some(key) if key.algorithm != algorithm => Some((purpose, now + config.key_lead)),
-            // The lead is part of the lifetime, so that a key is never used for longer than that.
-            Some(key) if key.activates_at + config.key_lifetime <= now + config.key_lead => Some((purpose, now + config.key_lead)),
-            Some(_) => None,
-        }
-    })
-}
-
-async fn make(
-    engine: &Engine,
-    stored: &[ServerKey],
-    purpose: KeyPurpose,
-    activates_at: Timestamp,
-    now: Timestamp,
-) -> Result<(), CommitError> {
-    let algorithm = wanted(engine, purpose).unwrap_or(KeyAlgorithm::Es256);
-    let generated = PrivateKey::generate(purpose, algorithm, &*engine.entropy).map_err(crate::ports::StoreError::failed)?;
-    let context = seal_context(&generated.id, purpose);
-    let private = engine.custody.seal(&generated.private, &context).await.map_err(crate::ports::StoreError::unavailable)?;
-    let serial = stored.iter().filter(|key| key.purpose == purpose).map(|key| key.serial).max().unwrap_or(0) + 1;
+async fn make(engine: &Engine, purpose: KeyPurpose, due: DueKey, now: Timestamp) -> Result<(), Make> {
+    let DueKey { serial, algorithm, activates_at } = due;
+    let entropy = Arc::clone(&engine.entropy);
+    // An RSA key takes some hundred milliseconds to find.
+    let generated = tokio::task::spawn_blocking(move || KeyMaterial::generate(algorithm, &*entropy)).await;
+    let generated = generated.map_err(StoreError::failed)?.map_err(Internal::from)?;
+    let private = engine.custody.seal(&generated.private, &seal_context(&generated.id, purpose)).await?;
     let event = engine.event(now, AuditAction::KeyCreated, Outcome::Success, &RequestContext::default());
     let event = event.by(Actor::System).with("key_id", generated.id.as_str()).with("purpose", purpose.as_str());
     let event = event.with("algorithm", algorithm.as_str()).with("activates_at", activates_at.to_string());
-    let key = ServerKey {
-        id: generated.id,
-        purpose,
-        serial,
-        algorithm,
-        private,
-        public_jwk: generated.public_jwk,
-        created_at: now,
-        activates_at,
-    };
-    engine.commit(&ChangeSet::new().and(KeyChange::Insert(key)).and(event)).await.map(|_| ())
+    let public_jwk = generated.public_jwk;
+    let key = ServerKey { id: generated.id, purpose, serial, algorithm, private, public_jwk, created_at: now, activates_at };
+    match engine.commit(&ChangeSet::new().and(KeyChange::Insert(key)).and(event)).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict(conflict)) => Err(Make::Overtaken(conflict)),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Opens what this node does not hold yet and replaces its ring.
-async fn put_in_force(engine: &Engine, stored: &[ServerKey], now: Timestamp) -> Result<(), Internal> {
+async fn read(engine: &Engine) -> Result<Keyring, Internal> {
+    let stored = engine.store.server_keys().await?;
+    open_all(engine, &stored).await
+}
+
+/// Opens the keys that this node does not hold yet, and puts all of them together.
+async fn open_all(engine: &Engine, stored: &[ServerKey]) -> Result<Keyring, Internal> {
     let held = engine.keyring.load_full();
     let mut access: Vec<Arc<AccessKey>> = Vec::new();
     let mut refresh: Vec<Arc<RefreshKey>> = Vec::new();
+    if let SigningAlgorithm::Hs256(secret) = &engine.config.tokens.algorithm {
+        access.push(Arc::new(AccessKey::shared(secret)?));
+    }
     for key in stored {
         match key.purpose {
             KeyPurpose::AccessToken => access.push(match held.access_by_id(key.id.as_str()) {
@@ -207,19 +169,7 @@ async fn put_in_force(engine: &Engine, stored: &[ServerKey], now: Timestamp) -> 
             }),
         }
     }
-    let shared = match &engine.config.tokens.algorithm {
-        SigningAlgorithm::Hs256(secret) => Some(Arc::new(AccessKey::shared(secret)?)),
-        SigningAlgorithm::Es256 | SigningAlgorithm::EdDsa | SigningAlgorithm::Rs256 => None,
-    };
-    let ring = Keyring::new(access, shared, refresh);
-    tracing::debug!(keys = stored.len(), at = %now, "keys in force");
-    let withdrawn = held.holds_what_lacks(&ring);
-    engine.keyring.store(Arc::new(ring));
-    if withdrawn {
-        // SECURITY: a token that was verified by a key which is gone must be refused from now on.
-        engine.verified.clear();
-    }
-    Ok(())
+    Ok(Keyring::new(access, refresh))
 }
 
 async fn open(engine: &Engine, key: &ServerKey) -> Result<SecretBytes, Internal> {

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
 use crate::flows::session_issue::LoggedIn;
-use crate::model::{Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, UserStatus};
-use crate::password::{Admission, HashClass, HashError, HashOrigin, Verdict};
+use crate::model::{Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, UserStatus};
+use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{DeviceName, Email, Password};
 
@@ -73,21 +73,16 @@ const ATTEMPTS: usize = 3;
 
 /// Checks the password and begins a session.
 pub(crate) async fn log_in(engine: &Engine, login: Login, context: &RequestContext) -> Result<LoggedIn, LoginError> {
-    // SECURITY: the place in the queue is taken before the account is looked up, so that being turned away says nothing about it.
-    let origin = HashOrigin::new(context.client.ip, login.email.normal());
-    let mut admission = engine.pool.admit(HashClass::Login, &origin).map_err(HashError::Overloaded)?;
-    let mut overtaken = None;
+    let mut overtaken = Conflict::UserChanged;
     for _ in 0..ATTEMPTS {
-        let found = engine.store.credentials_by_email(&login.email).await.map_err(Internal::from)?;
-        match attempt(engine, &login, found, &mut admission, context).await {
-            // The password was replaced or upgraded between our read and our commit: judge again what is there now.
-            Err(Attempt::Overtaken(conflict)) => overtaken = Some(conflict),
-            Err(Attempt::Refused(error)) => return Err(error),
+        match attempt(engine, &login, context).await {
             Ok(logged_in) => return Ok(logged_in),
+            Err(Attempt::Refused(error)) => return Err(error),
+            // The password was replaced or upgraded between our read and our commit: judge again what is there now.
+            Err(Attempt::Overtaken(conflict)) => overtaken = conflict,
         }
     }
-    let conflict = overtaken.unwrap_or(Conflict::UserChanged);
-    Err(Internal::Conflict(conflict.into()).into())
+    Err(Internal::Conflict(overtaken.into()).into())
 }
 
 enum Attempt {
@@ -101,13 +96,11 @@ impl<E: Into<LoginError>> From<E> for Attempt {
     }
 }
 
-async fn attempt(
-    engine: &Engine,
-    login: &Login,
-    found: Option<Credentials>,
-    admission: &mut Admission,
-    context: &RequestContext,
-) -> Result<LoggedIn, Attempt> {
+async fn attempt(engine: &Engine, login: &Login, context: &RequestContext) -> Result<LoggedIn, Attempt> {
+    // SECURITY: the place in the queue is taken before the account is looked up, so that being turned away says nothing about it.
+    let origin = HashOrigin::new(context.client.ip, login.email.normal());
+    let mut admission = engine.pool.admit(HashClass::Login, &origin).map_err(HashError::Overloaded)?;
+    let found = engine.store.credentials_by_email(&login.email).await.map_err(Internal::from)?;
     let stored = found.as_ref().and_then(|credentials| credentials.password.clone());
     let verdict = admission.verify(login.password.clone(), stored.clone()).await?;
     let at = engine.now();
@@ -140,12 +133,13 @@ async fn attempt(
         let to = admission.rehash(login.password.clone()).await?;
         changes = changes.and(CredentialChange::ReplacePassword { user_id: user.id, from: stored, to, at });
     }
-    let changes = session
-        .add_to(engine, changes)
-        .and(event(Outcome::Success).by(Actor::User(user.id, Some(session.id()))).on(user.id));
+    let changes =
+        session.add_to(engine, changes).and(event(Outcome::Success).by(Actor::User(user.id, Some(session.id()))).on(user.id));
     match engine.commit(&changes).await {
         Ok(_) => Ok(session.logged_in()),
-        Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => Err(Attempt::Overtaken(conflict)),
+        Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => {
+            Err(Attempt::Overtaken(conflict))
+        }
         Err(error) => Err(Internal::from(error).into()),
     }
 }

@@ -58,8 +58,7 @@ pub(crate) async fn health(engine: &Engine) -> Health {
 /// Reads every revocation that matters to a token that may still be valid: a node does this before it serves.
 pub(crate) async fn catch_up(engine: &Engine) -> Result<(), Internal> {
     let now = engine.now();
-    let tokens = &engine.config.tokens;
-    read_revocations(engine, now - tokens.lifetime - tokens.leeway * 2).await?;
+    read_revocations(engine, now - engine.revoked.sessions.retention()).await?;
     engine.revoked.caught_up(now);
     Ok(())
 }
@@ -94,6 +93,7 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         engine.revoked.sessions.purge(engine.now());
         keys::purge(engine).await?;
         keys::reload(engine).await?;
+        engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
     }
     Ok(())
 }

@@ -54,11 +54,13 @@ pub(crate) async fn reauthenticate(
     context: &RequestContext,
 ) -> Result<(AccessToken, Duration), ReauthenticateError> {
     let id = principal.user_id();
-    let origin = HashOrigin::new(context.client.ip, &id.to_string());
+    let identifier = id.to_string();
+    let origin = HashOrigin::new(context.client.ip, &identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
     let found = engine.store.credentials_by_id(id).await.map_err(Internal::from)?;
     let credentials = found.filter(|found| found.user.status == UserStatus::Active).ok_or(ReauthenticateError::SessionEnded)?;
     let verdict = admission.verify(password, credentials.password).await?;
+    drop(admission);
     let at = engine.now();
     let event = |outcome| {
         let event = engine.event(at, AuditAction::Reauthentication, outcome, context).by(actor(principal)).on(id);
@@ -68,8 +70,7 @@ pub(crate) async fn reauthenticate(
         engine.record_refusal(event(Outcome::Failure).with("reason", "wrong_password")).await?;
         return Err(ReauthenticateError::InvalidCredentials);
     }
-    let change =
-        SessionChange::Reauthenticate { id: principal.session_id(), auth_epoch: credentials.user.auth_epoch, at };
+    let change = SessionChange::Reauthenticate { id: principal.session_id(), auth_epoch: credentials.user.auth_epoch, at };
     match engine.commit(&ChangeSet::new().and(change).and(event(Outcome::Success))).await {
         Ok(_) => {}
         Err(CommitError::Conflict(Conflict::SessionEnded)) => return Err(ReauthenticateError::SessionEnded),

@@ -80,9 +80,7 @@ pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &Req
             tracing::debug!(reason, session_id = %refused.session.id, "refresh refused");
             Err(RefreshError::InvalidToken)
         }
-        Judgement::Overtaken => {
-            Err(Internal::from(StoreError::unavailable("the session changed while it was refreshed")).into())
-        }
+        Judgement::Overtaken => Err(Internal::from(StoreError::unavailable("the session changed while it was refreshed")).into()),
         Judgement::Reuse => {
             end_reused(engine, &refused.session, presented.generation(), at, context).await?;
             Ok(Refreshed::Reused { user_id: refused.user.id, session_id: refused.session.id })
@@ -104,7 +102,13 @@ enum Judgement {
 
 /// Why a rotation was refused, from the token and the session as it stands. `again` is the token's successor, derived as
 /// of the session's last rotation.
-fn judge(policy: ReusePolicy, presented: &PresentedRefreshToken, again: &Minted, found: &SessionWithUser, at: Timestamp) -> Judgement {
+fn judge(
+    policy: ReusePolicy,
+    presented: &PresentedRefreshToken,
+    again: &Minted,
+    found: &SessionWithUser,
+    at: Timestamp,
+) -> Judgement {
     let session = &found.session;
     if session.revoked.is_some() {
         return Judgement::Ended("revoked");

@@ -73,7 +73,11 @@ impl RegisterError {
 }
 
 /// Makes the account and logs its owner in.
-pub(crate) async fn register(engine: &Engine, registration: Registration, context: &RequestContext) -> Result<LoggedIn, RegisterError> {
+pub(crate) async fn register(
+    engine: &Engine,
+    registration: Registration,
+    context: &RequestContext,
+) -> Result<LoggedIn, RegisterError> {
     let (user, hash, at) = prepare(engine, &registration, context).await?;
     let session = complete_first_factor(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
@@ -103,6 +107,7 @@ async fn prepare(
     let mut admission = engine.pool.admit(HashClass::Registration, &origin).map_err(HashError::Overloaded)?;
     let policy = PolicyContext { email: Some(registration.email.clone()), full_name: registration.full_name.clone() };
     let hash = admission.set(registration.password.clone(), policy).await?;
+    drop(admission);
     let at = engine.now();
     let user = User {
         id: UserId::generate(at, &*engine.entropy),

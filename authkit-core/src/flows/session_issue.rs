@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{AuthMethod, ChangeSet, Client, Session, SessionChange, User};
 use crate::primitives::{AccessToken, DeviceName, FullName, RefreshToken, SessionId, Timestamp, UserId};
-use crate::token::Issuance;
+use crate::token::{Issuance, access, refresh};
 
 /// What a client gets to act for its user.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl NewSession {
         at: Timestamp,
     ) -> Result<Self, Internal> {
         let id = SessionId::generate(at, &*engine.entropy);
-        let minted = engine.keyring.load().mint_refresh(id, 0, at, &*engine.entropy)?;
+        let minted = refresh::mint(&engine.keyring.load(), id, 0, at, &*engine.entropy)?;
         let expires_at = at + engine.config.sessions.absolute_timeout;
         let session = Session {
             id,
@@ -147,7 +147,12 @@ impl NewSession {
 }
 
 /// Issues an access token for a session, and joins it with its refresh token.
-pub(crate) fn pair(engine: &Engine, session: &Session, refresh_token: RefreshToken, at: Timestamp) -> Result<TokenPair, Internal> {
+pub(crate) fn pair(
+    engine: &Engine,
+    session: &Session,
+    refresh_token: RefreshToken,
+    at: Timestamp,
+) -> Result<TokenPair, Internal> {
     let (access_token, expires_in) = access_token(engine, session, at)?;
     Ok(TokenPair { access_token, refresh_token, expires_in })
 }
@@ -161,5 +166,6 @@ pub(crate) fn access_token(engine: &Engine, session: &Session, at: Timestamp) ->
         authenticated_at: session.authenticated_at,
         session_ends_at: session.expires_at.min(session.idle_expires_at),
     };
-    Ok(engine.keyring.load().issue_access(&engine.config.tokens, &issuance, at, &*engine.entropy)?)
+    let issued = access::issue(&engine.keyring.load(), &engine.config.tokens, issuance, at, &*engine.entropy)?;
+    Ok((issued.token, issued.expires_at.since(at)))
 }

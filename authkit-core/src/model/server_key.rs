@@ -121,7 +121,7 @@ pub enum KeyChange {
     /// Adds a key. Guard: its id is not taken among all keys (`Conflict::DuplicateId`), nor its serial among the keys of its
     /// purpose (`Conflict::KeySerialTaken`). Where both are taken, either is named.
     Insert(ServerKey),
-    /// Forgets a key, if it is there. No guard.
+    /// Forgets a key. Guard: it is there (`Conflict::KeyGone`).
     Delete {
         /// Which.
         id: KeyId,

@@ -102,6 +102,8 @@ pub struct Issuance<'a> {
     pub methods: &'a [AuthMethod],
     /// When she last did.
     pub authenticated_at: Timestamp,
+    /// When the session ends in any case: no token of it is valid for longer.
+    pub session_ends_at: Timestamp,
 }
 
 /// A fresh access token.
@@ -125,7 +127,7 @@ pub fn issue(
 ) -> Result<IssuedAccessToken, IssueError> {
     let key = keyring.current_access(now).ok_or(IssueError::NoKey)?;
     let token_id = TokenId::generate(now, entropy);
-    let exp = (now + config.lifetime).unix_seconds();
+    let exp = (now + config.lifetime).min(issuance.session_ends_at).unix_seconds();
     let payload = serde_json::to_vec(&Written {
         iss: &config.issuer,
         sub: issuance.user_id,

@@ -20,6 +20,18 @@ pub enum KeyState {
     Retired,
 }
 
+impl KeyState {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Current => "current",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// A key that should be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueKey {
@@ -126,7 +138,8 @@ impl Keyring {
         let stored = self.stored_access();
         let kept = verify_period(tokens);
         let mut json = String::from(r#"{"keys":["#);
-        let published = stored.iter().filter(|key| !is_useless(&stored, key.as_ref(), now, kept)).filter_map(|key| key.public_jwk());
+        let published =
+            stored.iter().filter(|key| !is_useless(&stored, key.as_ref(), now, kept)).filter_map(|key| key.public_jwk());
         for (index, jwk) in published.enumerate() {
             if index > 0 {
                 json.push(',');
@@ -144,27 +157,39 @@ impl Keyring {
     /// same serial, and the store takes one of them.
     #[must_use]
     pub fn due_key(&self, now: Timestamp, purpose: KeyPurpose, tokens: &TokenConfig) -> Option<DueKey> {
-        let (algorithm, youngest) = match purpose {
-            KeyPurpose::AccessToken => {
-                let algorithm = match &tokens.algorithm {
-                    SigningAlgorithm::Es256 => KeyAlgorithm::Es256,
-                    SigningAlgorithm::EdDsa => KeyAlgorithm::EdDsa,
-                    SigningAlgorithm::Rs256 => KeyAlgorithm::Rs256,
-                    // The secret comes from the settings, and so does the next one.
-                    SigningAlgorithm::Hs256(_) => return None,
-                };
-                (algorithm, self.stored_access().last().map(|key| (key.age(), key.algorithm() == algorithm)))
-            }
-            KeyPurpose::RefreshToken => (KeyAlgorithm::Hs256, self.refresh.last().map(|key| (key.age(), true))),
-        };
-        let Some(((serial, active_since), right_algorithm)) = youngest else {
-            return Some(DueKey { serial: 1, algorithm, activates_at: now });
-        };
+        let next = self.next_key(now, purpose, tokens)?;
+        let Some((active_since, algorithm)) = self.youngest(purpose) else { return Some(next) };
         let ends_at = active_since + tokens.key_lifetime;
         let soonest = now + tokens.key_lead;
-        let activates_at = if right_algorithm { ends_at.max(soonest) } else { soonest };
-        let due = !right_algorithm || ends_at <= soonest;
-        due.then_some(DueKey { serial: serial.saturating_add(1), algorithm, activates_at })
+        if algorithm != next.algorithm {
+            return Some(DueKey { activates_at: soonest, ..next });
+        }
+        (ends_at <= soonest).then_some(DueKey { activates_at: soonest, ..next })
+    }
+
+    /// The key that comes after the youngest of its purpose, to start at `activates_at`; `None` where the secret comes from the
+    /// settings, and so does the next one.
+    #[must_use]
+    pub fn next_key(&self, activates_at: Timestamp, purpose: KeyPurpose, tokens: &TokenConfig) -> Option<DueKey> {
+        let algorithm = match (purpose, &tokens.algorithm) {
+            (KeyPurpose::RefreshToken, _) => KeyAlgorithm::Hs256,
+            (KeyPurpose::AccessToken, SigningAlgorithm::Es256) => KeyAlgorithm::Es256,
+            (KeyPurpose::AccessToken, SigningAlgorithm::EdDsa) => KeyAlgorithm::EdDsa,
+            (KeyPurpose::AccessToken, SigningAlgorithm::Rs256) => KeyAlgorithm::Rs256,
+            (KeyPurpose::AccessToken, SigningAlgorithm::Hs256(_)) => return None,
+        };
+        let serial = match purpose {
+            KeyPurpose::AccessToken => self.stored_access().last().map(|key| key.serial()),
+            KeyPurpose::RefreshToken => self.refresh.last().map(|key| key.serial()),
+        };
+        Some(DueKey { serial: serial.unwrap_or(0).saturating_add(1), algorithm, activates_at })
+    }
+
+    fn youngest(&self, purpose: KeyPurpose) -> Option<(Timestamp, KeyAlgorithm)> {
+        match purpose {
+            KeyPurpose::AccessToken => self.stored_access().last().map(|key| (key.activates_at(), key.algorithm())),
+            KeyPurpose::RefreshToken => self.refresh.last().map(|key| (key.activates_at(), KeyAlgorithm::Hs256)),
+        }
     }
 
     /// Whether a key of `purpose` must be made now; [`Keyring::due_key`] says which.
@@ -179,8 +204,10 @@ impl Keyring {
     pub fn useless(&self, now: Timestamp, tokens: &TokenConfig, sessions: &SessionConfig) -> Vec<KeyId> {
         let stored = self.stored_access();
         let refresh_period = sessions.absolute_timeout + tokens.leeway;
-        let access = stored.iter().filter(|key| is_useless(&stored, key.as_ref(), now, verify_period(tokens))).map(|key| key.id());
-        let refresh = self.refresh.iter().filter(|key| is_useless(&self.refresh, key.as_ref(), now, refresh_period)).map(|key| key.id());
+        let access =
+            stored.iter().filter(|key| is_useless(&stored, key.as_ref(), now, verify_period(tokens))).map(|key| key.id());
+        let refresh =
+            self.refresh.iter().filter(|key| is_useless(&self.refresh, key.as_ref(), now, refresh_period)).map(|key| key.id());
         access.chain(refresh).cloned().collect()
     }
 

@@ -41,7 +41,12 @@ pub(super) fn apply(tables: &mut Tables, change: &KeyChange) -> Result<(), Commi
             }
             keys.put(key.id.clone(), key.clone());
         }
-        KeyChange::Delete { id } => keys.remove(id),
+        KeyChange::Delete { id } => {
+            if !keys.rows().contains_key(id) {
+                return Err(Conflict::KeyGone.into());
+            }
+            keys.remove(id);
+        }
     }
     Ok(())
 }

@@ -21,6 +21,9 @@ pub enum Conflict {
     /// Another node has made this key of the purpose.
     #[error("another node has made the next key")]
     KeySerialTaken,
+    /// The key is gone already.
+    #[error("the key is gone already")]
+    KeyGone,
     /// A row with this identifier exists.
     #[error("the identifier is taken")]
     DuplicateId,
