@@ -11,20 +11,16 @@ pub(crate) use planted::Mutation;
 
 /// No fault at all.
 #[cfg(not(feature = "mutants"))]
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Mutation;
 
 #[cfg(not(feature = "mutants"))]
 impl Mutation {
+    pub(crate) const NONE: Self = Self;
+
     /// The text as it is.
     #[expect(clippy::unused_self, reason = "a planted fault looks at itself here")]
     pub(crate) const fn rewrite(self, sql: &'static str) -> &'static str {
         sql
-    }
-
-    /// The query as it is.
-    #[expect(clippy::unused_self, reason = "a planted fault looks at itself here")]
-    pub(crate) const fn query(self, query: &crate::statement::Query) -> &crate::statement::Query {
-        query
     }
 }

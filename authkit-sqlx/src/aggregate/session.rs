@@ -32,7 +32,8 @@ macro_rules! select_live {
         concat!(
             "SELECT ",
             session_columns!(),
-            " FROM authkit_sessions s WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2",
+            " FROM authkit_sessions s WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2 \
+             AND EXISTS (SELECT 1 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed')",
             $cursor,
             " ORDER BY s.id DESC LIMIT $3"
         )
@@ -50,9 +51,9 @@ const REVOKED_AFTER: &str = "SELECT id, revoked_at FROM authkit_sessions \
 /// The guard on the account is part of the statement: a login that was checked against an older password writes nothing.
 const INSERT: &str = "INSERT INTO authkit_sessions \
     (id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
-     last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at, revoked_at, revoked_reason) \
-    SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 \
-    FROM authkit_users u WHERE u.id = $2 AND u.status = 'active' AND u.auth_epoch = $18 ON CONFLICT DO NOTHING";
+     last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at) \
+    SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
+    FROM authkit_users u WHERE u.id = $2 AND u.status = 'active' AND u.auth_epoch = $16 ON CONFLICT DO NOTHING";
 
 const HAS_ACTIVE_USER: &str = "SELECT 1 FROM authkit_users WHERE id = $1 AND status = 'active' AND auth_epoch = $2";
 
@@ -249,8 +250,6 @@ fn insert(session: &Session, auth_epoch: u32) -> Statement {
         session.refreshed_at,
         session.idle_expires_at,
         session.expires_at,
-        session.revoked.map(|(at, _)| at),
-        session.revoked.map(|(_, reason)| reason.as_str()),
         auth_epoch,
     ];
     let probe = Query::new(HAS_ACTIVE_USER, args![session.user_id, auth_epoch]);

@@ -8,7 +8,6 @@ use authkit_core::ports::{SessionReads, StoreError};
 use sqlx::SqliteConnection;
 
 use crate::sqlite::{Job, SqliteStore, Work, affect};
-use crate::statement::Query;
 
 /// One fault. Every one of them is a mistake that somebody has made in a store before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,9 +57,7 @@ impl Mutant {
                 Some(("AND generation = $2 AND secret = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL"))
             }
             Self::PlainBegin => Some(("BEGIN IMMEDIATE", "BEGIN")),
-            Self::SessionGuardDropped => {
-                Some(("u.status = 'active' AND u.auth_epoch = $18", "u.status <> 'closed' AND $18 IS NOT NULL"))
-            }
+            Self::SessionGuardDropped => Some(("u.status = 'active' AND u.auth_epoch = $16", "$16 IS NOT NULL")),
             Self::EmailIndexDropped => Some(("CREATE UNIQUE INDEX authkit_users_email", "CREATE INDEX authkit_users_email")),
             Self::EmailBySpelling => Some(("u.email_normal = $1", "u.email = $1")),
             Self::SavepointNotRolledBack => Some(("ROLLBACK TO authkit_set", "SELECT 1")),
@@ -72,13 +69,15 @@ impl Mutant {
 }
 
 /// The fault of a store, if it has one.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Mutation(Option<Mutant>);
 
 /// The rewritten texts, which live as long as the test: a statement is prepared by its text, and has to stay the same one.
 static REWRITTEN: LazyLock<Mutex<HashMap<(Mutant, &'static str), &'static str>>> = LazyLock::new(Mutex::default);
 
 impl Mutation {
+    pub(crate) const NONE: Self = Self(None);
+
     pub(crate) const fn of(mutant: Mutant) -> Self {
         Self(Some(mutant))
     }
@@ -92,20 +91,16 @@ impl Mutation {
         rewritten.entry((mutant, sql)).or_insert_with(|| Box::leak(sql.replace(from, to).into_boxed_str()))
     }
 
-    pub(crate) fn query(self, query: &Query) -> Query {
-        Query::new(self.rewrite(query.sql), query.args.clone())
-    }
-
     /// Writes what belongs into the transaction before it.
     pub(crate) async fn write_outside(self, connection: &mut SqliteConnection, batch: &[Job]) {
         if self.0 != Some(Mutant::ChangeOutsideTheTransaction) {
             return;
         }
         for job in batch {
-            if let Work::Apply(statements) = &job.work {
-                if let [first, _, ..] = statements.as_slice() {
-                    let _ = affect(connection, &first.query).await;
-                }
+            if let Work::Apply(statements) = &job.work
+                && let [first, _, ..] = statements.as_slice()
+            {
+                let _ = affect(connection, first.query.sql, &first.query.args).await;
             }
         }
     }

@@ -51,8 +51,7 @@ pub(super) async fn apply(connection: &mut SqliteConnection, mutation: Mutation,
             Ok(Done::Rotated(outcome))
         }
         Work::Ping => {
-            let probe = Query::new("SELECT version FROM authkit_migrations LIMIT 1", Vec::new());
-            execute::rows(connection, &probe).await?;
+            execute::rows(connection, "SELECT version FROM authkit_migrations LIMIT 1", &[]).await?;
             Ok(Done::Alive)
         }
     }
@@ -72,7 +71,7 @@ async fn read_session(
     mutation: Mutation,
     query: &Query,
 ) -> Result<Option<Box<SessionWithUser>>, Undone> {
-    let rows = execute::rows(connection, &mutation.query(query)).await?;
+    let rows = execute::rows(connection, mutation.rewrite(query.sql), &query.args).await?;
     let session = rows.first().map(|row| session::decode_with_user(&mut Fields::of(row))).transpose()?;
     Ok(session.map(Box::new))
 }
@@ -84,11 +83,11 @@ async fn run(
     statement: &Statement,
     committed: &mut Committed,
 ) -> Result<Option<Conflict>, Undone> {
-    let query = mutation.query(&statement.query);
+    let (sql, args) = (mutation.rewrite(statement.query.sql), &statement.query.args);
     let touched = match statement.yields {
-        Yields::Count => execute::affect(connection, &query).await?,
+        Yields::Count => execute::affect(connection, sql, args).await?,
         Yields::Revocations => {
-            let rows = execute::rows(connection, &query).await?;
+            let rows = execute::rows(connection, sql, args).await?;
             for row in &rows {
                 committed.revoked.push(session::decode_revocation(&mut Fields::of(row))?);
             }
@@ -98,7 +97,7 @@ async fn run(
     match &statement.guard {
         Guard::OneRow(conflict) if touched != 1 => Ok(Some(*conflict)),
         Guard::OneRowOr { probe, found, absent } if touched != 1 => {
-            let any = execute::rows(connection, &mutation.query(probe)).await?;
+            let any = execute::rows(connection, mutation.rewrite(probe.sql), &probe.args).await?;
             Ok(Some(if any.is_empty() { *absent } else { *found }))
         }
         Guard::None | Guard::OneRow(_) | Guard::OneRowOr { .. } => Ok(None),

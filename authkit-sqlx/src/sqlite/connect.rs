@@ -9,7 +9,6 @@ use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::sqlite::execute::{self, patiently};
 use crate::sqlite::options::SqliteOptions;
-use crate::statement::Query;
 
 /// How long SQLite itself waits for a lock before it says so. Its own wait grows to 100 ms between two looks, and a busy
 /// writer of another process leaves the lock free for microseconds only: many short waits find the gap, one long misses it.
@@ -91,7 +90,6 @@ pub(super) async fn writer(options: &SqliteOptions) -> Result<SqliteConnection, 
 
 /// Puts the file into WAL mode, once for its life. The change needs the file alone, and SQLite does not wait for that.
 async fn enter_wal(connection: &mut SqliteConnection, lock_timeout: Duration) -> Result<(), sqlx::Error> {
-    let wal = Query::new("PRAGMA journal_mode = WAL", Vec::new());
-    patiently!(lock_timeout, execute::rows(connection, &wal).await)?;
+    patiently!(lock_timeout, execute::rows(connection, "PRAGMA journal_mode = WAL", &[]).await)?;
     Ok(())
 }

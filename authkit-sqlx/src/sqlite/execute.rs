@@ -5,12 +5,11 @@ use sqlx::{Arguments, Error, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::row::{DecodeError, Row};
-use crate::statement::Query;
 use crate::value::Value;
 
-fn arguments(query: &Query) -> Result<SqliteArguments, Error> {
+fn arguments(values: &[Value]) -> Result<SqliteArguments, Error> {
     let mut arguments = SqliteArguments::default();
-    for value in &query.args {
+    for value in values {
         match value {
             Value::Int(number) => arguments.add(*number),
             Value::Text(text) => arguments.add(text.clone()),
@@ -23,13 +22,13 @@ fn arguments(query: &Query) -> Result<SqliteArguments, Error> {
 }
 
 /// Runs a statement to its end and returns its rows. The statement stays prepared.
-pub(super) async fn rows(connection: &mut SqliteConnection, query: &Query) -> Result<Vec<SqliteRow>, Error> {
-    sqlx::query_with(query.sql, arguments(query)?).fetch_all(connection).await
+pub(super) async fn rows(connection: &mut SqliteConnection, sql: &'static str, args: &[Value]) -> Result<Vec<SqliteRow>, Error> {
+    sqlx::query_with(sql, arguments(args)?).fetch_all(connection).await
 }
 
 /// Runs a statement to its end and returns how many rows it touched. The statement stays prepared.
-pub(super) async fn affect(connection: &mut SqliteConnection, query: &Query) -> Result<u64, Error> {
-    Ok(sqlx::query_with(query.sql, arguments(query)?).execute(connection).await?.rows_affected())
+pub(crate) async fn affect(connection: &mut SqliteConnection, sql: &'static str, args: &[Value]) -> Result<u64, Error> {
+    Ok(sqlx::query_with(sql, arguments(args)?).execute(connection).await?.rows_affected())
 }
 
 /// Runs a statement that takes no arguments, e.g. `COMMIT`.

@@ -10,7 +10,7 @@ use crate::statement::{Query, Statement};
 
 /// What is written.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// A change set.
     Apply(Vec<Statement>),
     /// A rotation: the guarded write, and the read that tells how the session stands when it was refused.
@@ -21,7 +21,7 @@ pub(super) enum Work {
 
 /// What became of it.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(crate) enum Done {
     Applied(Committed),
     Rotated(RotationOutcome),
     Alive,
@@ -41,12 +41,12 @@ pub(super) enum Undone {
 }
 
 /// The answer to one request.
-pub(super) type Answer = Result<Done, CommitError>;
+pub(crate) type Answer = Result<Done, CommitError>;
 
 /// One request.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) work: Work,
+pub(crate) struct Job {
+    pub(crate) work: Work,
     pub(super) reply: oneshot::Sender<Answer>,
 }
 
@@ -64,6 +64,11 @@ impl Job {
         }
     }
 }
+
+/// The writer answered another question than it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the writer gave an answer of another kind")]
+pub(super) struct Misanswered;
 
 /// The same failure for everybody whose work was in one transaction.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -9,7 +9,6 @@ use crate::sqlite::connect;
 use crate::sqlite::error::store_error;
 use crate::sqlite::execute::{command, patiently, rows};
 use crate::sqlite::options::SqliteOptions;
-use crate::statement::Query;
 use crate::value::args;
 
 /// Our own table: an application that embeds AuthKit in its database may keep sqlx's beside it.
@@ -53,11 +52,11 @@ async fn upgrade(
     let before = applied(connection).await?;
     for step in pending(known, &before)? {
         sqlx::raw_sql(mutation.rewrite(step.sql)).execute(&mut *connection).await.map_err(store_error)?;
-        let record = Query::new(RECORD, args![step.version, step.name, step.checksum()]);
-        rows(connection, &record).await.map_err(store_error)?;
+        let recorded = args![step.version, step.name, step.checksum()];
+        rows(connection, RECORD, &recorded).await.map_err(store_error)?;
         tracing::info!(version = step.version, name = step.name, "migrated the schema");
     }
-    Ok(status(known, &applied(connection).await?)?)
+    status(known, &applied(connection).await?)
 }
 
 /// How far the schema is. Writes nothing.
@@ -71,13 +70,13 @@ pub(super) async fn check(options: &SqliteOptions, known: &[Migration]) -> Resul
 }
 
 async fn look(connection: &mut SqliteConnection, known: &[Migration]) -> Result<SchemaStatus, MigrateError> {
-    let history = rows(connection, &Query::new(HAS_HISTORY, args![])).await.map_err(store_error)?;
+    let history = rows(connection, HAS_HISTORY, &[]).await.map_err(store_error)?;
     let applied = if history.is_empty() { Vec::new() } else { applied(connection).await? };
     status(known, &applied)
 }
 
 async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, MigrateError> {
-    let rows = rows(connection, &Query::new(APPLIED, args![])).await.map_err(store_error)?;
+    let rows = rows(connection, APPLIED, &[]).await.map_err(store_error)?;
     let decode = |fields: &mut Fields<'_>| -> Result<Applied, DecodeError> {
         Ok(Applied { version: fields.number()?, name: fields.text()?, checksum: fields.digest()? })
     };

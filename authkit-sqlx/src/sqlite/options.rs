@@ -57,7 +57,7 @@ impl SqliteOptions {
             operation_timeout: Duration::from_secs(8),
             queue: 1_024,
             max_pages: None,
-            mutation: Mutation::default(),
+            mutation: Mutation::NONE,
             #[cfg(test)]
             query_only: false,
         }

@@ -66,10 +66,9 @@ impl Readers {
         Ok(self.all(query, decode).await?.pop())
     }
 
-    async fn fetch(&self, mut query: Query) -> Result<Vec<SqliteRow>, StoreError> {
+    async fn fetch(&self, query: Query) -> Result<Vec<SqliteRow>, StoreError> {
         let waiting = timeout(self.options.acquire_timeout, self.permits.acquire());
         let _permit = waiting.await.map_err(|_| Unreachable::Stalled)?.map_err(|_| Unreachable::Closed)?;
-        query.sql = self.options.mutation.rewrite(query.sql);
         // The lease is declared after the permit, so that the connection is back before the next read may look for it.
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
@@ -78,7 +77,7 @@ impl Readers {
         };
         let mut lease = Lease { connection: Some(connection), idle: Arc::clone(&self.idle) };
         let connection = lease.connection.as_mut().expect("the lease was just made with a connection");
-        let outcome = execute::rows(connection, &query).await;
+        let outcome = execute::rows(connection, self.options.mutation.rewrite(query.sql), &query.args).await;
         if outcome.as_ref().is_err_and(|error| severity(error) != Severity::Refused) {
             // What failed may fail for ever: the next read opens a new one.
             lease.connection = None;

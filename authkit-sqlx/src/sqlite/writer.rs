@@ -121,10 +121,10 @@ impl Task {
                 self.settle(batch).await;
             }
         }
-        if let Some(connection) = self.connection.take() {
-            if let Err(error) = connection.close().await {
-                tracing::warn!(%error, "the writing connection did not close cleanly");
-            }
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the writing connection did not close cleanly");
         }
         for closer in closers {
             let _ = closer.send(());
@@ -151,10 +151,10 @@ impl Task {
     }
 
     async fn write(&mut self, batch: &[Job]) -> Result<Vec<Answer>, StoreError> {
-        if let [job] = batch {
-            if let Some(answer) = self.alone(&job.work).await? {
-                return Ok(vec![answer]);
-            }
+        if let [job] = batch
+            && let Some(answer) = self.alone(&job.work).await?
+        {
+            return Ok(vec![answer]);
         }
         self.transaction(batch).await
     }
@@ -180,10 +180,10 @@ impl Task {
 
     /// Leaves no transaction open. A connection that cannot even roll back is thrown away.
     async fn recover(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            if command(&mut connection, ROLLBACK).await.is_ok() {
-                self.connection = Some(connection);
-            }
+        if let Some(mut connection) = self.connection.take()
+            && command(&mut connection, ROLLBACK).await.is_ok()
+        {
+            self.connection = Some(connection);
         }
     }
 
