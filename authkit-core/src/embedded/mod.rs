@@ -1,1 +1,9 @@
 //! The ports' implementations that need no service: what a single process runs on, and the reference of every contract.
+
+pub mod local_bus;
+pub mod local_custody;
+pub mod memory_store;
+
+pub use local_bus::LocalRevocationBus;
+pub use local_custody::{KeyringError, LocalKeyCustody, MasterKey, MasterKeyError};
+pub use memory_store::MemoryStore;

@@ -178,6 +178,7 @@ impl AuditEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditChange {
-    /// Appends an event. Guard: its id is new (`Conflict::DuplicateId`).
+    /// Appends an event. Guard: its id is new (`Conflict::DuplicateId`). The accounts and sessions that it names need not
+    /// exist (any more).
     Append(Box<AuditEvent>),
 }

@@ -16,7 +16,8 @@ pub struct Credentials {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CredentialChange {
-    /// Gives the account its first password. Guard: the account exists (`Conflict::UserChanged`) and has none (`Conflict::PasswordChanged`).
+    /// Gives the account a password. Guards: the account exists, active or suspended (`Conflict::UserChanged`), and has
+    /// none (`Conflict::PasswordChanged`).
     InsertPassword {
         /// Whose.
         user_id: UserId,
@@ -25,7 +26,8 @@ pub enum CredentialChange {
         /// When.
         at: Timestamp,
     },
-    /// Replaces the hash. Guard: it is still `from` (`Conflict::PasswordChanged`).
+    /// Replaces the hash. Guard: it is still `from` (`Conflict::PasswordChanged`), which it is for no account that has no
+    /// password, is closed or never was.
     ReplacePassword {
         /// Whose.
         user_id: UserId,

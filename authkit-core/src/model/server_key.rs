@@ -118,7 +118,8 @@ pub struct ServerKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyChange {
-    /// Adds a key. Guard: its id is new (`Conflict::DuplicateId`) and its serial is not taken among the keys of its purpose (`Conflict::KeySerialTaken`).
+    /// Adds a key. Guard: its id is not taken among all keys (`Conflict::DuplicateId`), nor its serial among the keys of its
+    /// purpose (`Conflict::KeySerialTaken`). Where both are taken, either is named.
     Insert(ServerKey),
     /// Forgets a key, if it is there. No guard.
     Delete {

@@ -143,14 +143,16 @@ pub struct Revocation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionChange {
-    /// Begins a session. Guard: its account is active and has this `auth_epoch` (`Conflict::UserChanged`).
+    /// Begins a session. Guards: its account is active and has this `auth_epoch` (`Conflict::UserChanged`), and after
+    /// that its id is new (`Conflict::DuplicateId`). It begins live: what `session.revoked` says is not stored.
     Insert {
         /// The session.
         session: Box<Session>,
         /// The account's epoch when its password was checked.
         auth_epoch: u32,
     },
-    /// Ends a session. Guard: it exists and was not revoked (`Conflict::SessionEnded`); it may have expired.
+    /// Ends a session. Guard: it exists and was not revoked (`Conflict::SessionEnded`); it may have expired, and its
+    /// account may be suspended or closed.
     Revoke {
         /// Which.
         id: SessionId,
@@ -159,7 +161,12 @@ pub enum SessionChange {
         /// When.
         at: Timestamp,
     },
-    /// Ends every session of a user that was not revoked, expired ones included. No guard: there may be none.
+    /// Ends every session of a user that was not revoked, expired ones included, whatever became of the account.
+    /// No guard: there may be none.
+    ///
+    /// It sees the sessions that exist, not one that a rival is just beginning. Behind a change that makes the guard of
+    /// [`SessionChange::Insert`] fail (`UserChange::RaiseAuthEpoch`, `UserChange::Close`) in the same set it misses none:
+    /// what was begun before is ended, and nothing is begun after.
     RevokeAll {
         /// Whose.
         user_id: UserId,
@@ -170,8 +177,8 @@ pub enum SessionChange {
         /// When.
         at: Timestamp,
     },
-    /// Ends the live sessions of a user beyond the `keep` that were refreshed last (ties: the higher id stays), with
-    /// the reason `SessionCap`. No guard.
+    /// Ends the sessions of a user that are live at `at`, beyond the `keep` that were refreshed last (ties: the higher id
+    /// stays), with the reason `SessionCap`. No guard.
     EnforceCap {
         /// Whose.
         user_id: UserId,
@@ -180,8 +187,8 @@ pub enum SessionChange {
         /// When.
         at: Timestamp,
     },
-    /// Records that the user proved again who she is. Guard: the session is live and its account is active with this
-    /// `auth_epoch` (`Conflict::SessionEnded`).
+    /// Records that the user proved again who she is. Guard: the session is live at `at` and its account is active with
+    /// this `auth_epoch` (`Conflict::SessionEnded`).
     Reauthenticate {
         /// Which.
         id: SessionId,

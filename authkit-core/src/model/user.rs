@@ -86,9 +86,10 @@ impl<T> Patch<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserChange {
-    /// Makes the account. Guard: no account has the address (`Conflict::EmailTaken`) or the id (`Conflict::DuplicateId`).
+    /// Makes the account, without a password. Guard: no account has the address (`Conflict::EmailTaken`), and no account,
+    /// closed ones included, the id (`Conflict::DuplicateId`). Where both are taken, either is named.
     Insert(User),
-    /// Changes the named profile fields alone. Guard: the account is active (`Conflict::UserChanged`).
+    /// Changes the named profile fields and `updated_at`. Guard: the account is active (`Conflict::UserChanged`).
     UpdateProfile {
         /// Whose profile.
         id: UserId,
@@ -99,7 +100,8 @@ pub enum UserChange {
         /// When.
         at: Timestamp,
     },
-    /// Raises `auth_epoch` by one. Guard: the account is active and its epoch is `from` (`Conflict::UserChanged`).
+    /// Raises `auth_epoch` by one and sets `updated_at`. Guard: the account is active and its epoch is `from`
+    /// (`Conflict::UserChanged`).
     RaiseAuthEpoch {
         /// Whose.
         id: UserId,
@@ -108,8 +110,10 @@ pub enum UserChange {
         /// When.
         at: Timestamp,
     },
-    /// Closes the account for good: no read returns it, its address is free again, and what was personal in its row is
-    /// gone. Guard: the account is there, active or suspended (`Conflict::UserChanged`).
+    /// Closes the account for good: no read returns it, its address is free again, its password is gone, and so is what
+    /// was personal in its row and in those of its sessions. Its id stays taken, and its sessions stay so that their
+    /// revocation can be read; it does not end them, `SessionChange::RevokeAll` behind it does.
+    /// Guard: the account is there, active or suspended (`Conflict::UserChanged`).
     Close {
         /// Whose.
         id: UserId,

@@ -34,10 +34,12 @@ pub trait SessionReads: Send + Sync {
     /// The session with this id and its account, whether it is live or not. Absent when its account is closed.
     async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionWithUser>, StoreError>;
 
-    /// The sessions of a user that are live at `now`, the youngest id first.
+    /// The sessions of a user that are live at `now`, the greatest id first; none when the account is closed.
+    /// A page begins below the cursor's id, whether or not a session of that id still is, or ever was, among them.
     async fn live_sessions(&self, user_id: UserId, now: Timestamp, page: PageRequest) -> Result<Page<Session>, StoreError>;
 
-    /// The sessions revoked after `mark`, closed accounts' included, in the order of (instant, id), at most `limit`.
+    /// The sessions revoked after `mark`, closed accounts' included, in the order of (instant, id), at most `limit`: those
+    /// whose (instant, `Some(id)`) is greater than the mark's pair, `None` being less than every id.
     async fn revocations_after(&self, mark: RevocationMark, limit: PageLimit) -> Result<Vec<Revocation>, StoreError>;
 }
 
@@ -51,6 +53,6 @@ pub trait KeyReads: Send + Sync {
 /// Reads of the audit log.
 #[async_trait]
 pub trait AuditReads: Send + Sync {
-    /// The events, the youngest id first; of one account only where `subject` is given.
+    /// The events, the greatest id first; of one account only where `subject` is given. Events of closed accounts stay.
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError>;
 }

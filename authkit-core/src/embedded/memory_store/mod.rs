@@ -1,0 +1,179 @@
+//! The store that keeps everything in memory: the reference model of [`Store`], and a store for tests.
+
+mod audit;
+mod keys;
+mod sessions;
+mod table;
+mod users;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use crate::model::{
+    AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
+    SessionWithUser, User,
+};
+use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+
+use audit::AuditLog;
+use keys::Keys;
+use sessions::Sessions;
+use users::Users;
+
+/// A [`Store`] in memory: gone when the process ends, and otherwise exactly what the port promises.
+///
+/// It is the model that every other store is compared with, so it is written to be obviously right: one lock, ordered
+/// maps, and a note of every overwritten row that takes a refused change set back.
+///
+/// ```
+/// use authkit_core::embedded::MemoryStore;
+/// use authkit_core::model::ChangeSet;
+/// use authkit_core::ports::Store;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let store = MemoryStore::new();
+/// assert!(store.commit(&ChangeSet::new()).await.is_ok());
+/// # }
+/// ```
+#[derive(Default)]
+pub struct MemoryStore {
+    tables: Mutex<Tables>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn tables(&self) -> Result<MutexGuard<'_, Tables>, StoreError> {
+        // INVARIANT: a panic in the middle of a commit may have left half of it, so what is behind a poisoned lock is never read.
+        self.tables.lock().map_err(|_| StoreError::failed("a panic interrupted a commit"))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+/// All aggregates, behind the one lock.
+#[derive(Default)]
+struct Tables {
+    users: Users,
+    sessions: Sessions,
+    keys: Keys,
+    audit: AuditLog,
+}
+
+impl Tables {
+    fn apply(&mut self, change: &Change, committed: &mut Committed) -> Result<(), CommitError> {
+        match change {
+            Change::User(change) => users::apply(self, change),
+            Change::Credential(change) => users::apply_credential(self, change),
+            Change::Session(change) => sessions::apply(self, change, &mut committed.revoked),
+            Change::Key(change) => keys::apply(self, change),
+            Change::Audit(change) => audit::apply(self, change),
+        }
+    }
+
+    fn keep(&mut self) {
+        self.users.keep();
+        self.sessions.keep();
+        self.keys.keep();
+        self.audit.keep();
+    }
+
+    fn take_back(&mut self) {
+        self.users.take_back();
+        self.sessions.take_back();
+        self.keys.take_back();
+        self.audit.take_back();
+    }
+}
+
+#[async_trait]
+impl UserReads for MemoryStore {
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.tables()?.users.open(id).map(|account| account.user.clone()))
+    }
+
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+        let tables = self.tables()?;
+        Ok(tables.users.id_by_email(email).and_then(|id| tables.users.open(id)).cloned())
+    }
+
+    async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        Ok(self.tables()?.users.open(id).cloned())
+    }
+}
+
+#[async_trait]
+impl SessionReads for MemoryStore {
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionWithUser>, StoreError> {
+        Ok(sessions::with_user(&*self.tables()?, id))
+    }
+
+    async fn live_sessions(&self, user_id: UserId, now: Timestamp, page: PageRequest) -> Result<Page<Session>, StoreError> {
+        let tables = self.tables()?;
+        if tables.users.open(user_id).is_none() {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        Ok(tables.sessions.live_page(user_id, now, page))
+    }
+
+    async fn revocations_after(&self, mark: RevocationMark, limit: PageLimit) -> Result<Vec<Revocation>, StoreError> {
+        Ok(self.tables()?.sessions.revocations_after(mark, limit))
+    }
+}
+
+#[async_trait]
+impl KeyReads for MemoryStore {
+    async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
+        Ok(self.tables()?.keys.all())
+    }
+}
+
+#[async_trait]
+impl AuditReads for MemoryStore {
+    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        Ok(self.tables()?.audit.page(subject, page))
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        let mut tables = self.tables()?;
+        let mut committed = Committed::default();
+        for change in changes.changes() {
+            if let Err(refusal) = tables.apply(change, &mut committed) {
+                tables.take_back();
+                return Err(refusal);
+            }
+        }
+        tables.keep();
+        Ok(committed)
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
+        let mut tables = self.tables()?;
+        let outcome = sessions::rotate(&mut tables, rotation)?;
+        tables.keep();
+        Ok(outcome)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.tables().map(drop)
+    }
+}
+
+/// The counters that only ever grow end at the top of their type, as a column of a database would.
+fn next(counter: u32) -> Result<u32, StoreError> {
+    counter.checked_add(1).ok_or_else(|| StoreError::failed("a counter is at its end"))
+}
