@@ -1,0 +1,67 @@
+//! Passwords.
+
+use authkit_core::model::{CredentialChange, Credentials};
+use authkit_core::ports::{Conflict, StoreError};
+use authkit_core::{Email, PasswordHash, UserId};
+
+use crate::aggregate::user::{self, user_columns};
+use crate::row::{DecodeError, Fields};
+use crate::statement::{Query, Statement, unknown_change};
+use crate::value::args;
+
+macro_rules! select_credentials {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            user_columns!(),
+            ", c.hash FROM authkit_users u LEFT JOIN authkit_password_credentials c ON c.user_id = u.id WHERE ",
+            $condition
+        )
+    };
+}
+
+/// A closed account has no address, so that this finds none.
+const BY_EMAIL: &str = select_credentials!("u.email_normal = $1");
+
+const BY_USER: &str = select_credentials!("u.id = $1 AND u.status <> 'closed'");
+
+const INSERT: &str = "INSERT INTO authkit_password_credentials (user_id, hash, created_at, updated_at) \
+    SELECT u.id, $2, $3, $3 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed' ON CONFLICT DO NOTHING";
+
+const HAS_USER: &str = "SELECT 1 FROM authkit_users WHERE id = $1 AND status <> 'closed'";
+
+const REPLACE: &str = "UPDATE authkit_password_credentials SET hash = $3, updated_at = $4 WHERE user_id = $1 AND hash = $2";
+
+const DELETE: &str = "DELETE FROM authkit_password_credentials WHERE user_id = $1";
+
+/// Reads the account with an address, and its password hash.
+pub(crate) fn by_email(email: &Email) -> Query {
+    Query::new(BY_EMAIL, args![email.normal()])
+}
+
+/// Reads the account with an id, and its password hash.
+pub(crate) fn by_user(id: UserId) -> Query {
+    Query::new(BY_USER, args![id])
+}
+
+/// The account and its password of the next columns of a row.
+pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Credentials, DecodeError> {
+    Ok(Credentials { user: user::decode(fields)?, password: fields.optional_text()?.map(PasswordHash::from_phc) })
+}
+
+/// The statement of a change.
+pub(crate) fn statement(change: &CredentialChange) -> Result<Statement, StoreError> {
+    Ok(match change {
+        CredentialChange::InsertPassword { user_id, hash, at } => Statement::probed(
+            INSERT,
+            args![*user_id, hash.expose(), *at],
+            Query::new(HAS_USER, args![*user_id]),
+            (Conflict::PasswordChanged, Conflict::UserChanged),
+        ),
+        CredentialChange::ReplacePassword { user_id, from, to, at } => {
+            Statement::guarded(REPLACE, args![*user_id, from.expose(), to.expose(), *at], Conflict::PasswordChanged)
+        }
+        CredentialChange::DeletePassword { user_id } => Statement::free(DELETE, args![*user_id]),
+        _ => return Err(unknown_change()),
+    })
+}

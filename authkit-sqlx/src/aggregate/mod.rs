@@ -1,0 +1,7 @@
+//! One file per aggregate: its columns, how its rows are read, and the statements of its changes, for every dialect.
+
+pub(crate) mod audit;
+pub(crate) mod credential;
+pub(crate) mod server_key;
+pub(crate) mod session;
+pub(crate) mod user;

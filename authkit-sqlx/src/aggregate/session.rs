@@ -1,0 +1,257 @@
+//! Sessions, and the one statement that is hot: the rotation of a refresh token.
+
+use authkit_core::model::{AuthMethod, Client, Revocation, RevocationReason, Rotation, Session, SessionChange, SessionWithUser};
+use authkit_core::ports::{Conflict, RevocationMark, StoreError};
+use authkit_core::{DeviceName, PageLimit, PageRequest, SessionId, Timestamp, UserAgent, UserId};
+
+use crate::aggregate::user::{self, user_columns};
+use crate::dialect::Dialect;
+use crate::row::{DecodeError, Fields};
+use crate::statement::{Query, Statement, unknown_change};
+use crate::value::args;
+
+/// What [`decode`] reads, of a table that is called `s`.
+macro_rules! session_columns {
+    () => {
+        "s.id, s.user_id, s.generation, s.secret, s.methods, s.authenticated_at, s.device_name, \
+         s.created_ip, s.created_user_agent, s.last_used_ip, s.last_used_user_agent, \
+         s.created_at, s.refreshed_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.revoked_reason"
+    };
+}
+
+const BY_ID: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", ",
+    user_columns!(),
+    " FROM authkit_sessions s JOIN authkit_users u ON u.id = s.user_id WHERE s.id = $1 AND u.status <> 'closed'"
+);
+
+macro_rules! select_live {
+    ($cursor:literal) => {
+        concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM authkit_sessions s WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2 \
+             AND EXISTS (SELECT 1 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed')",
+            $cursor,
+            " ORDER BY s.id DESC LIMIT $3"
+        )
+    };
+}
+
+const LIVE_FIRST: &str = select_live!("");
+const LIVE_NEXT: &str = select_live!(" AND s.id < $4");
+
+const REVOKED_FROM: &str = "SELECT id, revoked_at FROM authkit_sessions \
+    WHERE revoked_at IS NOT NULL AND revoked_at >= $1 ORDER BY revoked_at, id LIMIT $2";
+const REVOKED_AFTER: &str = "SELECT id, revoked_at FROM authkit_sessions \
+    WHERE revoked_at IS NOT NULL AND (revoked_at, id) > ($1, $3) ORDER BY revoked_at, id LIMIT $2";
+
+/// The guard on the account is part of the statement: a login that was checked against an older password writes nothing.
+const INSERT: &str = "INSERT INTO authkit_sessions \
+    (id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
+     last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at) \
+    SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
+    FROM authkit_users u WHERE u.id = $2 AND u.status = 'active' AND u.auth_epoch = $16 ON CONFLICT DO NOTHING";
+
+const HAS_ACTIVE_USER: &str = "SELECT 1 FROM authkit_users WHERE id = $1 AND status = 'active' AND auth_epoch = $2";
+
+const REVOKE: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $2 \
+    WHERE id = $1 AND revoked_at IS NULL RETURNING id, revoked_at";
+
+const REVOKE_ALL: &str = "UPDATE authkit_sessions SET revoked_at = $4, revoked_reason = $3 \
+    WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2 RETURNING id, revoked_at";
+
+/// `OFFSET` without `LIMIT` is PostgreSQL's alone, `LIMIT -1` is SQLite's; the greatest bigint is everybody's.
+const ENFORCE_CAP: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $4 WHERE id IN ( \
+        SELECT s.id FROM authkit_sessions s \
+        WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $3 AND s.expires_at > $3 \
+        ORDER BY s.refreshed_at DESC, s.id DESC LIMIT 9223372036854775807 OFFSET $2 \
+    ) RETURNING id, revoked_at";
+
+const REAUTHENTICATE: &str = "UPDATE authkit_sessions SET authenticated_at = $3 \
+    WHERE id = $1 AND revoked_at IS NULL AND idle_expires_at > $3 AND expires_at > $3 AND EXISTS ( \
+        SELECT 1 FROM authkit_users u WHERE u.id = authkit_sessions.user_id AND u.status = 'active' AND u.auth_epoch = $2)";
+
+macro_rules! account_column {
+    ($column:literal) => {
+        concat!("(SELECT u.", $column, " FROM authkit_users u WHERE u.id = authkit_sessions.user_id)")
+    };
+}
+
+/// SQLite cannot return columns of a joined table from an `UPDATE`, but it can return what a subquery finds.
+///
+/// SECURITY: every guard stands in the `WHERE`: of any number of holders of one token, the first moves the row on and
+/// all others match nothing (RFC 9700 §4.14.2).
+pub(crate) const ROTATE_SQLITE: &str = concat!(
+    "UPDATE authkit_sessions SET generation = generation + 1, secret = $4, refreshed_at = $5, \
+        idle_expires_at = min($6, expires_at), last_used_ip = $7, last_used_user_agent = $8 \
+     WHERE id = $1 AND generation = $2 AND secret = $3 \
+        AND revoked_at IS NULL AND idle_expires_at > $5 AND expires_at > $5 \
+        AND EXISTS (SELECT 1 FROM authkit_users u WHERE u.id = authkit_sessions.user_id AND u.status = 'active') \
+     RETURNING id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
+        last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at, revoked_at, revoked_reason, \
+        user_id, ",
+    account_column!("email_normal"),
+    ", ",
+    account_column!("email"),
+    ", ",
+    account_column!("email_verified_at"),
+    ", ",
+    account_column!("full_name"),
+    ", ",
+    account_column!("locale"),
+    ", ",
+    account_column!("status"),
+    ", ",
+    account_column!("auth_epoch"),
+    ", ",
+    account_column!("created_at"),
+    ", ",
+    account_column!("updated_at"),
+);
+
+/// Reads a session and its account.
+pub(crate) fn by_id(id: SessionId) -> Query {
+    Query::new(BY_ID, args![id])
+}
+
+/// Reads a page of the live sessions of a user, and one row more.
+pub(crate) fn live(user_id: UserId, now: Timestamp, page: PageRequest) -> Query {
+    let limit = u32::from(page.limit.value()) + 1;
+    match page.cursor {
+        None => Query::new(LIVE_FIRST, args![user_id, now, limit]),
+        Some(cursor) => Query::new(LIVE_NEXT, args![user_id, now, limit, cursor.id()]),
+    }
+}
+
+/// Reads the revocations behind a mark.
+pub(crate) fn revoked_after(mark: RevocationMark, limit: PageLimit) -> Query {
+    let limit = u32::from(limit.value());
+    match mark.session_id {
+        None => Query::new(REVOKED_FROM, args![mark.at, limit]),
+        Some(id) => Query::new(REVOKED_AFTER, args![mark.at, limit, id]),
+    }
+}
+
+/// Moves a session to its next refresh token; returns the session and its account, or no row when a guard did not hold.
+pub(crate) fn rotation(dialect: &Dialect, rotation: &Rotation) -> Query {
+    let args = args![
+        rotation.session_id,
+        rotation.generation,
+        rotation.presented,
+        rotation.successor,
+        rotation.at,
+        rotation.idle_expires_at,
+        ip(&rotation.client),
+        user_agent(&rotation.client),
+    ];
+    Query::new(dialect.rotate, args)
+}
+
+/// The session of the next columns of a row.
+pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Session, DecodeError> {
+    Ok(Session {
+        id: SessionId::from_uuid(fields.id()?),
+        user_id: UserId::from_uuid(fields.id()?),
+        generation: fields.number()?,
+        secret: fields.digest()?,
+        methods: fields.named("authentication method", parse_methods)?,
+        authenticated_at: fields.time()?,
+        device_name: fields.optional_text()?.map(DeviceName::from_stored),
+        created_by: client(fields)?,
+        last_used_by: client(fields)?,
+        created_at: fields.time()?,
+        refreshed_at: fields.time()?,
+        idle_expires_at: fields.time()?,
+        expires_at: fields.time()?,
+        revoked: revoked(fields)?,
+    })
+}
+
+/// The session and its account of the next columns of a row.
+pub(crate) fn decode_with_user(fields: &mut Fields<'_>) -> Result<SessionWithUser, DecodeError> {
+    Ok(SessionWithUser { session: decode(fields)?, user: user::decode(fields)? })
+}
+
+/// The revocation of the next columns of a row.
+pub(crate) fn decode_revocation(fields: &mut Fields<'_>) -> Result<Revocation, DecodeError> {
+    Ok(Revocation { session_id: SessionId::from_uuid(fields.id()?), at: fields.time()? })
+}
+
+/// A client, of an address and a user agent.
+pub(crate) fn client(fields: &mut Fields<'_>) -> Result<Client, DecodeError> {
+    Ok(Client { ip: fields.optional_parsed("address")?, user_agent: fields.optional_text()?.map(UserAgent::from_stored) })
+}
+
+/// The address of a client, as it is stored.
+pub(crate) fn ip(client: &Client) -> Option<String> {
+    client.ip.map(|ip| ip.to_string())
+}
+
+/// The user agent of a client, as it is stored.
+pub(crate) fn user_agent(client: &Client) -> Option<&str> {
+    client.user_agent.as_ref().map(UserAgent::as_str)
+}
+
+fn revoked(fields: &mut Fields<'_>) -> Result<Option<(Timestamp, RevocationReason)>, DecodeError> {
+    let unknown = DecodeError::Unknown { what: "revocation" };
+    match (fields.optional_time()?, fields.optional_text()?) {
+        (None, None) => Ok(None),
+        (Some(at), Some(reason)) => RevocationReason::from_name(&reason).map(|reason| Some((at, reason))).ok_or(unknown),
+        _ => Err(unknown),
+    }
+}
+
+fn parse_methods(text: &str) -> Option<Vec<AuthMethod>> {
+    text.split_ascii_whitespace().map(AuthMethod::from_name).collect()
+}
+
+fn methods(session: &Session) -> String {
+    session.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The statement of a change.
+pub(crate) fn statement(change: &SessionChange) -> Result<Statement, StoreError> {
+    Ok(match change {
+        SessionChange::Insert { session, auth_epoch } => insert(session, *auth_epoch),
+        SessionChange::Revoke { id, reason, at } => {
+            Statement::guarded(REVOKE, args![*id, reason.as_str(), *at], Conflict::SessionEnded).revoking()
+        }
+        SessionChange::RevokeAll { user_id, except, reason, at } => {
+            Statement::free(REVOKE_ALL, args![*user_id, *except, reason.as_str(), *at]).revoking()
+        }
+        SessionChange::EnforceCap { user_id, keep, at } => {
+            let reason = RevocationReason::SessionCap.as_str();
+            Statement::free(ENFORCE_CAP, args![*user_id, *keep, *at, reason]).revoking()
+        }
+        SessionChange::Reauthenticate { id, auth_epoch, at } => {
+            Statement::guarded(REAUTHENTICATE, args![*id, *auth_epoch, *at], Conflict::SessionEnded)
+        }
+        _ => return Err(unknown_change()),
+    })
+}
+
+fn insert(session: &Session, auth_epoch: u32) -> Statement {
+    let args = args![
+        session.id,
+        session.user_id,
+        session.generation,
+        session.secret,
+        methods(session),
+        session.authenticated_at,
+        session.device_name.as_ref().map(DeviceName::as_str),
+        ip(&session.created_by),
+        user_agent(&session.created_by),
+        ip(&session.last_used_by),
+        user_agent(&session.last_used_by),
+        session.created_at,
+        session.refreshed_at,
+        session.idle_expires_at,
+        session.expires_at,
+        auth_epoch,
+    ];
+    let probe = Query::new(HAS_ACTIVE_USER, args![session.user_id, auth_epoch]);
+    Statement::probed(INSERT, args, probe, (Conflict::DuplicateId, Conflict::UserChanged))
+}

@@ -1,0 +1,138 @@
+//! The store on SQLite.
+
+mod apply;
+mod connect;
+mod error;
+mod execute;
+mod job;
+mod migrate;
+mod options;
+mod readers;
+mod reads;
+mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use authkit_core::model::{ChangeSet, Committed, Rotation, RotationOutcome};
+use authkit_core::ports::{CommitError, Store, StoreError};
+use tokio::time::timeout;
+
+use crate::aggregate::session;
+use crate::dialect;
+use crate::migration::{self, MigrateError, SchemaStatus};
+use crate::statement::{Query, compile};
+
+pub use connect::SqliteOpenError;
+pub use options::{SqliteOptions, SqliteUrlError};
+pub use writer::WriterStats;
+
+#[cfg(feature = "mutants")]
+pub(crate) use {execute::affect, job::Job, job::Work};
+
+use readers::Readers;
+use writer::Writer;
+
+/// The durable store in a SQLite file.
+///
+/// One task writes, and takes everything that waits into one transaction, so that many callers share one sync of the disk;
+/// a few connections read beside it. What was acknowledged has reached the disk (WAL with `synchronous = FULL`). Several
+/// processes can use one file on one machine; a network file system is no place for it
+/// (<https://www.sqlite.org/wal.html>, §1).
+///
+/// It is cheap to clone. Dropping the last clone finishes what was accepted, in the background; [`close`](Self::close)
+/// waits for that.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: SqliteOptions,
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the database, and makes the file if it is missing. The schema is left alone: [`migrate`](Self::migrate) brings
+    /// it up to date. Must be called on a Tokio runtime with its timer.
+    pub async fn open(options: SqliteOptions) -> Result<Self, SqliteOpenError> {
+        connect::ensure_file(&options.path).await?;
+        let connection = connect::writer(&options).await.map_err(error::store_error).map_err(SqliteOpenError::Store)?;
+        let writer = Writer::start(options.clone(), connection);
+        Ok(Self { inner: Arc::new(Inner { readers: Readers::new(options.clone()), writer, options }) })
+    }
+
+    /// Applies the migrations that are missing, all of them or none, and says how far the schema is. Any number of
+    /// processes may do so at once.
+    pub async fn migrate(&self) -> Result<SchemaStatus, MigrateError> {
+        migrate::migrate(&self.inner.options, migration::SQLITE).await
+    }
+
+    /// Says how far the schema is, and writes nothing.
+    pub async fn check(&self) -> Result<SchemaStatus, MigrateError> {
+        migrate::check(&self.inner.options, migration::SQLITE).await
+    }
+
+    /// Finishes what was accepted, moves the log into the database file, and closes it. Whoever asks afterwards is told that
+    /// the store is unavailable.
+    pub async fn close(&self) {
+        // The reads first: the connection that closes last is the one that can empty the log, and a reader cannot.
+        let patience = self.inner.options.operation_timeout;
+        let reads = timeout(patience, self.inner.readers.close()).await;
+        let writes = timeout(patience, self.inner.writer.close()).await;
+        if reads.is_err() || writes.is_err() {
+            tracing::warn!("the database did not close in time; what was acknowledged is in its log");
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    pub(crate) fn mutation(&self) -> crate::mutant::Mutation {
+        self.inner.options.mutation
+    }
+
+    /// What the writer has done so far.
+    #[must_use]
+    pub fn stats(&self) -> WriterStats {
+        self.inner.writer.stats()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        if changes.changes().is_empty() {
+            return Ok(Committed::default());
+        }
+        match self.inner.writer.submit(job::Work::Apply(compile(changes)?)).await? {
+            job::Done::Applied(committed) => Ok(committed),
+            _ => Err(StoreError::failed(job::Misanswered).into()),
+        }
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
+        let attempt = session::rotation(&dialect::SQLITE, rotation);
+        let state = session::by_id(rotation.session_id);
+        #[cfg(feature = "mutants")]
+        if let Some(outcome) = self.check_first(rotation).await? {
+            return Ok(outcome);
+        }
+        match self.inner.writer.submit(job::Work::Rotate { attempt, state }).await {
+            Ok(job::Done::Rotated(outcome)) => Ok(outcome),
+            Ok(_) => Err(StoreError::failed(job::Misanswered)),
+            Err(CommitError::Store(error)) => Err(error),
+            Err(other) => Err(StoreError::failed(other)),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let read = Query::new("SELECT 1 FROM authkit_migrations LIMIT 1", Vec::new());
+        self.inner.readers.all(read, |_| Ok(())).await?;
+        match self.inner.writer.submit(job::Work::Ping).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Store(error)) => Err(error),
+            Err(other) => Err(StoreError::failed(other)),
+        }
+    }
+}
