@@ -8,7 +8,7 @@ use std::sync::Arc;
 use authkit_core::{
     AuthKit, Config, Error, Login, MasterKey, Principal, RefreshToken, Refreshed, Registration, RequestContext, TokenReply,
 };
-use authkit_sqlx::SqliteStore;
+use authkit_sqlx::{SqliteOptions, SqliteStore};
 use poem::http::{StatusCode, header};
 use poem::listener::{Acceptor, Listener, TcpListener};
 use poem::web::{Data, Json};
@@ -76,7 +76,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let folder = std::path::PathBuf::from(arguments.next().unwrap_or_else(|| ".".to_owned()));
 
-    let store = SqliteStore::open(folder.join("app.sqlite3")).await?;
+    let store = SqliteStore::open(SqliteOptions::new(folder.join("app.sqlite3"))).await?;
+    store.migrate().await?;
     let auth = AuthKit::builder(Config::new("http://localhost:3000"))
         .store(Arc::new(store))
         .master_key(MasterKey::load_or_create(&folder.join("app.key"))?)

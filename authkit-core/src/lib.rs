@@ -30,7 +30,7 @@ compile_error!(
 );
 
 mod authkit;
-mod builder;
+pub mod builder;
 pub mod config;
 pub mod embedded;
 mod error;

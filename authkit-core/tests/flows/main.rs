@@ -1,0 +1,9 @@
+//! The use cases through the public face, on the store in memory, with a clock that stands still.
+
+mod account;
+mod authentication;
+mod faults;
+mod keys;
+mod login;
+mod refresh;
+mod support;
