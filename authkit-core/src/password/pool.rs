@@ -58,11 +58,11 @@ impl HashPool {
     /// operating system says.
     pub fn start(hashing: &HashingConfig, passwords: &PasswordConfig, entropy: Arc<dyn Entropy>) -> io::Result<Self> {
         let invalid = |error: HashError| io::Error::new(io::ErrorKind::InvalidInput, error);
-        let shared = Arc::new(Shared::new(hashing, passwords, Arc::clone(&entropy)).map_err(invalid)?);
+        let shared = Arc::new(Shared::new(hashing, passwords, entropy).map_err(invalid)?);
         // From here on an early return ends the threads that have started.
         let pool = Self(Arc::new(Handle(Arc::clone(&shared))));
         for number in 0..shared.threads {
-            let mut hasher = Hasher::new(hashing, passwords, Arc::clone(&entropy)).map_err(invalid)?;
+            let mut hasher = Hasher::new(hashing, passwords, Arc::clone(&shared.entropy)).map_err(invalid)?;
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(format!("authkit-hash-{number}")).spawn(move || {
                 lower_priority();

@@ -188,12 +188,11 @@ async fn whoever_hangs_up_is_not_hashed_for() {
 
 #[tokio::test]
 async fn whose_turn_comes_too_late_is_told_and_not_hashed_for() {
-    // Two steps of one identifier: the second waits for the first, longer than a nanosecond.
-    let pool = pool_of(2, TINY, |hashing| hashing.max_wait = Duration::from_nanos(1));
-    let (first_place, late_place) = (login(&pool, "user"), login(&pool, "user"));
-    let (first, running, go) = gated(first_place);
-    running.recv().unwrap();
-    let (late, late_running, _late_go) = gated(late_place);
+    let pool = pool(1);
+    let (first, go) = occupy(&pool, "first");
+    let (late, late_running, _late_go) = gated(login(&pool, "late"));
+    // From here on every wait is too long.
+    pool.0.0.lock().queue.max_wait = Duration::ZERO;
     drop(go);
     first.await.unwrap();
     assert!(matches!(late.await, Err(HashError::Overloaded(_))));
@@ -307,7 +306,7 @@ fn the_speed_is_learnt_and_one_strange_sample_does_not_close_the_door() {
     }
     // Ten milliseconds for each unit, within the rounding of the average.
     assert!((9_999..=10_000).contains(&state.mean.as_micros()), "{:?}", state.mean);
-    state.learn(Duration::from_secs(3_600), 100, 100);
+    state.learn(Duration::from_hours(1), 100, 100);
     assert!(state.mean < Duration::from_millis(14));
 }
 
