@@ -163,8 +163,8 @@ impl<T> Queue<T> {
 
     // Within a lane entries are in the order of their coming, so that the late ones are in front.
     fn expire(&mut self, lane: usize, now: Duration, expired: &mut Vec<Entry<T>>) {
-        let limit = self.max_wait + self.max_wait / 2;
-        while let Some(entry) = self.lanes[lane].pop_front_if(|entry| entry.queued_at + limit < now) {
+        let limit = self.max_wait.saturating_add(self.max_wait / 2);
+        while let Some(entry) = self.lanes[lane].pop_front_if(|entry| entry.queued_at.saturating_add(limit) < now) {
             expired.push(entry);
         }
     }
@@ -175,7 +175,7 @@ impl<T> Queue<T> {
             return None;
         }
         let waiting = &self.lanes[lane];
-        let overdue = waiting.front().is_some_and(|entry| entry.queued_at + self.max_wait < now);
+        let overdue = waiting.front().is_some_and(|entry| entry.queued_at.saturating_add(self.max_wait) < now);
         // At most two entries share an identifier, so this skips no more entries than there are threads.
         let free = |entry: &Entry<T>| !self.running.contains(&entry.identifier);
         if overdue { waiting.iter().rposition(free) } else { waiting.iter().position(free) }
