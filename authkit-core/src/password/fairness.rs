@@ -98,6 +98,11 @@ impl Ledger {
         true
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.identifiers.is_empty() && self.networks.is_empty()
+    }
+
     /// Gives a place back.
     pub(super) fn release(&mut self, seat: &Seat) {
         lower(&mut self.identifiers, &seat.identifier);
@@ -172,6 +177,6 @@ mod tests {
             assert!(ledger.take(&seat, 10_000));
             ledger.release(&seat);
         }
-        assert!(ledger.identifiers.is_empty() && ledger.networks.is_empty());
+        assert!(ledger.is_empty());
     }
 }

@@ -49,6 +49,7 @@
 
 mod admission;
 mod argon2;
+mod books;
 mod fairness;
 mod hasher;
 mod policy;

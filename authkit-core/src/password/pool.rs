@@ -12,10 +12,11 @@ use crate::primitives::{Entropy, PasswordHash};
 
 use super::admission::{Admission, HashError, Overloaded, Task};
 use super::argon2::new_hash_params;
-use super::fairness::{HashOrigin, Ledger, Seat, Seats};
+use super::books::{Books, Limits, Unit};
+use super::fairness::{HashOrigin, Seat, Seats};
 use super::hasher::Hasher;
 use super::policy::PasswordPolicy;
-use super::queue::{Entry, HashClass, Lane, Queue};
+use super::queue::{Entry, HashClass, Lane};
 
 #[cfg(test)]
 mod tests;
@@ -58,11 +59,11 @@ impl HashPool {
     /// operating system says.
     pub fn start(hashing: &HashingConfig, passwords: &PasswordConfig, entropy: Arc<dyn Entropy>) -> io::Result<Self> {
         let invalid = |error: HashError| io::Error::new(io::ErrorKind::InvalidInput, error);
-        let shared = Arc::new(Shared::new(hashing, passwords, Arc::clone(&entropy)).map_err(invalid)?);
+        let shared = Arc::new(Shared::new(hashing, passwords, entropy).map_err(invalid)?);
         // From here on an early return ends the threads that have started.
         let pool = Self(Arc::new(Handle(Arc::clone(&shared))));
-        for number in 0..shared.threads {
-            let mut hasher = Hasher::new(hashing, passwords, Arc::clone(&entropy)).map_err(invalid)?;
+        for number in 0..shared.limits.threads {
+            let mut hasher = Hasher::new(hashing, passwords, Arc::clone(&shared.entropy)).map_err(invalid)?;
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(format!("authkit-hash-{number}")).spawn(move || {
                 lower_priority();
@@ -78,7 +79,7 @@ impl HashPool {
     pub fn admit(&self, class: HashClass, origin: &HashOrigin<'_>) -> Result<Admission, Overloaded> {
         let shared = &self.0.0;
         let seat = shared.seats.of(class, origin);
-        if shared.lock().admit(class, &seat, shared) {
+        if shared.lock().admit(class, &seat, &shared.limits) {
             Ok(Admission::new(Arc::clone(shared), class, seat))
         } else {
             Err(shared.overloaded())
@@ -89,18 +90,18 @@ impl HashPool {
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         let shared = &self.0.0;
-        let state = shared.lock();
+        let books = shared.lock();
         PoolStats {
-            threads: shared.threads,
-            admitted: state.admitted,
-            queued: state.queue.waiting(),
-            running: state.queue.running(),
-            mean_hash_time: state.mean,
-            predicted_wait: state.predicted_wait(HashClass::Login, shared.threads),
-            hashed: state.hashed,
-            expired: state.expired,
-            abandoned: state.abandoned,
-            shed: state.shed,
+            threads: shared.limits.threads,
+            admitted: books.admitted,
+            queued: books.queue.waiting(),
+            running: books.queue.running(),
+            mean_hash_time: books.mean,
+            predicted_wait: books.predicted_wait(HashClass::Login, shared.limits.threads),
+            hashed: books.hashed,
+            expired: books.expired,
+            abandoned: books.abandoned,
+            shed: books.shed,
         }
     }
 }
@@ -108,9 +109,9 @@ impl HashPool {
 impl Drop for Handle {
     fn drop(&mut self) {
         let waiting = {
-            let mut state = self.0.lock();
-            state.stopped = true;
-            state.queue.drain()
+            let mut books = self.0.lock();
+            books.stopped = true;
+            books.queue.drain()
         };
         self.0.wake.notify_all();
         // Without the lock: dropping a task wakes whoever waits for it.
@@ -151,20 +152,9 @@ impl PoolStats {
     }
 }
 
-/// The size of a new hash, the unit of costs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Unit {
-    /// KiB written.
-    pub(super) work: u64,
-    /// KiB held.
-    pub(super) blocks: usize,
-}
-
 /// What the threads, the pool and its admissions share.
 pub(super) struct Shared {
-    threads: usize,
-    max_wait: Duration,
-    max_admitted: usize,
+    limits: Limits,
     max_memory_kib: u32,
     unit: Unit,
     decoy: PasswordHash,
@@ -172,7 +162,7 @@ pub(super) struct Shared {
     entropy: Arc<dyn Entropy>,
     seats: Seats,
     epoch: Instant,
-    state: Mutex<State>,
+    books: Mutex<Books>,
     wake: Condvar,
 }
 
@@ -182,9 +172,11 @@ impl Shared {
         let params = new_hash_params(&passwords.params, hashing.max_memory_kib).ok_or(HashError::Unsupported)?;
         let unit = Unit { work: hasher.unit(), blocks: params.block_count() };
         Ok(Self {
-            threads: hashing.threads.max(1),
-            max_wait: hashing.max_wait,
-            max_admitted: hashing.max_admitted.max(1),
+            limits: Limits {
+                threads: hashing.threads.max(1),
+                max_wait: hashing.max_wait,
+                max_admitted: hashing.max_admitted.max(1),
+            },
             max_memory_kib: hashing.max_memory_kib,
             unit,
             decoy: hasher.decoy()?,
@@ -192,7 +184,7 @@ impl Shared {
             entropy,
             seats: Seats::default(),
             epoch: now(),
-            state: Mutex::new(State::new(hashing.max_wait, unit)),
+            books: Mutex::new(Books::new(hashing.max_wait, unit)),
             wake: Condvar::new(),
         })
     }
@@ -223,40 +215,40 @@ impl Shared {
         task: Box<dyn Task>,
     ) -> Result<u64, HashError> {
         let queued_at = self.epoch.elapsed();
-        let mut state = self.lock();
+        let mut books = self.lock();
         if let Some(fresh) = fresh {
-            state.ahead[fresh.index()].less(1);
+            books.ahead[fresh.index()].less(1);
         }
-        if state.stopped {
+        if books.stopped {
             return Err(HashError::Stopped);
         }
-        state.last_id += 1;
-        let id = state.last_id;
-        state.ahead[lane.index()].more(cost);
-        state.queue.push(Entry { id, lane, identifier, cost, queued_at, task });
-        drop(state);
+        books.last_id += 1;
+        let id = books.last_id;
+        books.ahead[lane.index()].more(cost);
+        books.queue.push(Entry { id, lane, identifier, cost, queued_at, task });
+        drop(books);
         self.wake.notify_one();
         Ok(id)
     }
 
     /// Takes a step out of the queue, if it still waits there.
     pub(super) fn withdraw(&self, lane: Lane, id: u64) {
-        let mut state = self.lock();
-        let Some(entry) = state.queue.withdraw(lane, id) else { return };
-        state.ahead[lane.index()].less(entry.cost);
-        state.abandoned += 1;
-        drop(state);
+        let mut books = self.lock();
+        let Some(entry) = books.queue.withdraw(lane, id) else { return };
+        books.ahead[lane.index()].less(entry.cost);
+        books.abandoned += 1;
+        drop(books);
         drop(entry);
     }
 
     /// Gives a place back.
     pub(super) fn leave(&self, fresh: Option<Lane>, seat: &Seat) {
-        let mut state = self.lock();
+        let mut books = self.lock();
         if let Some(fresh) = fresh {
-            state.ahead[fresh.index()].less(1);
+            books.ahead[fresh.index()].less(1);
         }
-        state.admitted -= 1;
-        state.ledger.release(seat);
+        books.admitted -= 1;
+        books.ledger.release(seat);
     }
 
     fn overloaded(&self) -> Overloaded {
@@ -278,20 +270,20 @@ impl Shared {
     /// Waits for something to do; `None` when the pool has ended.
     fn next(&self, hasher: &mut Hasher) -> Option<Entry<Box<dyn Task>>> {
         let mut expired = Vec::new();
-        let mut state = self.lock();
+        let mut books = self.lock();
         loop {
-            if state.stopped {
+            if books.stopped {
                 return None;
             }
-            let next = state.queue.pop(self.epoch.elapsed(), &mut expired);
-            state.strike(&expired);
+            let next = books.queue.pop(self.epoch.elapsed(), &mut expired);
+            books.strike(&expired);
             // One step that ends can make two ready: a second of its identifier and a heavy one. Wake for the other.
-            let more = next.is_some() && state.queue.waiting() > 0;
+            let more = next.is_some() && books.queue.waiting() > 0;
             if next.is_none() && expired.is_empty() && !hasher.is_dirty() {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                books = self.wake.wait(books).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            drop(state);
+            drop(books);
             if more {
                 self.wake.notify_one();
             }
@@ -302,139 +294,29 @@ impl Shared {
                 return next;
             }
             hasher.wipe();
-            state = self.lock();
+            books = self.lock();
         }
     }
 
     fn finish(&self, lane: Lane, identifier: u64, cost: u64, took: Duration, spent: u64) {
-        let mut state = self.lock();
-        state.queue.finish(lane, identifier);
-        state.ahead[lane.index()].less(cost);
+        let mut books = self.lock();
+        books.queue.finish(lane, identifier);
+        books.ahead[lane.index()].less(cost);
         if spent > 0 {
-            state.hashed += 1;
-            state.learn(took, spent, self.unit.work);
+            books.hashed += 1;
+            books.learn(took, spent, self.unit.work);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Books> {
         // Nothing that can panic runs under the lock, and nobody is better off without logins until a restart.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HashPool").field("threads", &self.threads).field("unit", &self.unit).finish_non_exhaustive()
-    }
-}
-
-/// Work that is ahead of whoever comes next in one lane.
-#[derive(Debug, Clone, Copy, Default)]
-struct Ahead {
-    steps: u64,
-    cost: u64,
-}
-
-impl Ahead {
-    fn more(&mut self, cost: u64) {
-        self.steps += 1;
-        self.cost += cost;
-    }
-
-    fn less(&mut self, cost: u64) {
-        self.steps -= 1;
-        self.cost -= cost;
-    }
-}
-
-struct State {
-    queue: Queue<Box<dyn Task>>,
-    ledger: Ledger,
-    /// Per lane: places that have not taken a step yet, steps that wait, steps that are computed.
-    ahead: [Ahead; HashClass::ALL.len() + 1],
-    /// The moving average of one new hash.
-    mean: Duration,
-    admitted: usize,
-    last_id: u64,
-    hashed: u64,
-    expired: u64,
-    abandoned: u64,
-    shed: [u64; HashClass::ALL.len()],
-    stopped: bool,
-}
-
-impl State {
-    fn new(max_wait: Duration, unit: Unit) -> Self {
-        Self {
-            queue: Queue::new(max_wait),
-            ledger: Ledger::default(),
-            ahead: Default::default(),
-            // A guess until the first hash was measured: 0.5 µs for each KiB written, 19 ms with the default parameters.
-            mean: Duration::from_nanos(500 * unit.work),
-            admitted: 0,
-            last_id: 0,
-            hashed: 0,
-            expired: 0,
-            abandoned: 0,
-            shed: [0; HashClass::ALL.len()],
-            stopped: false,
-        }
-    }
-
-    fn admit(&mut self, class: HashClass, seat: &Seat, shared: &Shared) -> bool {
-        let reserved =
-            if class == HashClass::StepUp { 0 } else { (shared.max_admitted / 16).max(1).min(shared.max_admitted - 1) };
-        let admitted = self.admitted < shared.max_admitted - reserved
-            && self.predicted_wait(class, shared.threads) <= shared.max_wait
-            && self.ledger.take(seat, self.capacity(shared));
-        if admitted {
-            self.admitted += 1;
-            self.ahead[class.lane().index()].more(1);
-        } else {
-            self.shed[class.lane().index()] += 1;
-        }
-        admitted
-    }
-
-    /// How many places the queue has about, at the speed of the moment.
-    fn capacity(&self, shared: &Shared) -> usize {
-        let waiting = shared.max_wait.as_nanos() * shared.threads as u128 / self.mean.as_nanos().max(1);
-        usize::try_from(waiting).unwrap_or(usize::MAX).saturating_add(shared.threads).min(shared.max_admitted)
-    }
-
-    /// How long somebody who comes now waits: for all that is ahead, or less where the weight of the class goes before it.
-    fn predicted_wait(&self, class: HashClass, threads: usize) -> Duration {
-        let threads = threads as u64;
-        if self.ahead.iter().map(|ahead| ahead.steps).sum::<u64>() < threads {
-            return Duration::ZERO;
-        }
-        let all: u64 = self.ahead.iter().map(|ahead| ahead.cost).sum();
-        let own = class.lane().index();
-        let active: u64 = (0..self.ahead.len())
-            .filter(|lane| *lane == own || self.ahead[*lane].steps > 0)
-            .map(|lane| Lane::WEIGHTS[lane])
-            .sum();
-        let share = ((self.ahead[own].cost + 1) * active).div_ceil(Lane::WEIGHTS[own]);
-        let turns = all.min(share).saturating_sub(threads) + 1;
-        let nanos = self.mean.as_nanos() * u128::from(turns) / u128::from(threads);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    /// Takes expired entries off the books.
-    fn strike(&mut self, expired: &[Entry<Box<dyn Task>>]) {
-        for entry in expired {
-            self.ahead[entry.lane.index()].less(entry.cost);
-            self.expired += 1;
-        }
-    }
-
-    /// Moves the average by an eighth (the gain of RFC 6298 §2.3 for another moving average of times).
-    fn learn(&mut self, took: Duration, spent: u64, unit: u64) {
-        let sample = took.as_nanos() * u128::from(unit) / u128::from(spent);
-        let mean = self.mean.as_nanos();
-        // One sample may be a laptop that slept: no step of more than four times.
-        let next = (mean * 7 + sample.min(mean * 4)) / 8;
-        self.mean = Duration::from_nanos(u64::try_from(next).unwrap_or(u64::MAX).max(1));
+        f.debug_struct("HashPool").field("threads", &self.limits.threads).field("unit", &self.unit).finish_non_exhaustive()
     }
 }
 

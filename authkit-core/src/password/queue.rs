@@ -85,7 +85,7 @@ pub(super) struct Queue<T> {
     turn: usize,
     running: HashSet<u64>,
     heavy_running: bool,
-    max_wait: Duration,
+    pub(super) max_wait: Duration,
 }
 
 impl<T> Queue<T> {
@@ -163,8 +163,8 @@ impl<T> Queue<T> {
 
     // Within a lane entries are in the order of their coming, so that the late ones are in front.
     fn expire(&mut self, lane: usize, now: Duration, expired: &mut Vec<Entry<T>>) {
-        let limit = self.max_wait + self.max_wait / 2;
-        while let Some(entry) = self.lanes[lane].pop_front_if(|entry| entry.queued_at + limit < now) {
+        let limit = self.max_wait.saturating_add(self.max_wait / 2);
+        while let Some(entry) = self.lanes[lane].pop_front_if(|entry| entry.queued_at.saturating_add(limit) < now) {
             expired.push(entry);
         }
     }
@@ -175,10 +175,10 @@ impl<T> Queue<T> {
             return None;
         }
         let waiting = &self.lanes[lane];
-        let late = waiting.front().is_some_and(|entry| entry.queued_at + self.max_wait < now);
+        let overdue = waiting.front().is_some_and(|entry| entry.queued_at.saturating_add(self.max_wait) < now);
         // At most two entries share an identifier, so this skips no more entries than there are threads.
         let free = |entry: &Entry<T>| !self.running.contains(&entry.identifier);
-        if late { waiting.iter().rposition(free) } else { waiting.iter().position(free) }
+        if overdue { waiting.iter().rposition(free) } else { waiting.iter().position(free) }
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
         for id in 0..3 {
             queue.push(entry(id, HashClass::Login.lane()));
         }
-        assert_eq!(pop(&mut queue, NOW + Duration::from_millis(2_000)), Some(0));
+        assert_eq!(pop(&mut queue, NOW + Duration::from_secs(2)), Some(0));
         assert_eq!(pop(&mut queue, NOW + Duration::from_millis(2_001)), Some(2));
         assert_eq!(pop(&mut queue, NOW + Duration::from_millis(2_001)), Some(1));
     }

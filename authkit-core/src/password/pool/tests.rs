@@ -188,12 +188,11 @@ async fn whoever_hangs_up_is_not_hashed_for() {
 
 #[tokio::test]
 async fn whose_turn_comes_too_late_is_told_and_not_hashed_for() {
-    // Two steps of one identifier: the second waits for the first, longer than a nanosecond.
-    let pool = pool_of(2, TINY, |hashing| hashing.max_wait = Duration::from_nanos(1));
-    let (first_place, late_place) = (login(&pool, "user"), login(&pool, "user"));
-    let (first, running, go) = gated(first_place);
-    running.recv().unwrap();
-    let (late, late_running, _late_go) = gated(late_place);
+    let pool = pool(1);
+    let (first, go) = occupy(&pool, "first");
+    let (late, late_running, _late_go) = gated(login(&pool, "late"));
+    // From here on every wait is too long.
+    pool.0.0.lock().queue.max_wait = Duration::ZERO;
     drop(go);
     first.await.unwrap();
     assert!(matches!(late.await, Err(HashError::Overloaded(_))));
@@ -299,16 +298,43 @@ async fn threads_are_named_and_step_back_for_others() {
     }
 }
 
-#[test]
-fn the_speed_is_learnt_and_one_strange_sample_does_not_close_the_door() {
-    let mut state = State::new(Duration::from_secs(2), Unit { work: 100, blocks: 100 });
-    for _ in 0..100 {
-        state.learn(Duration::from_millis(30), 300, 100);
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_places_are_used_and_left_the_books_close_at_zero() {
+    let pool = pool(3);
+    let imported = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    let tasks: Vec<_> = (0..400_usize)
+        .map(|index| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                // Some share an identifier, some come from one network.
+                let (class, identifier) = (HashClass::ALL[index % 4], (index % 300).to_string());
+                let ip = (index % 5 == 0).then_some(IpAddr::from([192, 0, 2, 7]));
+                let Ok(mut place) = pool.admit(class, &HashOrigin::new(ip, &identifier)) else { return };
+                if index % 3 == 0 {
+                    let mut left = Box::pin(place.verify(password(GOOD), None));
+                    let _ = poll(&mut left);
+                }
+                match index % 4 {
+                    0 => {}
+                    1 => drop(place.set(password("12345678"), PolicyContext::default()).await),
+                    2 => drop(place.verify(password("password"), Some(PasswordHash::from_phc(imported.to_owned()))).await),
+                    _ => drop(place.step::<()>(class.lane(), 1, |_| panic!("on purpose")).await),
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no task panics");
     }
-    // Ten milliseconds for each unit, within the rounding of the average.
-    assert!((9_999..=10_000).contains(&state.mean.as_micros()), "{:?}", state.mean);
-    state.learn(Duration::from_secs(3_600), 100, 100);
-    assert!(state.mean < Duration::from_millis(14));
+    // What was left while it ran still runs.
+    while pool.stats().running > 0 {
+        tokio::task::yield_now().await;
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.admitted, stats.queued, stats.predicted_wait), (0, 0, Duration::ZERO));
+    let books = pool.0.0.lock();
+    assert!(books.ahead.iter().all(|ahead| ahead.steps == 0 && ahead.cost == 0));
+    assert!(books.ledger.is_empty());
 }
 
 #[test]
