@@ -140,4 +140,3 @@ impl AccessKey {
         if compact.is_signed_by(&self.verifying) && accepted == Ok(true) { Ok(()) } else { Err(KeyError::SelfTest) }
     }
 }
-

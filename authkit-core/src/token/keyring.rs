@@ -126,7 +126,8 @@ impl Keyring {
         let stored = self.stored_access();
         let kept = verify_period(tokens);
         let mut json = String::from(r#"{"keys":["#);
-        let published = stored.iter().filter(|key| !is_useless(&stored, key.as_ref(), now, kept)).filter_map(|key| key.public_jwk());
+        let published =
+            stored.iter().filter(|key| !is_useless(&stored, key.as_ref(), now, kept)).filter_map(|key| key.public_jwk());
         for (index, jwk) in published.enumerate() {
             if index > 0 {
                 json.push(',');
@@ -179,8 +180,10 @@ impl Keyring {
     pub fn useless(&self, now: Timestamp, tokens: &TokenConfig, sessions: &SessionConfig) -> Vec<KeyId> {
         let stored = self.stored_access();
         let refresh_period = sessions.absolute_timeout + tokens.leeway;
-        let access = stored.iter().filter(|key| is_useless(&stored, key.as_ref(), now, verify_period(tokens))).map(|key| key.id());
-        let refresh = self.refresh.iter().filter(|key| is_useless(&self.refresh, key.as_ref(), now, refresh_period)).map(|key| key.id());
+        let access =
+            stored.iter().filter(|key| is_useless(&stored, key.as_ref(), now, verify_period(tokens))).map(|key| key.id());
+        let refresh =
+            self.refresh.iter().filter(|key| is_useless(&self.refresh, key.as_ref(), now, refresh_period)).map(|key| key.id());
         access.chain(refresh).cloned().collect()
     }
 

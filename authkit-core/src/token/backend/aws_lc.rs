@@ -3,13 +3,13 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
 };
-use aws_lc_rs::hmac;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use zeroize::Zeroizing;
@@ -60,7 +60,7 @@ pub(in crate::token) enum SigningKey {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
     Rs256(RsaKeyPair),
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
 }
 
 impl SigningKey {
@@ -75,18 +75,14 @@ impl SigningKey {
     }
 
     pub(in crate::token) fn from_secret(secret: &[u8]) -> Self {
-        Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// The public half; an error for a symmetric key.
     pub(in crate::token) fn public_jwk(&self) -> Result<Jwk, KeyError> {
         match self {
-            Self::Es256(pair) => {
-                jwk::from_public_key(KeyAlgorithm::Es256, &DecodingKey::from_ec_der(pair.public_key().as_ref()))
-            }
-            Self::EdDsa(pair) => {
-                jwk::from_public_key(KeyAlgorithm::EdDsa, &DecodingKey::from_ed_der(pair.public_key().as_ref()))
-            }
+            Self::Es256(pair) => jwk::from_public_key(KeyAlgorithm::Es256, &DecodingKey::from_ec_der(pair.public_key().as_ref())),
+            Self::EdDsa(pair) => jwk::from_public_key(KeyAlgorithm::EdDsa, &DecodingKey::from_ed_der(pair.public_key().as_ref())),
             Self::Rs256(pair) => {
                 jwk::from_public_key(KeyAlgorithm::Rs256, &DecodingKey::from_rsa_der(pair.public_key().as_ref()))
             }
@@ -126,7 +122,7 @@ impl fmt::Debug for SigningKey {
 /// A key that is ready to verify. Its algorithm is its own and never a token's.
 pub(in crate::token) enum VerifyingKey {
     Asymmetric(ParsedPublicKey),
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
 }
 
 impl VerifyingKey {
@@ -135,11 +131,15 @@ impl VerifyingKey {
         let parsed = match (algorithm, &jwk.algorithm) {
             (KeyAlgorithm::Es256, AlgorithmParameters::EllipticCurve(key)) => {
                 // An uncompressed point (SEC 1 §2.3.3).
-                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], member(&key.x)?.as_slice(), member(&key.y)?.as_slice()].concat())
+                ParsedPublicKey::new(
+                    &ECDSA_P256_SHA256_FIXED,
+                    [&[4], member(&key.x)?.as_slice(), member(&key.y)?.as_slice()].concat(),
+                )
             }
             (KeyAlgorithm::EdDsa, AlgorithmParameters::OctetKeyPair(key)) => ParsedPublicKey::new(&ED25519, member(&key.x)?),
             (KeyAlgorithm::Rs256, AlgorithmParameters::RSA(key)) => {
-                RsaPublicKeyComponents { n: member(&key.n)?, e: member(&key.e)? }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+                RsaPublicKeyComponents { n: member(&key.n)?, e: member(&key.e)? }
+                    .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
             }
             _ => return Err(KeyError::Malformed),
         };
@@ -147,7 +147,7 @@ impl VerifyingKey {
     }
 
     pub(in crate::token) fn from_secret(secret: &[u8]) -> Self {
-        Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// Whether `signature`, as base64url, is this key's for `message`.

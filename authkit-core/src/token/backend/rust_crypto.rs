@@ -84,7 +84,8 @@ impl SigningKey {
 
     /// Appends the signature of `message` as base64url.
     pub(in crate::token) fn sign_into(&self, message: &[u8], token: &mut String) -> Result<(), KeyError> {
-        let signature = jsonwebtoken::crypto::sign(message, &self.key, jwk::jose(self.algorithm)).map_err(|_| KeyError::SelfTest)?;
+        let signature =
+            jsonwebtoken::crypto::sign(message, &self.key, jwk::jose(self.algorithm)).map_err(|_| KeyError::SelfTest)?;
         token.push_str(&signature);
         Ok(())
     }
