@@ -1,7 +1,8 @@
 //! Keys, keyrings and forged tokens for the tests.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -80,8 +81,11 @@ pub(super) fn stored(material: &KeyMaterial, purpose: KeyPurpose, serial: u32, a
     }
 }
 
+/// The key of a seed. Each is made once: an RSA key takes its time.
 pub(super) fn material(algorithm: KeyAlgorithm, seed: u64) -> KeyMaterial {
-    KeyMaterial::generate(algorithm, &Seeded::new(seed)).expect("a key")
+    static MADE: LazyLock<Mutex<HashMap<(KeyAlgorithm, u64), KeyMaterial>>> = LazyLock::new(Mutex::default);
+    let made = || KeyMaterial::generate(algorithm, &Seeded::new(seed)).expect("a key");
+    MADE.lock().expect("not poisoned").entry((algorithm, seed)).or_insert_with(made).clone()
 }
 
 pub(super) fn access_key(algorithm: KeyAlgorithm, serial: u32, activates_at: Timestamp) -> Arc<AccessKey> {
