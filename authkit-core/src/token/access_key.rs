@@ -113,6 +113,11 @@ impl AccessKey {
         Arc::clone(&self.id)
     }
 
+    /// The encoded header of every token that it signs.
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
     pub(super) const fn verifying(&self) -> &VerifyingKey {
         &self.verifying
     }

@@ -30,7 +30,7 @@ pub enum KeyError {
 }
 
 /// A fresh key: what a store will keep, the private half still to be sealed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeyMaterial {
     /// Its name: the thumbprint of the public key (RFC 7638), or for a symmetric key a digest of the secret.
     pub id: KeyId,

@@ -60,7 +60,7 @@ pub(in crate::token) enum SigningKey {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
     Rs256(RsaKeyPair),
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
 }
 
 impl SigningKey {
@@ -75,7 +75,7 @@ impl SigningKey {
     }
 
     pub(in crate::token) fn from_secret(secret: &[u8]) -> Self {
-        Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// The public half; an error for a symmetric key.
@@ -122,7 +122,7 @@ impl fmt::Debug for SigningKey {
 /// A key that is ready to verify. Its algorithm is its own and never a token's.
 pub(in crate::token) enum VerifyingKey {
     Asymmetric(ParsedPublicKey),
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
 }
 
 impl VerifyingKey {
@@ -147,7 +147,7 @@ impl VerifyingKey {
     }
 
     pub(in crate::token) fn from_secret(secret: &[u8]) -> Self {
-        Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// Whether `signature`, as base64url, is this key's for `message`.
