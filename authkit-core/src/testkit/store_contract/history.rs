@@ -67,7 +67,7 @@ pub(super) struct Turn {
 /// Histories of up to `steps` steps.
 pub(super) fn histories(steps: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![4 => vec(moves(), 1..4).prop_map(Step::Commit), 1 => turns().prop_map(Step::Rotate)];
-    vec(step, steps)
+    vec(step, 1..=steps)
 }
 
 /// The set that every history begins with, so that there is something to meet.
