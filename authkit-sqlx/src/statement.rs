@@ -104,4 +104,4 @@ pub(crate) fn compile(changes: &ChangeSet) -> Result<Vec<Statement>, StoreError>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -83,13 +83,14 @@ pub(super) async fn writer(options: &SqliteOptions) -> Result<SqliteConnection, 
     if options.query_only {
         connect = connect.pragma("query_only", "ON");
     }
-    let mut connection = connect.connect().await?;
-    enter_wal(&mut connection, options.lock_timeout).await?;
-    Ok(connection)
+    // The first nodes of a fresh file get into each other's way here, settings included.
+    patiently!(options.lock_timeout, enter_wal(&connect).await)
 }
 
-/// Puts the file into WAL mode, once for its life. The change needs the file alone, and SQLite does not wait for that.
-async fn enter_wal(connection: &mut SqliteConnection, lock_timeout: Duration) -> Result<(), sqlx::Error> {
-    patiently!(lock_timeout, execute::rows(connection, "PRAGMA journal_mode = WAL", &[]).await)?;
-    Ok(())
+/// Connects, and puts the file into WAL mode, once for its life. The change needs the file alone, and SQLite does not wait
+/// for that.
+async fn enter_wal(connect: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = connect.connect().await?;
+    execute::rows(&mut connection, "PRAGMA journal_mode = WAL", &[]).await?;
+    Ok(connection)
 }

@@ -228,6 +228,11 @@ impl Task {
         let mut answers = Vec::with_capacity(batch.len());
         let mut keep = grouped;
         for job in batch {
+            // The wait for the lock may have outlasted a caller, who was told that the store is unavailable.
+            if !job.is_wanted() {
+                answers.push(Err(StoreError::from(Unreachable::Stalled).into()));
+                continue;
+            }
             let savepoint = grouped && !job.is_single();
             if savepoint {
                 command(connection, SAVEPOINT).await.map_err(store_error)?;

@@ -1,1 +1,104 @@
+use std::collections::BTreeSet;
 
+use authkit_core::model::{CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange};
+use authkit_core::ports::RevocationMark;
+use authkit_core::testkit::Fixtures;
+use authkit_core::{Cursor, PageLimit, PageRequest};
+
+use super::*;
+use crate::dialect;
+
+/// Every change, with every field that can be absent present.
+pub(crate) fn every_change(fixtures: &Fixtures) -> Vec<Change> {
+    let (user, now) = (fixtures.user(), fixtures.now());
+    let session = fixtures.session(user.id);
+    let (id, reason, user_id) = (session.id, RevocationReason::Logout, user.id);
+    let key = fixtures.key(KeyPurpose::AccessToken, 1);
+    vec![
+        UserChange::Insert(user.clone()).into(),
+        UserChange::UpdateProfile { id: user.id, full_name: Patch::Clear, locale: Patch::Keep, at: now }.into(),
+        UserChange::RaiseAuthEpoch { id: user.id, from: 0, at: now }.into(),
+        CredentialChange::InsertPassword { user_id, hash: fixtures.password_hash(), at: now }.into(),
+        CredentialChange::ReplacePassword { user_id, from: fixtures.password_hash(), to: fixtures.password_hash(), at: now }
+            .into(),
+        CredentialChange::DeletePassword { user_id }.into(),
+        SessionChange::Insert { session: Box::new(session), auth_epoch: 0 }.into(),
+        SessionChange::Revoke { id, reason, at: now }.into(),
+        SessionChange::RevokeAll { user_id, except: Some(id), reason, at: now }.into(),
+        SessionChange::EnforceCap { user_id, keep: 3, at: now }.into(),
+        SessionChange::Reauthenticate { id, auth_epoch: 0, at: now }.into(),
+        KeyChange::Insert(key.clone()).into(),
+        KeyChange::Delete { id: key.id }.into(),
+        fixtures.event(user.id).into(),
+        UserChange::Close { id: user.id, at: now }.into(),
+    ]
+}
+
+/// Every read, and the rotation.
+pub(crate) fn every_query(fixtures: &Fixtures) -> Vec<Query> {
+    let user = fixtures.user();
+    let session: Session = fixtures.session(user.id);
+    let (now, limit) = (fixtures.now(), PageLimit::default());
+    let pages = [None, Some(Cursor::after(session.id.as_uuid()))].map(|cursor| PageRequest { limit, cursor });
+    let mut queries = vec![
+        user::by_id(user.id),
+        credential::by_email(&user.email),
+        credential::by_user(user.id),
+        session::by_id(session.id),
+        session::rotation(&dialect::SQLITE, &fixtures.rotation(&session)),
+        session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
+        session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
+        server_key::list(),
+    ];
+    for page in pages {
+        queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
+    }
+    queries
+}
+
+fn statements(fixtures: &Fixtures) -> Vec<Statement> {
+    compile(&every_change(fixtures).into_iter().collect()).expect("every change is known")
+}
+
+/// The numbers of a text's binds.
+fn binds(sql: &str) -> BTreeSet<usize> {
+    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    sql.split('$').skip(1).map(|rest| digits(rest).parse().expect("a number follows each $")).collect()
+}
+
+// sqlx-sqlite binds a missing argument as NULL without a word, and ignores a surplus one.
+#[test]
+fn every_statement_names_exactly_its_arguments() {
+    let fixtures = Fixtures::new(1);
+    let mut queries = every_query(&fixtures);
+    for statement in statements(&fixtures) {
+        if let Guard::OneRowOr { probe, .. } = statement.guard {
+            queries.push(probe);
+        }
+        queries.push(statement.query);
+    }
+    assert!(queries.len() > 30, "only {} statements were looked at", queries.len());
+    for query in queries {
+        assert_eq!(binds(query.sql), (1..=query.args.len()).collect(), "{}", query.sql);
+    }
+}
+
+#[test]
+fn every_guard_of_the_model_is_in_a_statement() {
+    let free: Vec<&str> = statements(&Fixtures::new(2))
+        .iter()
+        .filter(|statement| statement.guard == Guard::None)
+        .map(|statement| statement.query.sql.split(' ').next().expect("a verb"))
+        .collect();
+    // DeletePassword, RevokeAll, EnforceCap, Delete of a key; then the password and the devices of a closed account.
+    assert_eq!(free, ["DELETE", "UPDATE", "UPDATE", "DELETE", "DELETE", "UPDATE"]);
+}
+
+#[test]
+fn arguments_never_show_themselves() {
+    let fixtures = Fixtures::new(3);
+    let hash = fixtures.password_hash();
+    let change = CredentialChange::InsertPassword { user_id: fixtures.user().id, hash: hash.clone(), at: fixtures.now() };
+    let shown = format!("{:?}", compile(&ChangeSet::new().and(change)).expect("known"));
+    assert!(!shown.contains(hash.expose()) && !shown.contains("argon2"), "{shown}");
+}
