@@ -238,7 +238,8 @@ settings! {
             required(|t| parse::duration(t, Duration::from_millis(50), Duration::from_secs(30)));
     }
     Operations {
-        /// Who may open /docs and /openapi.json: auto (everybody while the listener is on loopback, else nobody), on or off.
+        /// Who may open /docs and /openapi.json: auto (everybody while listener and public URL are on loopback and no proxy is
+        /// trusted, else nobody), on or off.
         expose_docs: Exposure = Text("auto"), Public, "AUTHKIT_EXPOSE_DOCS", "operations.expose_docs", required(kinds::exposure);
         /// Who may open /metrics: auto, on or off, as for AUTHKIT_EXPOSE_DOCS.
         expose_metrics: Exposure = Text("auto"), Public,
