@@ -1,0 +1,20 @@
+//! `keys generate-master` and `keys generate-secret`: secrets for the operator to keep.
+
+use authkit_core::embedded::MasterKey;
+use authkit_core::{Entropy as _, OsEntropy, SystemClock};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::data_dir::new_key_id;
+
+/// A new master key, as `AUTHKIT_MASTER_KEYS` reads it.
+pub(super) fn master() -> String {
+    MasterKey::generate(new_key_id(&SystemClock, &OsEntropy), &OsEntropy).to_text()
+}
+
+/// A new secret for `JWT_SECRET_KEY`: 48 random bytes, what `openssl rand -base64 48` prints.
+pub(super) fn secret() -> String {
+    let mut bytes = [0_u8; 48];
+    OsEntropy.fill(&mut bytes);
+    STANDARD.encode(bytes)
+}

@@ -1,0 +1,148 @@
+//! The command line: reads it, reads the settings, and hands each command what it needs.
+//!
+//! Exit codes: 0 done, 1 failed, 2 the command line or a setting is wrong. Answers go to stdout, complaints to stderr.
+
+pub mod args;
+pub mod doctor;
+mod keys;
+mod operations;
+mod users;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::args::{Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
+pub use self::operations::{NewUser, OperationError, Operations};
+use crate::settings::{self, Inputs, Problems, Settings};
+
+/// The command did what it was asked to.
+const DONE: u8 = 0;
+/// The command failed.
+const FAILED: u8 = 1;
+/// The command line or a setting is wrong.
+const MISCONFIGURED: u8 = 2;
+
+/// Why a command ends without success.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Settings(#[from] Problems),
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Output(#[from] io::Error),
+    #[error("{0}")]
+    Operation(OperationError),
+    /// The doctor has said already what is wrong.
+    #[error("a check failed")]
+    Unhealthy,
+}
+
+/// Runs the command of this process's arguments.
+#[must_use]
+pub fn run(operations: &dyn Operations) -> ExitCode {
+    let code = run_with(std::env::args_os(), operations, &mut io::stdin().lock(), &mut io::stdout(), &mut io::stderr());
+    ExitCode::from(code)
+}
+
+/// Runs the command of the given arguments, the first being the program's name. Returns the exit code.
+pub fn run_with(
+    arguments: impl IntoIterator<Item = OsString>,
+    operations: &dyn Operations,
+    stdin: &mut dyn io::BufRead,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(help_or_error) => {
+            // Help and version are answers and go to stdout; a wrong command line is a complaint.
+            let code = if help_or_error.use_stderr() { MISCONFIGURED } else { DONE };
+            let _ = help_or_error.print();
+            return code;
+        }
+    };
+    let failure = match dispatch(cli, operations, stdin, out).and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => return DONE,
+        // Whoever reads the output has seen enough, as `head` has.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
+        Err(failure) => failure,
+    };
+    // A complaint that nobody can read is no reason to panic.
+    let _ = complain(&failure, err);
+    match failure {
+        Failure::Settings(_) | Failure::Usage(_) => MISCONFIGURED,
+        Failure::Operation(_) | Failure::Output(_) | Failure::Unhealthy => FAILED,
+    }
+}
+
+fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, out: &mut dyn Write) -> Result<(), Failure> {
+    let Cli { config, command } = cli;
+    let inputs = || Inputs::of_process(config.clone()).map_err(|e| Failure::Usage(format!("the working directory is gone: {e}")));
+    let settings = || -> Result<Settings, Failure> { Ok(Settings::load(&inputs()?)?) };
+    let failed = Failure::Operation;
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => operations.serve(settings()?).map_err(failed),
+        Command::Migrate(args) => operations.migrate(&settings()?, args.check, out).map_err(failed),
+        // What describes this build needs no settings, and so works beside broken ones.
+        Command::Config(args) if args.format == ConfigFormat::EnvExample => {
+            Ok(out.write_all(settings::env_example().as_bytes())?)
+        }
+        Command::Config(args) => print_settings(&settings()?, args.format, out),
+        Command::Openapi => Ok(writeln!(out, "{}", operations.openapi().map_err(failed)?.trim_end())?),
+        Command::Users(UsersCommand::Create(args)) => {
+            let settings = settings()?;
+            let user = users::new_user(&args, stdin)?;
+            let id = operations.create_user(&settings, user).map_err(failed)?;
+            Ok(writeln!(out, "{id}")?)
+        }
+        Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
+        Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
+        Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),
+        Command::Keys(KeysCommand::GenerateSecret) => Ok(writeln!(out, "{}", keys::secret())?),
+        Command::Doctor(args) => {
+            let report = doctor::examine(&Settings::load(&inputs()?), operations);
+            report.write(args.format, out)?;
+            report.verdict()
+        }
+        Command::Version => Ok(writeln!(out, "authkit-server {}", crate::banner::VERSION)?),
+    }
+}
+
+fn print_settings(settings: &Settings, format: ConfigFormat, out: &mut dyn Write) -> Result<(), Failure> {
+    if format == ConfigFormat::Json {
+        let entries: Vec<_> = settings.entries().iter().map(settings::Entry::to_json).collect();
+        let document = serde_json::json!({ "settings": entries, "warnings": settings.warnings });
+        return Ok(writeln!(out, "{document:#}")?);
+    }
+    out.write_all(settings::as_text(settings.entries()).as_bytes())?;
+    for warning in &settings.warnings {
+        writeln!(out, "\n# warning: {warning}")?;
+    }
+    Ok(())
+}
+
+/// Says why, with every cause that adds something.
+fn complain(failure: &Failure, err: &mut dyn Write) -> io::Result<()> {
+    if matches!(failure, Failure::Unhealthy) {
+        return Ok(());
+    }
+    let mut text = failure.to_string();
+    let mut cause: Option<&dyn Error> = match failure {
+        Failure::Operation(error) => error.source(),
+        _ => None,
+    };
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    writeln!(err, "authkit-server: {text}")
+}

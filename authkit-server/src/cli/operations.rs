@@ -1,0 +1,55 @@
+//! What the command line needs from the assembled server.
+
+use std::error::Error;
+use std::io::Write;
+
+use authkit_core::{Email, FullName, Password, UserId};
+
+use super::doctor::Check;
+use crate::settings::Settings;
+
+/// Why a command failed; shown with its causes, and the process exits with 1.
+pub type OperationError = Box<dyn Error + Send + Sync>;
+
+/// An account to create, checked as far as that goes without a store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NewUser {
+    /// The address.
+    pub email: Email,
+    /// The name.
+    pub full_name: Option<FullName>,
+    /// The password.
+    pub password: Password,
+}
+
+impl NewUser {
+    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Password) -> Self {
+        Self { email, full_name, password }
+    }
+}
+
+/// The commands that need a store, keys or a listener. Each builds the runtime that it needs.
+pub trait Operations {
+    /// Serves until it is told to stop.
+    fn serve(&self, settings: Settings) -> Result<(), OperationError>;
+
+    /// Brings the database to this version, and writes what it did. With `check` it changes nothing and fails when
+    /// something is pending.
+    fn migrate(&self, settings: &Settings, check: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// The OpenAPI document, as JSON.
+    fn openapi(&self) -> Result<String, OperationError>;
+
+    /// Creates an account.
+    fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError>;
+
+    /// Writes the signing keys, one a line.
+    fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// Makes a new signing key, in force at once with `now`, and writes which.
+    fn rotate_keys(&self, settings: &Settings, now: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// The doctor's checks of the store, the keys and the clock.
+    fn checks(&self, settings: &Settings) -> Vec<Check>;
+}

@@ -1,0 +1,177 @@
+//! The settings that are one of a few words.
+
+use std::io::IsTerminal as _;
+
+use authkit_core::config::{HmacSecret, HmacSecretError, PasswordProfile};
+use tracing_subscriber::EnvFilter;
+
+use super::parse;
+use super::problem::Refusal;
+
+/// How access tokens are signed, as it is named in a JWT (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JwtAlgorithm {
+    /// ECDSA on P-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA.
+    Rs256,
+    /// HMAC under a shared secret.
+    Hs256,
+}
+
+const ALGORITHMS: [(&str, JwtAlgorithm); 4] = [
+    ("ES256", JwtAlgorithm::Es256),
+    ("EdDSA", JwtAlgorithm::EdDsa),
+    ("RS256", JwtAlgorithm::Rs256),
+    ("HS256", JwtAlgorithm::Hs256),
+];
+
+impl JwtAlgorithm {
+    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.eq_ignore_ascii_case("none") {
+            return Err(Refusal::new("would leave tokens unsigned", "use ES256, EdDSA, RS256 or HS256"));
+        }
+        parse::choice(text, &ALGORITHMS)
+    }
+
+    /// The name in a token's header.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Hs256 => "HS256",
+        }
+    }
+}
+
+/// Reads the secret of HS256: the bytes of the text as it stands, as other JWT libraries take it.
+pub(super) fn hmac_secret(text: &str) -> Result<HmacSecret, Refusal> {
+    const FIX: &str = "make one with `openssl rand -base64 48` or `authkit-server keys generate-secret`";
+    let with_fix = |what: String| Refusal::new(what, FIX);
+    if text.trim() != text {
+        return Err(with_fix("the secret has white space around it, which other verifiers may not keep".into()));
+    }
+    let secret = HmacSecret::new(text.as_bytes().to_vec()).map_err(|error| match error {
+        HmacSecretError::TooShort { bytes: 0 } => with_fix("the secret is empty".into()),
+        other => with_fix(other.to_string()),
+    })?;
+    parse::not_a_placeholder(text).map_err(|_| with_fix("the secret is the placeholder of an example".into()))?;
+    Ok(secret)
+}
+
+/// What happens when a used refresh token comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reuse {
+    Strict,
+    Grace,
+}
+
+pub(super) fn reuse(text: &str) -> Result<Reuse, Refusal> {
+    parse::choice(text, &[("grace", Reuse::Grace), ("strict", Reuse::Strict)])
+}
+
+pub(super) fn profile(text: &str) -> Result<PasswordProfile, Refusal> {
+    parse::choice(text, &[("standard", PasswordProfile::Standard), ("nist-800-63b-4", PasswordProfile::Nist80063b4)])
+}
+
+/// Who may open a page of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exposure {
+    /// Open while only this machine can reach the listener.
+    Auto,
+    /// Open.
+    On,
+    /// Closed.
+    Off,
+}
+
+pub(super) fn exposure(text: &str) -> Result<Exposure, Refusal> {
+    parse::choice(text, &[("auto", Exposure::Auto), ("on", Exposure::On), ("off", Exposure::Off)])
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON document a line.
+    Json,
+}
+
+impl LogFormat {
+    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+        parse::choice(text, &[("pretty", Self::Pretty), ("json", Self::Json)])
+    }
+
+    /// The default: people read a terminal, programs everything else.
+    pub(super) fn of_stderr() -> Self {
+        if std::io::stderr().is_terminal() { Self::Pretty } else { Self::Json }
+    }
+
+    /// The name as the setting reads it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Checks a log filter (`info`, `warn,authkit_server=debug`).
+///
+/// A single word that is no level is refused, though the filter's language reads it as "everything of the module of that
+/// name": it is a misspelt level, and the log would be silent.
+pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = parse::line(text)?;
+    let refusal = || Refusal::new("is not a log filter", "write it as in info, or warn,authkit_server=debug");
+    let word_is_level = text
+        .split(',')
+        .map(str::trim)
+        .all(|part| part.contains(['=', '[']) || LEVELS.contains(&part.to_ascii_lowercase().as_str()));
+    if !word_is_level || EnvFilter::try_new(text).is_err() {
+        return Err(refusal());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused_instead_of_silencing_the_log() {
+        for text in ["info", "WARN", "warn,authkit_server=debug", "info,[request]=debug"] {
+            assert!(log_filter(text).is_ok(), "{text}");
+        }
+        for text in ["inof", "", "info,", "authkit=loud", "authkit_server", "info authkit=debug"] {
+            assert!(log_filter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_algorithm_is_read_as_it_is_shown_and_none_is_refused() {
+        for (name, algorithm) in ALGORITHMS {
+            assert_eq!(JwtAlgorithm::parse(name), Ok(algorithm));
+            assert_eq!(algorithm.as_str(), name);
+        }
+        for text in ["none", "None", "es256", "HS512", "ES256 ", ""] {
+            assert!(JwtAlgorithm::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_placeholder_is_no_secret() {
+        assert!(hmac_secret("your_secret_key_your_secret_key_your_secret_key").is_err());
+        assert!(hmac_secret("change-me-to-something-long-and-unguessable").is_err());
+        assert!(hmac_secret("q8Zr+0c5Qm1xZ0T9yq2nVwKc7B4dS6fG").is_ok());
+    }
+}

@@ -1,0 +1,269 @@
+//! Every setting, declared once: what reads it, prints it, documents it and complains about it is made from this table.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use authkit_core::config::{HmacSecret, PasswordProfile};
+use authkit_core::embedded::MasterKey;
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use super::database::Database;
+use super::kinds::{self, Exposure, JwtAlgorithm, LogFormat, Reuse};
+use super::problem::Refusal;
+use super::public_url::PublicUrl;
+use super::reading::Reading;
+use super::redis::{self, RedisEndpoint, RedisHost};
+use super::{master_keys, parse, proxies};
+
+/// What a setting is when nobody sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DefaultValue {
+    /// This text.
+    Text(&'static str),
+    /// Something that depends on other settings or on the machine, as described.
+    Derived(&'static str),
+    /// Nothing, which means what is described.
+    Unset(&'static str),
+}
+
+/// How much of a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Visibility {
+    /// All of it.
+    Public,
+    /// A URL, without its password; and nothing of one that cannot be read.
+    Url,
+    /// Nothing.
+    Secret,
+}
+
+/// What a setting belongs to: a section of the output, and mostly a table of `authkit.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Section {
+    /// Where it listens and what it is called.
+    Server,
+    /// Where it keeps things.
+    Storage,
+    /// Access tokens and keys.
+    Tokens,
+    /// Sessions and refresh tokens.
+    Sessions,
+    /// Passwords and how they are hashed.
+    Passwords,
+    /// The log and the pages of operations.
+    Operations,
+}
+
+impl Section {
+    /// The heading.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Server => "Server",
+            Self::Storage => "Storage",
+            Self::Tokens => "Access tokens and keys",
+            Self::Sessions => "Sessions",
+            Self::Passwords => "Passwords",
+            Self::Operations => "Operations",
+        }
+    }
+}
+
+/// One setting: its names, its meaning and its default.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The environment variable.
+    pub env: &'static str,
+    /// The path of the key in `authkit.toml`.
+    pub key: &'static str,
+    /// What it belongs to.
+    pub section: Section,
+    /// What it means, in whole sentences.
+    doc_lines: &'static [&'static str],
+    /// What it is when nobody sets it.
+    pub default: DefaultValue,
+    /// How much of its value may be shown.
+    pub visibility: Visibility,
+}
+
+impl Setting {
+    /// What it means, in whole sentences on one line.
+    #[must_use]
+    pub fn doc(&self) -> String {
+        self.doc_lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The setting of an environment variable.
+    #[must_use]
+    pub fn by_env(env: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|setting| setting.env == env)
+    }
+
+    /// The setting of a key of `authkit.toml`.
+    #[must_use]
+    pub fn by_key(key: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|setting| setting.key == key)
+    }
+}
+
+/// Declares the table, and the struct that holds what was read of it. A field is `None` when its value was refused.
+macro_rules! settings {
+    ($($section:ident { $(
+        $(#[doc = $doc:literal])+
+        $name:ident: $type:ty = $default:expr, $visibility:ident, $env:literal, $key:literal, $read:ident($parse:expr);
+    )+ })+) => {
+        /// Every setting, in the order in which they are shown.
+        pub static TABLE: &[Setting] = &[$($(
+            Setting {
+                env: $env,
+                key: $key,
+                section: Section::$section,
+                doc_lines: &[$($doc),+],
+                default: $default,
+                visibility: Visibility::$visibility,
+            },
+        )+)+];
+
+        /// What was read of each setting; `None` where the value was refused.
+        pub(super) struct Parsed {
+            $($($(#[doc = $doc])+ pub(super) $name: Option<$type>,)+)+
+        }
+
+        impl Parsed {
+            /// Reads every setting, the refused ones too, so that all problems are found at once.
+            pub(super) fn read(reading: &mut Reading<'_>) -> Self {
+                Self { $($($name: reading.$read($env, $parse),)+)+ }
+            }
+        }
+    };
+}
+
+use DefaultValue::{Derived, Text, Unset};
+
+settings! {
+    Server {
+        /// The address and port on which the server listens.
+        listen: SocketAddr = Text("127.0.0.1:8000"), Public, "AUTHKIT_LISTEN", "server.listen", required(listen);
+        /// The URL under which clients reach the server: what links and the issuer of tokens say. It is never taken from the
+        /// Host header.
+        public_url: Option<PublicUrl> = Derived("http://localhost and the port of AUTHKIT_LISTEN"), Url,
+            "AUTHKIT_PUBLIC_URL", "server.public_url", optional(PublicUrl::parse);
+        /// The networks (CIDR) of proxies whose Forwarded and X-Forwarded-For headers are believed, separated by commas.
+        trusted_proxies: Vec<IpNet> = Text(""), Public,
+            "AUTHKIT_TRUSTED_PROXIES", "server.trusted_proxies", required(proxies::parse);
+        /// How many connections may be open at once, lowered to what the process's file descriptors allow.
+        max_connections: u32 = Text("10000"), Public,
+            "AUTHKIT_MAX_CONNECTIONS", "server.max_connections", required(|t| parse::number(t, 1, 1_000_000));
+        /// How many connections one client address (one /64 for IPv6) may have open at once.
+        max_connections_per_address: u32 = Text("256"), Public,
+            "AUTHKIT_MAX_CONNECTIONS_PER_ADDRESS", "server.max_connections_per_address",
+            required(|t| parse::number(t, 1, 1_000_000));
+    }
+    Storage {
+        /// The directory for the SQLite file and the generated master key. It is made when it is missing.
+        data_dir: PathBuf = Text("./authkit-data"), Public, "AUTHKIT_DATA_DIR", "storage.data_dir", required(path);
+        /// The durable store: sqlite://path/to/file.
+        database: Option<Database> = Derived("authkit.sqlite3 in the data directory"), Url,
+            "DATABASE_URL", "storage.database_url", optional(Database::parse);
+        /// Shared hot state: redis://, rediss:// (TLS) or redis+cluster://, with the password in the URL.
+        redis_url: Option<RedisEndpoint> = Unset("hot state stays in this process"), Url,
+            "REDIS_URL", "redis.url", optional(RedisEndpoint::parse);
+        /// Instead of REDIS_URL: the name or address of the Redis server.
+        redis_host: Option<RedisHost> = Unset("no Redis"), Public, "REDIS_HOST", "redis.host", optional(RedisHost::parse);
+        /// With REDIS_HOST: the port.
+        redis_port: u32 = Text("6379"), Public, "REDIS_PORT", "redis.port", required(|t| parse::number(t, 1, 65_535));
+        /// With REDIS_HOST: the password. Empty means none.
+        redis_password: Option<Option<SecretString>> = Unset("no password"), Secret,
+            "REDIS_PASSWORD", "redis.password", optional(redis::password);
+    }
+    Tokens {
+        /// How access tokens are signed: ES256, EdDSA or RS256 with generated keys, or HS256 with JWT_SECRET_KEY.
+        algorithm: JwtAlgorithm = Text("ES256"), Public, "JWT_ALGORITHM", "tokens.algorithm", required(JwtAlgorithm::parse);
+        /// The secret of HS256, at least 32 bytes (RFC 7518 §3.2). Only for JWT_ALGORITHM=HS256.
+        secret_key: Option<HmacSecret> = Unset("keys are generated and kept sealed"), Secret,
+            "JWT_SECRET_KEY", "tokens.secret_key", optional(kinds::hmac_secret);
+        /// How many minutes an access token is valid. Logging out does not wait for it.
+        access_minutes: u32 = Text("15"), Public,
+            "ACCESS_TOKEN_EXPIRE_MINUTES", "tokens.access_token_expire_minutes", required(|t| parse::number(t, 1, 1_440));
+        /// The audience of access tokens: the resource that they are for (RFC 9068 §2.2).
+        audience: Option<String> = Derived("AUTHKIT_PUBLIC_URL"), Public,
+            "AUTHKIT_AUDIENCE", "tokens.audience", optional(|t| parse::line(t).map(str::to_owned));
+        /// The keys that seal what is stored reversibly, newest first, separated by commas: id:base64url(32 bytes). Make one
+        /// with `authkit-server keys generate-master`.
+        master_keys: Option<Vec<MasterKey>> = Unset("master.key in the data directory, generated when it is missing"), Secret,
+            "AUTHKIT_MASTER_KEYS", "tokens.master_keys", optional(master_keys_of);
+    }
+    Sessions {
+        /// How long a session lives without being refreshed.
+        session_idle: Duration = Text("7d"), Public, "AUTHKIT_SESSION_IDLE_TIMEOUT", "sessions.idle_timeout",
+            required(|t| parse::duration(t, Duration::from_mins(1), Duration::from_hours(24 * 365)));
+        /// How long a session lives in any case (SP 800-63B-4 §2.1.3 allows 30 days).
+        session_absolute: Duration = Text("30d"), Public, "AUTHKIT_SESSION_ABSOLUTE_TIMEOUT", "sessions.absolute_timeout",
+            required(|t| parse::duration(t, Duration::from_mins(1), Duration::from_hours(24 * 365)));
+        /// How many sessions a user may have; the longest unused one makes room.
+        sessions_per_user: u32 = Text("50"), Public, "AUTHKIT_SESSION_MAX_PER_USER", "sessions.max_per_user",
+            required(|t| parse::number(t, 1, 10_000));
+        /// What happens when a used refresh token comes back. grace: its successor is given again for AUTHKIT_REFRESH_GRACE,
+        /// so that a lost reply logs nobody out. strict: the session ends at once.
+        refresh_reuse: Reuse = Text("grace"), Public, "AUTHKIT_REFRESH_REUSE", "sessions.refresh_reuse", required(kinds::reuse);
+        /// How long the successor of a refresh token is given again.
+        refresh_grace: Duration = Text("10s"), Public, "AUTHKIT_REFRESH_GRACE", "sessions.refresh_grace",
+            required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(1)));
+    }
+    Passwords {
+        /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).
+        password_profile: PasswordProfile = Text("standard"), Public,
+            "AUTHKIT_PASSWORD_PROFILE", "passwords.profile", required(kinds::profile);
+        /// The least strength of a new password, 1 to 4 on the scale of zxcvbn; 2 is over a million guesses.
+        password_min_score: u32 = Text("2"), Public,
+            "AUTHKIT_PASSWORD_MIN_SCORE", "passwords.min_score", required(|t| parse::number(t, 1, 4));
+        /// The memory of one argon2id hash in KiB. OWASP's pairs with the iterations: 47104 and 1, 19456 and 2, 12288 and 3,
+        /// 9216 and 4, 7168 and 5.
+        argon2_memory: u32 = Text("19456"), Public,
+            "AUTHKIT_ARGON2_MEMORY_KIB", "passwords.argon2_memory_kib", required(|t| parse::number(t, 7_168, 262_144));
+        /// The passes of argon2id over its memory.
+        argon2_iterations: u32 = Text("2"), Public,
+            "AUTHKIT_ARGON2_ITERATIONS", "passwords.argon2_iterations", required(|t| parse::number(t, 1, 50));
+        /// How many threads hash passwords, each with memory of its own.
+        hashing_threads: Option<u32> = Derived("as many as there are cores"), Public,
+            "AUTHKIT_HASHING_THREADS", "passwords.hashing_threads", optional(|t| parse::number(t, 1, 256));
+        /// How long a request may wait for its turn to hash; what would wait longer is refused at once with 503.
+        hashing_max_wait: Duration = Text("1s"), Public, "AUTHKIT_HASHING_MAX_WAIT", "passwords.hashing_max_wait",
+            required(|t| parse::duration(t, Duration::from_millis(50), Duration::from_secs(30)));
+    }
+    Operations {
+        /// Who may open /docs and /openapi.json: auto (everybody while listener and public URL are on loopback and no proxy is
+        /// trusted, else nobody), on or off.
+        expose_docs: Exposure = Text("auto"), Public, "AUTHKIT_EXPOSE_DOCS", "operations.expose_docs", required(kinds::exposure);
+        /// Who may open /metrics: auto, on or off, as for AUTHKIT_EXPOSE_DOCS.
+        expose_metrics: Exposure = Text("auto"), Public,
+            "AUTHKIT_EXPOSE_METRICS", "operations.expose_metrics", required(kinds::exposure);
+        /// What is logged: a level (error, warn, info, debug, trace), or levels per module as in warn,authkit_server=debug.
+        log: String = Text("info"), Public, "AUTHKIT_LOG", "operations.log", required(kinds::log_filter);
+        /// How it is logged: pretty or json.
+        log_format: Option<LogFormat> = Derived("pretty on a terminal, else json"), Public,
+            "AUTHKIT_LOG_FORMAT", "operations.log_format", optional(LogFormat::parse);
+    }
+}
+
+fn listen(text: &str) -> Result<SocketAddr, Refusal> {
+    text.parse().map_err(|_| {
+        let fix = "write it as in 127.0.0.1:8000, 0.0.0.0:8000 for every address, or [::1]:8000";
+        Refusal::new("is not an IP address and a port", fix)
+    })
+}
+
+fn path(text: &str) -> Result<PathBuf, Refusal> {
+    parse::line(text).map(PathBuf::from)
+}
+
+fn master_keys_of(text: &str) -> Result<Vec<MasterKey>, Refusal> {
+    master_keys::parse(text)
+        .map_err(|error| Refusal::new(error.to_string(), "make a key with `authkit-server keys generate-master`"))
+}
