@@ -1,0 +1,7 @@
+//! The HTTP shell, from outside: raw bytes over real sockets against a tiny application.
+
+mod framing;
+mod harness;
+mod problems;
+mod shutdown;
+mod slow;
