@@ -127,6 +127,16 @@ impl Problem {
         self
     }
 
+    /// Gives members other names, where `name` knows one.
+    pub(crate) fn rename_fields<'n>(mut self, name: impl Fn(&str) -> Option<&'n str>) -> Self {
+        for error in &mut self.0.errors {
+            if let Some(known) = name(&error.field) {
+                known.clone_into(&mut error.field);
+            }
+        }
+        self
+    }
+
     /// Ties the problem to its request.
     pub fn with_request_id(mut self, id: RequestId) -> Self {
         self.0.request_id = Some(id);

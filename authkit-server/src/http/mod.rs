@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use authkit_core::model::RequestContext;
-//! use authkit_server::http::{AllowedMethods, HttpShell, Limits, StrictJson, TrustedProxies};
+//! use authkit_server::http::{HttpShell, Limits, RouteTable, StrictJson, TrustedProxies};
 //! use authkit_server::problem::Problem;
 //! use authkit_server::telemetry::Metrics;
 //! use poem::Route;
@@ -41,7 +41,7 @@
 //! let shell = HttpShell::new(Limits::default())
 //!     .trusted_proxies(TrustedProxies::parse(["10.0.0.0/8"]).expect("a network"))
 //!     .metrics(Metrics::new())
-//!     .allowed_methods(AllowedMethods::new().openapi::<Api>("/api/v1"));
+//!     .routes(RouteTable::new().openapi::<Api>("/api/v1"));
 //! let readiness = shell.readiness(); // for GET /health/ready
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
 //! let _drained = shell.serve(listener, routes, async { let _ = tokio::signal::ctrl_c().await; }).await;
@@ -51,7 +51,6 @@
 //! ```
 
 mod admission;
-mod allowed_methods;
 mod bearer;
 mod body;
 mod client_address;
@@ -60,16 +59,17 @@ mod guarded_io;
 mod limits;
 mod listener;
 mod middleware;
+mod route_table;
 mod shell;
 mod strict_json;
 
 pub use admission::raise_file_limit;
-pub use allowed_methods::AllowedMethods;
 pub use bearer::bearer_token;
 pub use body::BodyError;
 pub use client_address::{NetworkError, TrustedProxies, client_address, rate_key};
 pub use limits::Limits;
 pub use listener::{Drained, Readiness};
 pub use middleware::security_headers::content_security_policy;
+pub use route_table::RouteTable;
 pub use shell::HttpShell;
 pub use strict_json::StrictJson;

@@ -6,7 +6,6 @@ use authkit_core::{Clock, Entropy, OsEntropy, SystemClock};
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use tokio::net::TcpListener;
 
-use super::allowed_methods::AllowedMethods;
 use super::client_address::TrustedProxies;
 use super::limits::Limits;
 use super::listener::{Drained, Readiness, Service};
@@ -17,6 +16,7 @@ use super::middleware::request_context::AddRequestContext;
 use super::middleware::request_limits::RequestLimits;
 use super::middleware::request_timeout::RequestTimeout;
 use super::middleware::security_headers::SecurityHeaders;
+use super::route_table::RouteTable;
 use crate::telemetry::Metrics;
 
 /// The HTTP shell around an application. See the [module](crate::http) for an example.
@@ -26,7 +26,7 @@ pub struct HttpShell {
     limits: Arc<Limits>,
     trusted: TrustedProxies,
     metrics: Metrics,
-    methods: Arc<AllowedMethods>,
+    routes: Arc<RouteTable>,
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -39,7 +39,7 @@ impl HttpShell {
             limits: Arc::new(limits),
             trusted: TrustedProxies::default(),
             metrics: Metrics::new(),
-            methods: Arc::default(),
+            routes: Arc::default(),
             readiness: Readiness::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
@@ -58,9 +58,9 @@ impl HttpShell {
         self
     }
 
-    /// Tells clients which methods a route knows.
-    pub fn allowed_methods(mut self, methods: AllowedMethods) -> Self {
-        self.methods = Arc::new(methods);
+    /// Knows these routes by their methods and names.
+    pub fn routes(mut self, routes: RouteTable) -> Self {
+        self.routes = Arc::new(routes);
         self
     }
 
@@ -89,9 +89,9 @@ impl HttpShell {
             .with(RequestLimits::new(Arc::clone(&self.limits)))
             .with(RequestTimeout::new(self.limits.request_timeout))
             .with(catch_panic())
-            .with(Problems::new(Arc::clone(&self.methods)))
+            .with(Problems::new(Arc::clone(&self.routes)))
             .with(SecurityHeaders)
-            .with(AccessLog::new(self.metrics.clone()))
+            .with(AccessLog::new(self.metrics.clone(), Arc::clone(&self.routes)))
             .with(AddRequestContext::new(self.trusted.clone(), Arc::clone(&self.clock), Arc::clone(&self.entropy)))
     }
 

@@ -19,10 +19,9 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "request.not_found", "There is nothing at this address")
     }
 
-    /// 405: the route exists, the method does not. `allow` is the list of those that do, where it is known.
-    pub fn method_not_allowed(allow: Option<&str>) -> Self {
-        let title = "This method is not supported here";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "request.method_not_allowed", title).allow(allow.unwrap_or_default())
+    /// 405: the route exists, the method does not. Which do exist is added where the routes are known.
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "request.method_not_allowed", "This method is not supported here")
     }
 
     /// 413: more bytes than any request of this service needs.
@@ -89,7 +88,7 @@ impl Problem {
     pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::not_found(),
-            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(None),
+            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
             StatusCode::UNAUTHORIZED => Self::unauthenticated(),
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::headers_too_large(),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type(),
@@ -122,7 +121,7 @@ impl Problem {
             return Self::not_found();
         }
         if error.is::<MethodNotAllowedError>() {
-            return Self::method_not_allowed(None);
+            return Self::method_not_allowed();
         }
         if error.is::<oai::ParseRequestPayloadError>() {
             let title = "The request body is not valid JSON";

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use authkit_core::model::RequestContext;
-use authkit_server::http::{AllowedMethods, Drained, HttpShell, Limits, Readiness, StrictJson, TrustedProxies, bearer_token};
+use authkit_server::http::{Drained, HttpShell, Limits, Readiness, RouteTable, StrictJson, TrustedProxies, bearer_token};
 use authkit_server::problem::Problem;
 use authkit_server::telemetry::Metrics;
 use poem::web::Data;
@@ -98,7 +98,7 @@ impl Server {
         let shell = HttpShell::new(limits)
             .trusted_proxies(TrustedProxies::parse(proxies.iter().copied()).expect("networks"))
             .metrics(metrics.clone())
-            .allowed_methods(AllowedMethods::new().openapi::<Api>("/api/v1"));
+            .routes(RouteTable::new().openapi::<Api>("/api/v1"));
         let readiness = shell.readiness();
         let routes = Route::new().nest("/api/v1", OpenApiService::new(Api, "test", "1")).at("/private", poem::get(private));
         let (stop, stopped) = oneshot::channel();

@@ -1,5 +1,6 @@
 //! One line in the log, and one observation in the metrics, for every request.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use authkit_core::model::RequestContext;
@@ -8,6 +9,7 @@ use hyper::body::Body as _;
 use poem::PathPattern;
 use poem::{Body, Endpoint, Middleware, Request, Response, Result};
 
+use crate::http::route_table::RouteTable;
 use crate::telemetry::Metrics;
 
 /// The most bytes of a path that a log line holds.
@@ -20,11 +22,12 @@ const MAX_PATH_BYTES: usize = 256;
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     metrics: Metrics,
+    routes: Arc<RouteTable>,
 }
 
 impl AccessLog {
-    pub(crate) fn new(metrics: Metrics) -> Self {
-        Self { metrics }
+    pub(crate) fn new(metrics: Metrics, routes: Arc<RouteTable>) -> Self {
+        Self { metrics, routes }
     }
 }
 
@@ -32,13 +35,14 @@ impl<E: Endpoint<Output = Response>> Middleware<E> for AccessLog {
     type Output = WithAccessLog<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        WithAccessLog { inner, metrics: self.metrics.clone() }
+        WithAccessLog { inner, metrics: self.metrics.clone(), routes: Arc::clone(&self.routes) }
     }
 }
 
 pub(crate) struct WithAccessLog<E> {
     inner: E,
     metrics: Metrics,
+    routes: Arc<RouteTable>,
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for WithAccessLog<E> {
@@ -58,7 +62,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for WithAccessLog<E> {
         let took = started.elapsed();
         let status = response.status();
         let route = response.data::<PathPattern>().cloned();
-        let route = route.as_ref().map(|pattern| pattern.0.as_ref());
+        let route = route.as_ref().map(|pattern| self.routes.documented(&pattern.0));
         let bytes = known_length(&mut response);
         self.metrics.request_finished(&method, route, status, took);
         tracing::info!(

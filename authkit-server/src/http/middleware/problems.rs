@@ -9,16 +9,16 @@ use poem::http::StatusCode;
 use poem::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
-use crate::http::allowed_methods::AllowedMethods;
+use crate::http::route_table::RouteTable;
 use crate::problem::Problem;
 
 /// Makes a [`Problem`] of every error.
 #[derive(Debug)]
-pub(crate) struct Problems(Arc<AllowedMethods>);
+pub(crate) struct Problems(Arc<RouteTable>);
 
 impl Problems {
-    pub(crate) fn new(methods: Arc<AllowedMethods>) -> Self {
-        Self(methods)
+    pub(crate) fn new(routes: Arc<RouteTable>) -> Self {
+        Self(routes)
     }
 }
 
@@ -26,13 +26,13 @@ impl<E: Endpoint> Middleware<E> for Problems {
     type Output = WithProblems<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        WithProblems { inner, methods: Arc::clone(&self.0) }
+        WithProblems { inner, routes: Arc::clone(&self.0) }
     }
 }
 
 pub(crate) struct WithProblems<E> {
     inner: E,
-    methods: Arc<AllowedMethods>,
+    routes: Arc<RouteTable>,
 }
 
 impl<E: Endpoint> Endpoint for WithProblems<E> {
@@ -82,10 +82,13 @@ impl<E> WithProblems<E> {
         if let Some(id) = id {
             problem = problem.with_request_id(id);
         }
-        if problem.status() == StatusCode::METHOD_NOT_ALLOWED
-            && let Some(methods) = pattern.as_ref().and_then(|pattern| self.methods.header(&pattern.0))
-        {
-            problem = problem.allow(methods);
+        if let Some(PathPattern(pattern)) = &pattern {
+            problem = problem.rename_fields(|name| self.routes.parameter(pattern, name));
+            if problem.status() == StatusCode::METHOD_NOT_ALLOWED
+                && let Some(methods) = self.routes.allow(pattern)
+            {
+                problem = problem.allow(methods);
+            }
         }
         let mut response = problem.into_response();
         if let Some(pattern) = pattern {
