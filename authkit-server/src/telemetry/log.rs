@@ -57,6 +57,17 @@ pub fn init_log(filter: &str, format: LogFormat) -> Result<LogGuard, LogError> {
     Ok(guard)
 }
 
+/// Sends panics to the log: where they happened, not what they said.
+///
+/// # Security
+/// The message of a panic often is the `Debug` form of the value that was wrong. The place is enough to find the bug.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(tracing::field::display);
+        tracing::error!(location, thread = std::thread::current().name(), "panicked");
+    }));
+}
+
 fn subscriber(filter: EnvFilter, format: LogFormat, writer: LogWriter) -> Result<(), LogError> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {

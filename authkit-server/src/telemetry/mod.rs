@@ -4,5 +4,5 @@ mod log;
 mod metrics;
 mod writer;
 
-pub use log::{LogError, LogFormat, LogGuard, init_log};
+pub use log::{LogError, LogFormat, LogGuard, init_log, log_panics};
 pub use metrics::{ConnectionGuard, InFlightGuard, Metrics};

@@ -1,5 +1,7 @@
 //! A tiny application behind the shell, and a client that sends whatever bytes it likes.
 
+#![expect(clippy::unused_async, reason = "poem-openapi takes async handlers only")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 mod framing;
 mod harness;
+mod logging;
 mod problems;
 mod shutdown;
 mod slow;
