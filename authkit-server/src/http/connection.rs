@@ -36,7 +36,7 @@ pub(crate) enum Stage {
 }
 
 /// How long a connection without a request lives on when the shutdown comes.
-const FRESH_GRACE: Duration = Duration::from_millis(250);
+const FRESH_GRACE: Duration = Duration::from_millis(500);
 
 /// The two ends of a connection.
 #[derive(Debug, Clone, Copy)]

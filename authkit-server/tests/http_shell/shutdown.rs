@@ -71,6 +71,18 @@ async fn a_request_that_was_sent_before_the_shutdown_is_answered() {
 }
 
 #[tokio::test]
+async fn a_request_that_was_on_its_way_when_the_shutdown_came_is_answered() {
+    let mut server = Server::start(|_| {}).await;
+    let mut fresh = server.connect().await;
+    let metrics = server.metrics.clone();
+    until(|| metrics.render().expect("renders").contains("authkit_http_connections 1")).await;
+    server.stop();
+    until(|| !server.readiness.is_ready()).await;
+    fresh.write_all(b"GET /api/v1/whoami HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writes");
+    assert_eq!(Reply::read(&mut fresh).await.status, 200);
+}
+
+#[tokio::test]
 async fn while_it_drains_the_service_is_unready_but_still_answers() {
     let mut server = Server::start(|limits| limits.drain_delay = Duration::from_secs(3)).await;
     until(|| server.readiness.is_ready()).await;

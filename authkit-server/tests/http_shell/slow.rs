@@ -126,14 +126,15 @@ async fn a_reader_that_does_not_read_is_dropped() {
 #[tokio::test]
 async fn a_reader_that_reads_a_trickle_is_dropped() {
     let server = Server::start(|limits| {
-        limits.write_timeout = SHORT;
+        // Long enough for some progress within it at the pace below: what drops the reader is the pace, not a pause.
+        limits.write_timeout = Duration::from_secs(1);
         limits.min_write_rate = 64 * 1024 * 1024;
     })
     .await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET /api/v1/big HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writes");
     let mut taken = 0_usize;
-    let mut buffer = [0_u8; 16 * 1024];
+    let mut buffer = vec![0_u8; 64 * 1024];
     let trickle = async {
         while let Ok(count @ 1..) = stream.read(&mut buffer).await {
             taken += count;
