@@ -1,0 +1,184 @@
+//! A place in the pool, and what can be done with it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::primitives::{Password, PasswordHash};
+
+use super::argon2::{StoredHash, work};
+use super::fairness::Seat;
+use super::hasher::{Hasher, Verdict};
+use super::policy::PolicyContext;
+use super::pool::Shared;
+use super::queue::{HashClass, Lane};
+use super::weakness::Weakness;
+
+/// There is no place now. Nothing was looked up and nothing was hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are being checked, retry in {} s", retry_after.as_secs())]
+#[non_exhaustive]
+pub struct Overloaded {
+    /// When to try again: whole seconds, at least one, different for everybody so that they do not come back together.
+    pub retry_after: Duration,
+}
+
+/// A password was neither matched nor hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HashError {
+    /// Its turn did not come in time.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// The stored hash, or the parameters for new ones, are of an unknown algorithm or beyond the limits.
+    #[error("the hash is of an unknown algorithm or its parameters are beyond the limits")]
+    Unsupported,
+    /// There was no memory for it, or the computation broke off: a defect to report.
+    #[error("the hash could not be computed")]
+    Failed,
+    /// The pool has ended.
+    #[error("the hashing pool has stopped")]
+    Stopped,
+}
+
+/// A new password was not hashed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetPasswordError {
+    /// It is not good enough; the person must choose another.
+    #[error(transparent)]
+    Weak(#[from] Weakness),
+    /// It could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+}
+
+/// What a thread of the pool does. `run` computes and returns what delivers the result, so that the books are closed first.
+pub(super) trait Task: Send {
+    fn run(self: Box<Self>, hasher: &mut Hasher) -> Box<dyn FnOnce() + Send>;
+    fn refuse(self: Box<Self>, error: HashError);
+}
+
+struct Step<T, F> {
+    reply: oneshot::Sender<Result<T, HashError>>,
+    work: F,
+}
+
+impl<T, F> Task for Step<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Hasher) -> Result<T, HashError> + Send,
+{
+    fn run(self: Box<Self>, hasher: &mut Hasher) -> Box<dyn FnOnce() + Send> {
+        let Self { reply, work } = *self;
+        // A defect in the estimate of one password must not cost everybody a thread. The hasher stays sound: each hash
+        // overwrites the memory of the one before.
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(hasher))).unwrap_or(Err(HashError::Failed));
+        Box::new(move || drop(reply.send(outcome)))
+    }
+
+    fn refuse(self: Box<Self>, error: HashError) {
+        drop(self.reply.send(Err(error)));
+    }
+}
+
+/// A place in the pool: taken before anything is looked up, used for one or more steps, given back when dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Admission {
+    pool: Arc<Shared>,
+    class: HashClass,
+    seat: Seat,
+    /// No step was taken yet, so that the place still counts as one that is about to.
+    fresh: bool,
+}
+
+impl Admission {
+    pub(super) fn new(pool: Arc<Shared>, class: HashClass, seat: Seat) -> Self {
+        Self { pool, class, seat, fresh: true }
+    }
+
+    /// Verifies a password. `None` is an account that does not exist or has no password: it takes the same way and the
+    /// same work against a hash of nothing, and never matches.
+    pub async fn verify(&mut self, password: Password, against: Option<PasswordHash>) -> Result<Verdict, HashError> {
+        let exists = against.is_some();
+        let hash = against.unwrap_or_else(|| self.pool.decoy().clone());
+        // SECURITY: what cannot be verified takes as long as what can, so that time does not tell such accounts apart.
+        let (stored, supported) = match StoredHash::parse(&hash, self.pool.max_memory_kib()) {
+            Ok(stored) => (stored, true),
+            Err(_) => (StoredHash::parse(self.pool.decoy(), self.pool.max_memory_kib())?, false),
+        };
+        let (lane, cost) = self.weigh(&stored);
+        let verdict = self.step(lane, cost, move |hasher| hasher.verify_stored(&password, &stored)).await?;
+        match (supported, exists) {
+            (false, _) => Err(HashError::Unsupported),
+            (true, false) => Ok(Verdict::Mismatch),
+            (true, true) => Ok(verdict),
+        }
+    }
+
+    /// Checks a new password against the policy and hashes it, both on the pool's thread.
+    pub async fn set(&mut self, password: Password, context: PolicyContext) -> Result<PasswordHash, SetPasswordError> {
+        let policy = Arc::clone(self.pool.policy());
+        let checked = self
+            .step(self.class.lane(), 1, move |hasher| match policy.check(&password, &context) {
+                Ok(()) => hasher.hash(&password).map(Ok),
+                Err(weakness) => Ok(Err(weakness)),
+            })
+            .await?;
+        Ok(checked?)
+    }
+
+    /// Hashes a password that was just verified once more, with the parameters of the day.
+    pub async fn rehash(&mut self, password: Password) -> Result<PasswordHash, HashError> {
+        self.step(self.class.lane(), 1, move |hasher| hasher.hash(&password)).await
+    }
+
+    fn weigh(&self, stored: &StoredHash) -> (Lane, u64) {
+        let unit = self.pool.unit();
+        // Beyond this a cost changes no decision any more, only the length of a loop.
+        let cost = work(stored.params()).div_ceil(unit.work).clamp(1, 64);
+        let lane = if stored.params().block_count() > unit.blocks { Lane::HEAVY } else { self.class.lane() };
+        (lane, cost)
+    }
+
+    pub(super) async fn step<T: Send + 'static>(
+        &mut self,
+        lane: Lane,
+        cost: u64,
+        work: impl FnOnce(&mut Hasher) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let (reply, answer) = oneshot::channel();
+        let fresh = std::mem::take(&mut self.fresh).then_some(self.class.lane());
+        let id = self.pool.submit(fresh, lane, self.seat.identifier, cost, Box::new(Step { reply, work }))?;
+        let mut wait = Wait { pool: &self.pool, lane, id, over: false };
+        let outcome = answer.await;
+        wait.over = true;
+        // A task that is dropped without an answer was in the queue when the pool ended.
+        outcome.unwrap_or(Err(HashError::Stopped))
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.pool.leave(self.fresh.then_some(self.class.lane()), &self.seat);
+    }
+}
+
+/// Takes a step out of the queue when whoever waited for it is gone.
+struct Wait<'a> {
+    pool: &'a Shared,
+    lane: Lane,
+    id: u64,
+    over: bool,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.pool.withdraw(self.lane, self.id);
+        }
+    }
+}
