@@ -1,6 +1,7 @@
 //! One keep-alive connection of HTTP/1.1, on hyper, with nothing between.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long one request may take, its connection included.
@@ -53,9 +54,14 @@ pub struct Reply {
 }
 
 /// A connection that is opened when it is first used, kept alive, and opened again after it broke.
+///
+/// Each connection is a client of its own: to a server on IPv4 loopback it comes from an address of 127.0.0.0/8 that no other
+/// connection of this process has. A server that limits what one address may have open, or may have hashed, then sees what it
+/// sees in the field, where 256 logins at once come from 256 places.
 #[derive(Debug)]
 pub struct Connection {
     address: SocketAddr,
+    source: Option<SocketAddr>,
     host: HeaderValue,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
@@ -66,7 +72,7 @@ impl Connection {
     #[expect(clippy::missing_panics_doc, reason = "an address is printable ASCII")]
     pub fn new(address: SocketAddr) -> Self {
         let host = HeaderValue::from_str(&address.to_string()).expect("an address is printable ASCII");
-        Self { address, host, sender: None }
+        Self { address, source: source_for(address), host, sender: None }
     }
 
     /// Sends `request`, whose URI is a path, and reads the whole reply. One request at a time: HTTP/1.1 answers in order.
@@ -114,11 +120,59 @@ impl Connection {
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, TransportError> {
         let failed = |source| TransportError::Connect { address: self.address, source };
-        let stream = TcpStream::connect(self.address).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
+        let stream = open(self.source, self.address).await.map_err(failed)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // An error of the connection also reaches the request that waits on it, so it need not be kept here.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
+    }
+}
+
+/// The next address of 127.0.0.0/8, from 127.1.0.1 on; `None` where the target is not IPv4 loopback.
+fn source_for(target: SocketAddr) -> Option<SocketAddr> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = u32::from_be_bytes([127, 1, 0, 1]);
+    const LAST: u32 = u32::from_be_bytes([127, 255, 255, 254]);
+    match target.ip() {
+        IpAddr::V4(ip) if ip.is_loopback() && cfg!(target_os = "linux") => {
+            let offset = NEXT.fetch_add(1, Ordering::Relaxed) % (LAST - FIRST + 1);
+            Some(SocketAddr::from((Ipv4Addr::from(FIRST + offset), 0)))
+        }
+        _ => None,
+    }
+}
+
+async fn open(source: Option<SocketAddr>, target: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = match source {
+        None => TcpStream::connect(target).await?,
+        Some(source) => {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(source)?;
+            socket.connect(target).await?
+        }
+    };
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_connection_comes_from_an_address_of_its_own() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let target = listener.local_addr().expect("bound");
+        let mut peers = Vec::new();
+        for _ in 0..2 {
+            let _stream = open(source_for(target), target).await.expect("connects");
+            peers.push(listener.accept().await.expect("accepts").1.ip());
+        }
+        assert!(peers.iter().all(IpAddr::is_loopback), "{peers:?}");
+        if cfg!(target_os = "linux") {
+            assert_ne!(peers[0], peers[1]);
+        }
     }
 }

@@ -70,8 +70,7 @@ impl Context {
         OsEntropy.fill(&mut run);
         let measuree = match (&options.spawn, options.url) {
             (Some(binary), _) => {
-                let settings = options.server_env.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect();
-                let spec = Arc::new(ServerSpec::new(binary.clone(), settings)?);
+                let spec = Arc::new(ServerSpec::new(binary.clone(), options.settings())?);
                 let server = start(Arc::clone(&spec)).await?;
                 Measuree::Ours { spec, server: Mutex::new(Some(server)) }
             }

@@ -39,10 +39,10 @@ pub struct Options {
     /// A setting of the started server; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", requires = "spawn")]
     pub server_env: Vec<Setting>,
-    /// The memory of the baseline hash in KiB. Must be what the server uses.
+    /// The memory of a hash in KiB: that of the baseline, and of a started server. With --url, say what that server uses.
     #[arg(long, default_value_t = Argon2Params::OWASP.memory_kib)]
     pub hash_memory_kib: u32,
-    /// The passes of the baseline hash. Must be what the server uses.
+    /// The passes of a hash, likewise.
     #[arg(long, default_value_t = Argon2Params::OWASP.iterations)]
     pub hash_iterations: u32,
     /// After the last scenario, print a table in Markdown on standard error.
@@ -60,7 +60,18 @@ impl Options {
         Duration::from_secs(self.seconds)
     }
 
-    /// The cost of the baseline hash.
+    /// The settings of a started server: those of the command line, and the cost of a hash, so that server and baseline agree.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, OsString)> {
+        let cost = [
+            ("AUTHKIT_ARGON2_MEMORY_KIB", self.hash_memory_kib.to_string()),
+            ("AUTHKIT_ARGON2_ITERATIONS", self.hash_iterations.to_string()),
+        ];
+        let cost = cost.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        cost.chain(self.server_env.iter().map(|setting| (setting.name.clone(), setting.value.clone()))).collect()
+    }
+
+    /// The cost of a hash.
     #[must_use]
     pub const fn hash_params(&self) -> Argon2Params {
         Argon2Params { memory_kib: self.hash_memory_kib, iterations: self.hash_iterations, parallelism: 1 }
