@@ -178,7 +178,8 @@ pub enum SessionChange {
         at: Timestamp,
     },
     /// Ends the sessions of a user that are live at `at`, beyond the `keep` that were refreshed last (ties: the higher id
-    /// stays), with the reason `SessionCap`. No guard.
+    /// stays), with the reason `SessionCap`. No guard. Behind [`SessionChange::Insert`] in the same set it counts what rivals
+    /// began before, so that however many come at once, `keep` stay.
     EnforceCap {
         /// Whose.
         user_id: UserId,

@@ -21,6 +21,9 @@ pub trait Store: UserReads + SessionReads + KeyReads + AuditReads + std::fmt::De
     /// A guard that does not hold fails the whole set, and the first such guard in order is named. What was acknowledged
     /// is durable: it outlives a crash right after the return. An empty set succeeds and does nothing.
     ///
+    /// Sets that come at once end as if they had come one after the other, and no read sees a part of one. Rivals that lock
+    /// the same rows in opposite order are the store's to sort out: a deadlock is tried again, never reported.
+    ///
     /// # Errors
     /// [`CommitError::Conflict`] when a guard did not hold, and nothing was changed. [`CommitError::Store`] when the store
     /// could not tell; the change may or may not have happened if the connection was lost after the last statement.
@@ -30,7 +33,8 @@ pub trait Store: UserReads + SessionReads + KeyReads + AuditReads + std::fmt::De
     ///
     /// The guards: the session has this generation and this secret, is live at `rotation.at`, and its account is active.
     /// The write: the next generation and secret, `refreshed_at`, `last_used_by`, and `idle_expires_at` cut at
-    /// `expires_at`. When a guard fails nothing changes and the session is returned as it stands, closed accounts excepted.
+    /// `expires_at`. When a guard fails nothing changes and the session is returned as it stands, closed accounts excepted:
+    /// it is read after the guard failed, so that it shows why.
     /// It is the one method that reads and writes at once, so that a refresh is one round trip.
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError>;
 

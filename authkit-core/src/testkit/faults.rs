@@ -1,0 +1,292 @@
+//! A store that fails on demand.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::model::{
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
+    User,
+};
+use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+
+/// A method of [`Store`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Method {
+    /// [`UserReads::user_by_id`]
+    UserById,
+    /// [`UserReads::credentials_by_email`]
+    CredentialsByEmail,
+    /// [`UserReads::credentials_by_id`]
+    CredentialsById,
+    /// [`SessionReads::session_by_id`]
+    SessionById,
+    /// [`SessionReads::live_sessions`]
+    LiveSessions,
+    /// [`SessionReads::revocations_after`]
+    RevocationsAfter,
+    /// [`KeyReads::server_keys`]
+    ServerKeys,
+    /// [`AuditReads::audit_events`]
+    AuditEvents,
+    /// [`Store::commit`]
+    Commit,
+    /// [`Store::rotate`]
+    Rotate,
+    /// [`Store::ping`]
+    Ping,
+}
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It does not reach the store: `Unavailable`, and nothing is done.
+    Unavailable,
+    /// It does, and its reply is lost: `Unavailable`, and everything is done.
+    LostReply,
+    /// It waits before the gate until that is opened, and is then served.
+    Wait(Gate),
+}
+
+/// A gate that calls wait before. Clones are one gate.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<watch::Sender<GateState>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct GateState {
+    reached: bool,
+    open: bool,
+}
+
+impl Gate {
+    /// A closed gate.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::default()))
+    }
+
+    /// Lets everybody through, from now on.
+    pub fn open(&self) {
+        self.0.send_modify(|state| state.open = true);
+    }
+
+    /// Returns when a call stands before the gate, or did.
+    pub async fn reached(&self) {
+        // The sender lives as long as `self`, so the wait ends only with its condition.
+        let _ = self.0.subscribe().wait_for(|state| state.reached).await;
+    }
+
+    async fn pass(&self) {
+        self.0.send_modify(|state| state.reached = true);
+        let _ = self.0.subscribe().wait_for(|state| state.open).await;
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A [`Store`] in front of another one, that counts calls and spoils the ones it is told to.
+///
+/// ```
+/// use authkit_core::embedded::MemoryStore;
+/// use authkit_core::model::ChangeSet;
+/// use authkit_core::ports::Store;
+/// use authkit_core::testkit::{Fault, FaultyStore, Method};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let store = FaultyStore::new(MemoryStore::new());
+/// store.inject(Method::Commit, 2, Fault::LostReply);
+/// assert!(store.commit(&ChangeSet::new()).await.is_ok());
+/// assert!(store.commit(&ChangeSet::new()).await.is_err());
+/// assert_eq!(store.calls(Method::Commit), 2);
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct FaultyStore<S> {
+    inner: S,
+    script: Mutex<Script>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    calls: BTreeMap<Method, u64>,
+    /// By method and the number of the call.
+    faults: BTreeMap<(Method, u64), Fault>,
+    down: bool,
+}
+
+impl<S> FaultyStore<S> {
+    /// Stands in front of `inner` and spoils nothing yet.
+    pub fn new(inner: S) -> Self {
+        Self { inner, script: Mutex::default() }
+    }
+
+    /// Spoils the `nth` call of a method from now on, 1 being the next one.
+    pub fn inject(&self, on: Method, nth: u64, fault: Fault) {
+        let mut script = self.script();
+        let number = script.calls.get(&on).copied().unwrap_or(0) + nth;
+        script.faults.insert((on, number), fault);
+    }
+
+    /// Makes every call fail, until it is set to `false` again.
+    pub fn set_down(&self, down: bool) {
+        self.script().down = down;
+    }
+
+    /// How often a method was called, spoiled calls included.
+    pub fn calls(&self, method: Method) -> u64 {
+        self.script().calls.get(&method).copied().unwrap_or(0)
+    }
+
+    /// How often any method was called.
+    pub fn total_calls(&self) -> u64 {
+        self.script().calls.values().sum()
+    }
+
+    /// The store behind.
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call and takes what is planned for it.
+    fn next_fault(&self, method: Method) -> Option<Fault> {
+        let mut script = self.script();
+        let calls = script.calls.entry(method).or_default();
+        *calls += 1;
+        let number = *calls;
+        if script.down { Some(Fault::Unavailable) } else { script.faults.remove(&(method, number)) }
+    }
+}
+
+impl<S: Store> FaultyStore<S> {
+    async fn call<T, E: From<StoreError>>(
+        &self,
+        method: Method,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        match self.next_fault(method) {
+            None => call.await,
+            Some(Fault::Unavailable) => Err(StoreError::unavailable("the call was spoiled before it reached the store").into()),
+            Some(Fault::LostReply) => {
+                call.await?;
+                Err(StoreError::unavailable("the reply was lost").into())
+            }
+            Some(Fault::Wait(gate)) => {
+                gate.pass().await;
+                call.await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store> UserReads for FaultyStore<S> {
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.call(Method::UserById, self.inner.user_by_id(id)).await
+    }
+
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+        self.call(Method::CredentialsByEmail, self.inner.credentials_by_email(email)).await
+    }
+
+    async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        self.call(Method::CredentialsById, self.inner.credentials_by_id(id)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> SessionReads for FaultyStore<S> {
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionWithUser>, StoreError> {
+        self.call(Method::SessionById, self.inner.session_by_id(id)).await
+    }
+
+    async fn live_sessions(&self, user_id: UserId, now: Timestamp, page: PageRequest) -> Result<Page<Session>, StoreError> {
+        self.call(Method::LiveSessions, self.inner.live_sessions(user_id, now, page)).await
+    }
+
+    async fn revocations_after(&self, mark: RevocationMark, limit: PageLimit) -> Result<Vec<Revocation>, StoreError> {
+        self.call(Method::RevocationsAfter, self.inner.revocations_after(mark, limit)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> KeyReads for FaultyStore<S> {
+    async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
+        self.call(Method::ServerKeys, self.inner.server_keys()).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> AuditReads for FaultyStore<S> {
+    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        self.call(Method::AuditEvents, self.inner.audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for FaultyStore<S> {
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        self.call(Method::Commit, self.inner.commit(changes)).await
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
+        self.call(Method::Rotate, self.inner.rotate(rotation)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.call(Method::Ping, self.inner.ping()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::MemoryStore;
+    use crate::model::UserChange;
+    use crate::testkit::Fixtures;
+
+    #[tokio::test]
+    async fn a_spoiled_call_does_nothing_and_a_lost_reply_does_everything() {
+        let (store, fixtures) = (FaultyStore::new(MemoryStore::new()), Fixtures::new(1));
+        store.inject(Method::Commit, 1, Fault::Unavailable);
+        store.inject(Method::Commit, 2, Fault::LostReply);
+        for kept in [false, true] {
+            let user = fixtures.user();
+            let changes = ChangeSet::new().and(UserChange::Insert(user.clone()));
+            assert!(matches!(store.commit(&changes).await, Err(CommitError::Store(StoreError::Unavailable(_)))));
+            assert_eq!(store.user_by_id(user.id).await.unwrap().is_some(), kept);
+        }
+        assert_eq!((store.calls(Method::Commit), store.total_calls()), (2, 4));
+        store.set_down(true);
+        assert!(store.ping().await.is_err());
+        store.set_down(false);
+        assert!(store.ping().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_until_the_gate_opens() {
+        let (store, gate) = (Arc::new(FaultyStore::new(MemoryStore::new())), Gate::new());
+        store.inject(Method::Ping, 1, Fault::Wait(gate.clone()));
+        let call = tokio::spawn({
+            let store = store.clone();
+            async move { store.ping().await }
+        });
+        gate.reached().await;
+        assert!(!call.is_finished());
+        gate.open();
+        assert!(call.await.unwrap().is_ok());
+    }
+}

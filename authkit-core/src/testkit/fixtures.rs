@@ -1,0 +1,159 @@
+//! Ready-made rows, for tests of stores and flows.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::model::{
+    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RequestContext, Rotation,
+    ServerKey, Session, User, UserStatus,
+};
+use crate::primitives::entropy::random_bytes;
+use crate::primitives::{
+    AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RequestId, Sealed, SessionId, Timestamp,
+    UserAgent, UserId,
+};
+
+use super::{FrozenClock, SeededEntropy};
+
+/// Makes rows that are valid, complete, and different from each other. What has to be special is changed with
+/// struct update: `User { status: UserStatus::Suspended, ..fixtures.user() }`.
+///
+/// The same seed makes the same rows. Clones share the stream, so no two of them make one row.
+#[derive(Debug, Clone)]
+pub struct Fixtures {
+    clock: FrozenClock,
+    entropy: SeededEntropy,
+}
+
+impl Fixtures {
+    /// The rows of a seed, made at the time of a frozen clock.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { clock: FrozenClock::new(), entropy: SeededEntropy::new(seed) }
+    }
+
+    /// The clock by which the rows are dated.
+    #[must_use]
+    pub const fn clock(&self) -> &FrozenClock {
+        &self.clock
+    }
+
+    /// What the clock shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// An active account with every field set.
+    #[must_use]
+    pub fn user(&self) -> User {
+        let id = UserId::generate(self.now(), &self.entropy);
+        User {
+            id,
+            email: email(&format!("User.{}@Example.COM", id.as_uuid().simple())),
+            email_verified_at: Some(self.now()),
+            full_name: Some(FullName::from_stored("Zoë O'Hara-Müller 李".to_owned())),
+            locale: Some(Locale::from_stored("zh-Hant-TW".to_owned())),
+            status: UserStatus::Active,
+            auth_epoch: 0,
+            created_at: self.now(),
+            updated_at: self.now(),
+        }
+    }
+
+    /// A live session of a user, idle after 7 days and over after 30.
+    #[must_use]
+    pub fn session(&self, user_id: UserId) -> Session {
+        let now = self.now();
+        Session {
+            id: SessionId::generate(now, &self.entropy),
+            user_id,
+            generation: 0,
+            secret: self.digest(),
+            methods: vec![AuthMethod::Password],
+            authenticated_at: now,
+            device_name: Some(DeviceName::from_stored("Zoë's téléphone 📱".to_owned())),
+            created_by: self.client(),
+            last_used_by: self.client(),
+            created_at: now,
+            refreshed_at: now,
+            idle_expires_at: now + Duration::from_hours(7 * 24),
+            expires_at: now + Duration::from_hours(30 * 24),
+            revoked: None,
+        }
+    }
+
+    /// The rotation that a client asks for who holds the session's current token.
+    #[must_use]
+    pub fn rotation(&self, session: &Session) -> Rotation {
+        Rotation {
+            session_id: session.id,
+            generation: session.generation,
+            presented: session.secret,
+            successor: self.digest(),
+            at: self.now(),
+            idle_expires_at: self.now() + Duration::from_hours(7 * 24),
+            client: self.client(),
+        }
+    }
+
+    /// A successful login, with every field set.
+    #[must_use]
+    pub fn event(&self, subject: UserId) -> AuditEvent {
+        let id = AuditEventId::generate(self.now(), &self.entropy);
+        let context = RequestContext { client: self.client(), request_id: Some(RequestId::generate(self.now(), &self.entropy)) };
+        AuditEvent::new(id, self.now(), AuditAction::Login, Outcome::Success, &context)
+            .by(Actor::User(subject, Some(SessionId::generate(self.now(), &self.entropy))))
+            .on(subject)
+            .with("method", "pwd")
+    }
+
+    /// A key pair of a purpose, with a sealed half that nothing can open.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
+    pub fn key(&self, purpose: KeyPurpose, serial: u32) -> ServerKey {
+        let name: String = random_bytes::<8>(&self.entropy).iter().map(|byte| format!("{byte:02x}")).collect();
+        ServerKey {
+            id: KeyId::parse(&name).expect("hexadecimal digits are a key id"),
+            purpose,
+            serial,
+            algorithm: KeyAlgorithm::Es256,
+            private: Sealed::from_bytes(random_bytes::<96>(&self.entropy).to_vec()),
+            public_jwk: Some(format!(r#"{{"kty":"EC","crv":"P-256","kid":"{name}"}}"#)),
+            created_at: self.now(),
+            activates_at: self.now() + Duration::from_hours(1),
+        }
+    }
+
+    /// A client at an address of the documentation range (RFC 3849).
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let [high, low] = random_bytes::<2>(&self.entropy);
+        Client {
+            ip: Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from_be_bytes([high, low])])),
+            user_agent: UserAgent::from_header(&format!("test-client/{high}.{low} (Zoë)")),
+        }
+    }
+
+    /// The digest of a fresh secret.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&random_bytes::<32>(&self.entropy))
+    }
+
+    /// Something of the form of a password hash. It is the hash of no password, and no two are equal.
+    #[must_use]
+    pub fn password_hash(&self) -> PasswordHash {
+        let salt: String = random_bytes::<16>(&self.entropy).iter().map(|byte| format!("{byte:02x}")).collect();
+        PasswordHash::from_phc(format!("$argon2id$v=19$m=19456,t=2,p=1${salt}$bm90IGEgaGFzaCBvZiBhbnl0aGluZw"))
+    }
+}
+
+/// An address that is known to be one.
+///
+/// # Panics
+/// When it is not.
+#[must_use]
+pub fn email(text: &str) -> Email {
+    Email::parse(text).expect("an address that a test wrote down is one")
+}

@@ -1,0 +1,308 @@
+//! Random histories: what may happen to a store, over a universe small enough that everything meets everything else.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use uuid::Uuid;
+
+use crate::model::{
+    AuditAction, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, KeyAlgorithm, KeyChange, KeyId, KeyPurpose,
+    Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange, User, UserChange, UserStatus,
+};
+use crate::ports::store::Store;
+use crate::primitives::{
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, Sealed, SessionId, Timestamp, UserId,
+};
+
+use super::super::FrozenClock;
+use super::super::fixtures::email;
+
+const USERS: u8 = 4;
+const EMAILS: u8 = 3;
+const SESSIONS: u8 = 6;
+const HOURS: u8 = 6;
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// Some changes, as one set.
+    Commit(Vec<Move>),
+    /// A rotation.
+    Rotate(Turn),
+}
+
+/// A change, in small numbers. What has to match the store's state (an epoch, a hash) is looked up when it happens.
+#[derive(Debug, Clone)]
+pub(super) enum Move {
+    InsertUser { user: u8, email: u8, shouted: bool, suspended: bool },
+    UpdateProfile { user: u8, name: Option<bool>, locale: Option<bool>, at: u8 },
+    RaiseAuthEpoch { user: u8, ahead: u8, at: u8 },
+    Close { user: u8, at: u8 },
+    InsertPassword { user: u8, hash: u8 },
+    ReplacePassword { user: u8, stale: bool, hash: u8 },
+    DeletePassword { user: u8 },
+    Begin { session: u8, user: u8, ahead: u8, refreshed: u8, idle: u8, end: u8 },
+    Revoke { session: u8, reused: bool, at: u8 },
+    RevokeAll { user: u8, except: Option<u8>, at: u8 },
+    EnforceCap { user: u8, keep: u8, at: u8 },
+    Reauthenticate { session: u8, ahead: u8, at: u8 },
+    InsertKey { key: u8, access: bool, serial: u8 },
+    DeleteKey { key: u8 },
+    Append { event: u8, subject: Option<u8> },
+}
+
+/// A rotation, in small numbers.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    session: u8,
+    generations_ahead: u8,
+    other_secret: bool,
+    successor: u8,
+    at: u8,
+    idle: u8,
+}
+
+/// Histories of up to `steps` steps.
+pub(super) fn histories(steps: usize) -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![4 => vec(moves(), 1..4).prop_map(Step::Commit), 1 => turns().prop_map(Step::Rotate)];
+    vec(step, steps)
+}
+
+/// The set that every history begins with, so that there is something to meet.
+pub(super) fn opening() -> ChangeSet {
+    let (one, two) = (user(0, 0, false, false), user(1, 1, false, false));
+    let begin = |index, owner| SessionChange::Insert { session: Box::new(session(index, owner, 0, 4, 5)), auth_epoch: 0 };
+    ChangeSet::new()
+        .and(UserChange::Insert(one))
+        .and(UserChange::Insert(two))
+        .and(CredentialChange::InsertPassword { user_id: user_id(0), hash: hash(0), at: at(0) })
+        .and(begin(0, 0))
+        .and(begin(1, 0))
+}
+
+/// Every row that a history can name, for the reads.
+pub(super) fn universe() -> ChangeSet {
+    let users = (0..USERS).map(|index| UserChange::Insert(user(index, index.min(EMAILS - 1), false, false)).into());
+    let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
+    users.chain((0..SESSIONS).map(|index| begin(index).into())).collect()
+}
+
+/// An hour of the history.
+pub(super) fn at(hour: u8) -> Timestamp {
+    FrozenClock::START + Duration::from_hours(u64::from(hour))
+}
+
+impl Move {
+    /// The change that this is, given how the model stands.
+    pub(super) async fn change(&self, model: &dyn Store) -> Change {
+        match *self {
+            Self::InsertUser { user: index, email, shouted, suspended } => {
+                UserChange::Insert(user(index, email, shouted, suspended)).into()
+            }
+            Self::UpdateProfile { user, name, locale, at: hour } => UserChange::UpdateProfile {
+                id: user_id(user),
+                full_name: patch(name, FullName::from_stored(format!("name {hour}"))),
+                locale: patch(locale, Locale::from_stored(format!("en-U{hour}"))),
+                at: at(hour),
+            }
+            .into(),
+            Self::RaiseAuthEpoch { user, ahead, at: hour } => {
+                let from = epoch(model, user_id(user)).await + u32::from(ahead);
+                UserChange::RaiseAuthEpoch { id: user_id(user), from, at: at(hour) }.into()
+            }
+            Self::Close { user, at: hour } => UserChange::Close { id: user_id(user), at: at(hour) }.into(),
+            Self::InsertPassword { user, hash: index } => {
+                CredentialChange::InsertPassword { user_id: user_id(user), hash: hash(index), at: at(0) }.into()
+            }
+            Self::ReplacePassword { user, stale, hash: index } => {
+                let read = model.credentials_by_id(user_id(user)).await.expect("the model answers");
+                let from = read.and_then(|read| read.password).filter(|_| !stale).unwrap_or_else(|| hash(99));
+                CredentialChange::ReplacePassword { user_id: user_id(user), from, to: hash(index), at: at(0) }.into()
+            }
+            Self::DeletePassword { user } => CredentialChange::DeletePassword { user_id: user_id(user) }.into(),
+            Self::Begin { session: index, user, ahead, refreshed, idle, end } => {
+                let auth_epoch = epoch(model, user_id(user)).await + u32::from(ahead);
+                SessionChange::Insert { session: Box::new(session(index, user, refreshed, idle, end)), auth_epoch }.into()
+            }
+            Self::Revoke { session, reused, at: hour } => {
+                let reason = if reused { RevocationReason::RefreshTokenReused } else { RevocationReason::Logout };
+                SessionChange::Revoke { id: session_id(session), reason, at: at(hour) }.into()
+            }
+            Self::RevokeAll { user, except, at: hour } => {
+                let (reason, except) = (RevocationReason::LogoutAll, except.map(session_id));
+                SessionChange::RevokeAll { user_id: user_id(user), except, reason, at: at(hour) }.into()
+            }
+            Self::EnforceCap { user, keep, at: hour } => {
+                SessionChange::EnforceCap { user_id: user_id(user), keep: keep.into(), at: at(hour) }.into()
+            }
+            Self::Reauthenticate { session, ahead, at: hour } => {
+                let read = model.session_by_id(session_id(session)).await.expect("the model answers");
+                let auth_epoch = read.map_or(0, |read| read.user.auth_epoch) + u32::from(ahead);
+                SessionChange::Reauthenticate { id: session_id(session), auth_epoch, at: at(hour) }.into()
+            }
+            Self::InsertKey { key: index, access, serial } => KeyChange::Insert(key(index, access, serial)).into(),
+            Self::DeleteKey { key } => KeyChange::Delete { id: key_id(key) }.into(),
+            Self::Append { event: index, subject } => event(index, subject).into(),
+        }
+    }
+}
+
+impl Turn {
+    /// The rotation that this is, given how the model stands.
+    pub(super) async fn rotation(&self, model: &dyn Store) -> Rotation {
+        let read = model.session_by_id(session_id(self.session)).await.expect("the model answers");
+        let (generation, secret) = read.map_or((0, digest(0)), |read| (read.session.generation, read.session.secret));
+        Rotation {
+            session_id: session_id(self.session),
+            generation: generation + u32::from(self.generations_ahead),
+            presented: if self.other_secret { digest(99) } else { secret },
+            successor: digest(self.successor),
+            at: at(self.at),
+            idle_expires_at: at(self.idle),
+            client: client(self.successor),
+        }
+    }
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let (user, session, hour) = (|| 0..USERS, || 0..SESSIONS, || 0..HOURS);
+    // Right most of the time: a history of refusals shows little.
+    let ahead = || prop_oneof![5 => Just(0_u8), 1 => Just(1)];
+    prop_oneof![
+        4 => (user(), 0..EMAILS, any::<bool>(), prop_oneof![4 => Just(false), 1 => Just(true)])
+            .prop_map(|(user, email, shouted, suspended)| Move::InsertUser { user, email, shouted, suspended }),
+        2 => (user(), any::<Option<bool>>(), any::<Option<bool>>(), hour())
+            .prop_map(|(user, name, locale, at)| Move::UpdateProfile { user, name, locale, at }),
+        2 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::RaiseAuthEpoch { user, ahead, at }),
+        1 => (user(), hour()).prop_map(|(user, at)| Move::Close { user, at }),
+        2 => (user(), 0..4_u8).prop_map(|(user, hash)| Move::InsertPassword { user, hash }),
+        2 => (user(), prop_oneof![4 => Just(false), 1 => Just(true)], 0..4_u8)
+            .prop_map(|(user, stale, hash)| Move::ReplacePassword { user, stale, hash }),
+        1 => user().prop_map(|user| Move::DeletePassword { user }),
+        6 => (session(), user(), ahead(), hour(), hour(), hour())
+            .prop_map(|(session, user, ahead, refreshed, idle, end)| Move::Begin { session, user, ahead, refreshed, idle, end }),
+        2 => (session(), any::<bool>(), hour()).prop_map(|(session, reused, at)| Move::Revoke { session, reused, at }),
+        2 => (user(), option::of(session()), hour()).prop_map(|(user, except, at)| Move::RevokeAll { user, except, at }),
+        3 => (user(), 0..3_u8, hour()).prop_map(|(user, keep, at)| Move::EnforceCap { user, keep, at }),
+        2 => (session(), ahead(), hour()).prop_map(|(session, ahead, at)| Move::Reauthenticate { session, ahead, at }),
+        2 => (0..3_u8, any::<bool>(), 1..3_u8).prop_map(|(key, access, serial)| Move::InsertKey { key, access, serial }),
+        1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
+        3 => (any::<u8>(), option::of(user())).prop_map(|(event, subject)| Move::Append { event, subject }),
+    ]
+}
+
+fn turns() -> impl Strategy<Value = Turn> {
+    let rarely = |weight| prop_oneof![weight => Just(false), 1 => Just(true)];
+    (0..SESSIONS, rarely(5), rarely(5), any::<u8>(), 0..HOURS, 0..=HOURS).prop_map(
+        |(session, ahead, other_secret, successor, at, idle)| Turn {
+            session,
+            generations_ahead: ahead.into(),
+            other_secret,
+            successor,
+            at,
+            idle,
+        },
+    )
+}
+
+async fn epoch(model: &dyn Store, id: UserId) -> u32 {
+    model.user_by_id(id).await.expect("the model answers").map_or(0, |user| user.auth_epoch)
+}
+
+fn uuid(kind: u128, index: u8) -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | (kind << 32) | u128::from(index))
+}
+
+fn user_id(index: u8) -> UserId {
+    UserId::from_uuid(uuid(1, index))
+}
+
+fn session_id(index: u8) -> SessionId {
+    SessionId::from_uuid(uuid(2, index))
+}
+
+fn key_id(index: u8) -> KeyId {
+    KeyId::parse(&format!("key-{index}")).expect("a key id")
+}
+
+fn hash(index: u8) -> PasswordHash {
+    PasswordHash::from_phc(format!("$argon2id${index}"))
+}
+
+fn digest(index: u8) -> Digest {
+    Digest::of(&[index])
+}
+
+fn address(index: u8, shouted: bool) -> Email {
+    email(&if shouted { format!("ZOË{index}@EXAMPLE.COM") } else { format!("zoë{index}@example.com") })
+}
+
+fn patch<T>(choice: Option<bool>, value: T) -> Patch<T> {
+    match choice {
+        None => Patch::Keep,
+        Some(true) => Patch::Set(value),
+        Some(false) => Patch::Clear,
+    }
+}
+
+fn client(index: u8) -> Client {
+    Client { ip: Some([192, 0, 2, index].into()), user_agent: None }
+}
+
+fn user(index: u8, email: u8, shouted: bool, suspended: bool) -> User {
+    User {
+        id: user_id(index),
+        email: address(email, shouted),
+        email_verified_at: suspended.then(|| at(1)),
+        full_name: None,
+        locale: None,
+        status: if suspended { UserStatus::Suspended } else { UserStatus::Active },
+        auth_epoch: 0,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+fn session(index: u8, owner: u8, refreshed: u8, idle: u8, end: u8) -> Session {
+    Session {
+        id: session_id(index),
+        user_id: user_id(owner),
+        generation: 0,
+        secret: digest(index),
+        methods: vec![AuthMethod::Password],
+        authenticated_at: at(0),
+        device_name: Some(DeviceName::from_stored(format!("device {index}"))),
+        created_by: client(index),
+        last_used_by: client(index),
+        created_at: at(0),
+        refreshed_at: at(refreshed),
+        idle_expires_at: at(idle),
+        expires_at: at(end),
+        revoked: None,
+    }
+}
+
+fn key(index: u8, access: bool, serial: u8) -> ServerKey {
+    ServerKey {
+        id: key_id(index),
+        purpose: if access { KeyPurpose::AccessToken } else { KeyPurpose::RefreshToken },
+        serial: serial.into(),
+        algorithm: KeyAlgorithm::EdDsa,
+        private: Sealed::from_bytes(vec![index; 48]),
+        public_jwk: access.then(|| "{}".to_owned()),
+        created_at: at(0),
+        activates_at: at(1),
+    }
+}
+
+fn event(index: u8, subject: Option<u8>) -> AuditEvent {
+    let context = RequestContext { client: client(index), request_id: None };
+    let id = AuditEventId::from_uuid(uuid(3, index));
+    let event = AuditEvent::new(id, at(0), AuditAction::Login, Outcome::Success, &context).with("n", index.to_string());
+    match subject {
+        Some(subject) => event.on(user_id(subject)),
+        None => event,
+    }
+}

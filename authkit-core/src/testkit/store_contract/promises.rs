@@ -1,0 +1,202 @@
+//! The list of all promises, and the macro that makes a test of each.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use super::{Stores, atomicity, audit, credentials, keys, model, races, rotation, sessions, users};
+
+/// One thing that every store promises, and the check that holds it to that.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Promise {
+    /// The promise, in words.
+    pub name: &'static str,
+    /// Panics when it is broken.
+    pub check: fn(Stores) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Promise {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(name: &'static str, check: fn(Stores) -> Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
+        Self { name, check }
+    }
+}
+
+impl fmt::Debug for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Promise").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Makes one test of each promise of the store contract; see [`store_contract`](crate::testkit::store_contract).
+#[macro_export]
+macro_rules! store_contract {
+    ($fresh_store:expr) => {
+        $crate::__store_promises! { [$crate::__store_contract_tests] $fresh_store }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_contract_tests {
+    (($fresh_store:expr) $($group:ident { $($promise:ident)* })*) => {
+        mod store_contract {
+            use super::*;
+
+            $(mod $group {
+                use super::*;
+
+                $(#[test]
+                fn $promise() {
+                    use $crate::testkit::store_contract as contract;
+                    let promise = contract::Promise::new(stringify!($promise), |stores| {
+                        ::std::boxed::Box::pin(contract::$group::$promise(stores))
+                    });
+                    contract::assert_promise(&promise, &contract::Stores::new($fresh_store));
+                })*
+            })*
+        }
+    };
+}
+
+macro_rules! table {
+    (() $($group:ident { $($promise:ident)* })*) => {
+        vec![$($(Promise::new(stringify!($promise), |stores| Box::pin($group::$promise(stores))),)*)*]
+    };
+}
+
+/// Every promise of the contract.
+#[must_use]
+pub fn promises() -> Vec<Promise> {
+    crate::__store_promises! { [table] }
+}
+
+/// The one list. It hands itself to the macro in brackets.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_promises {
+    ([$($with:tt)+] $($args:tt)*) => {
+        $($with)+! {
+            ($($args)*)
+            users {
+                an_account_is_read_back_with_every_field
+                an_unknown_account_is_absent
+                an_address_finds_its_account_in_every_spelling
+                an_address_that_is_taken_is_refused_in_every_spelling
+                an_account_id_is_taken_for_ever
+                a_profile_update_changes_the_named_fields_alone
+                a_profile_update_needs_an_active_account
+                the_epoch_rises_by_one_from_the_one_that_was_read
+                a_closed_account_is_in_no_read
+                the_address_of_a_closed_account_is_free_again
+                closing_needs_an_account_that_is_open
+            }
+            credentials {
+                a_password_is_read_back
+                a_password_is_given_only_to_an_account_without_one
+                a_password_is_replaced_only_while_it_is_the_verified_one
+                a_password_is_deleted_if_there_is_one
+            }
+            sessions {
+                a_session_is_read_back_with_every_field
+                an_unknown_session_is_absent
+                a_session_begins_only_for_an_active_account_of_the_same_epoch
+                a_session_id_is_taken_for_ever
+                a_session_begins_live
+                a_session_is_revoked_once
+                revoking_all_ends_what_was_not_revoked_and_spares_one
+                the_cap_ends_the_longest_unused
+                the_cap_counts_live_sessions_alone
+                reauthentication_needs_a_live_session_of_the_same_epoch
+                live_sessions_are_live_at_the_instant
+                live_sessions_come_in_pages_the_greatest_id_first
+                revocations_come_after_the_mark_in_order
+                revocations_of_closed_accounts_are_read
+            }
+            rotation {
+                a_rotation_moves_on_by_one_generation
+                a_rotation_cuts_the_idle_end_at_the_absolute_end
+                a_rotation_of_another_generation_is_refused
+                a_rotation_with_another_secret_is_refused
+                a_rotation_of_a_revoked_session_is_refused
+                a_rotation_of_an_expired_session_is_refused
+                a_rotation_of_no_session_is_refused_with_nothing
+                a_refresh_chain_keeps_one_row
+            }
+            keys {
+                a_key_is_read_back_with_every_field
+                keys_come_in_the_order_of_purpose_and_serial
+                a_key_id_is_taken_once
+                a_serial_is_taken_once_for_each_purpose
+                a_deleted_key_is_gone_and_its_places_are_free
+            }
+            audit {
+                an_event_is_read_back_with_every_field
+                an_event_id_is_taken_once
+                events_come_in_pages_the_greatest_id_first
+                events_of_one_account_come_in_pages_of_their_own
+                events_outlive_their_account
+            }
+            atomicity {
+                a_store_answers_a_ping
+                an_empty_set_does_nothing
+                changes_see_the_ones_before_them
+                a_failing_change_undoes_the_ones_before_it
+                a_failing_change_undoes_each_kind_of_change
+                nothing_behind_a_failing_change_is_applied
+                the_first_guard_that_fails_is_named
+                what_was_refused_can_be_mended_and_committed
+            }
+            races {
+                one_address_is_registered_once
+                one_generation_is_rotated_once
+                a_rotation_never_revives_a_revoked_session
+                one_of_many_password_changes_wins
+                one_of_many_epoch_raises_wins
+                no_session_of_an_old_password_survives_its_change
+                no_session_survives_the_closing_of_its_account
+                the_cap_holds_among_rivals
+                a_session_is_revoked_by_one_of_many
+                one_of_many_keys_takes_the_serial
+                rivals_in_opposite_order_all_succeed
+                no_read_sees_half_a_commit
+                what_is_acknowledged_is_read_by_everybody
+            }
+            model {
+                random_histories_are_those_of_the_model
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// A check that nobody lists would never run.
+    #[test]
+    fn every_check_is_listed_once() {
+        let sources = [
+            include_str!("users.rs"),
+            include_str!("credentials.rs"),
+            include_str!("sessions.rs"),
+            include_str!("rotation.rs"),
+            include_str!("keys.rs"),
+            include_str!("audit.rs"),
+            include_str!("atomicity.rs"),
+            include_str!("races.rs"),
+            include_str!("model.rs"),
+        ];
+        let written: BTreeSet<&str> = sources
+            .iter()
+            .flat_map(|source| source.lines())
+            .filter_map(|line| line.strip_prefix("pub async fn "))
+            .filter_map(|rest| rest.split('(').next())
+            .collect();
+        let listed: Vec<&str> = super::promises().iter().map(|promise| promise.name).collect();
+        assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), written);
+        assert_eq!(listed.len(), written.len(), "two promises share a name");
+    }
+}

@@ -1,0 +1,167 @@
+//! Everything that can be seen of a store through its reads, so that "nothing changed" can be said and checked.
+
+use std::collections::BTreeSet;
+
+use crate::model::{
+    AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+};
+use crate::ports::store::{RevocationMark, Store};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+
+/// What a test has named so far, and so what it can ask for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    users: BTreeSet<UserId>,
+    emails: Vec<Email>,
+    sessions: BTreeSet<SessionId>,
+    instants: BTreeSet<Timestamp>,
+}
+
+impl Known {
+    /// Remembers what a change set names.
+    pub(super) fn note(&mut self, changes: &ChangeSet) {
+        for change in changes.changes() {
+            match change {
+                Change::User(UserChange::Insert(user)) => {
+                    self.users.insert(user.id);
+                    if !self.emails.contains(&user.email) {
+                        self.emails.push(user.email.clone());
+                    }
+                }
+                Change::Session(SessionChange::Insert { session, .. }) => {
+                    self.users.insert(session.user_id);
+                    self.sessions.insert(session.id);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Remembers an instant at which live sessions are asked for.
+    pub(super) fn note_instant(&mut self, at: Timestamp) {
+        self.instants.insert(at);
+    }
+}
+
+/// An account with the spelling of its address, which the equality of addresses leaves out.
+pub(super) type Spelled<T> = Option<(T, String)>;
+
+pub(super) fn spelled_user(user: Option<User>) -> Spelled<User> {
+    user.map(|user| {
+        let spelling = user.email.spelling().to_owned();
+        (user, spelling)
+    })
+}
+
+pub(super) fn spelled_credentials(credentials: Option<Credentials>) -> Spelled<Credentials> {
+    credentials.map(|credentials| {
+        let spelling = credentials.user.email.spelling().to_owned();
+        (credentials, spelling)
+    })
+}
+
+pub(super) fn spelled_session(session: Option<SessionWithUser>) -> Spelled<SessionWithUser> {
+    session.map(|session| {
+        let spelling = session.user.email.spelling().to_owned();
+        (session, spelling)
+    })
+}
+
+/// The answers of every read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct View {
+    users: Vec<Spelled<User>>,
+    credentials: Vec<Spelled<Credentials>>,
+    by_email: Vec<Spelled<Credentials>>,
+    sessions: Vec<Spelled<SessionWithUser>>,
+    live: Vec<Vec<Session>>,
+    revocations: Vec<Revocation>,
+    keys: Vec<ServerKey>,
+    events: Vec<AuditEvent>,
+    events_by_subject: Vec<Vec<AuditEvent>>,
+}
+
+impl View {
+    /// Asks for everything that is known.
+    pub(super) async fn of(store: &dyn Store, known: &Known) -> Self {
+        let mut view = Self {
+            users: Vec::new(),
+            credentials: Vec::new(),
+            by_email: Vec::new(),
+            sessions: Vec::new(),
+            live: Vec::new(),
+            revocations: revocations(store, limit(3)).await,
+            keys: store.server_keys().await.expect("keys are read"),
+            events: events(store, None, limit(3)).await,
+            events_by_subject: Vec::new(),
+        };
+        for &id in &known.users {
+            view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
+            view.credentials.push(spelled_credentials(store.credentials_by_id(id).await.expect("credentials are read")));
+            view.events_by_subject.push(events(store, Some(id), limit(3)).await);
+            for &at in &known.instants {
+                view.live.push(live_sessions(store, id, at, limit(3)).await);
+            }
+        }
+        for email in &known.emails {
+            view.by_email.push(spelled_credentials(store.credentials_by_email(email).await.expect("credentials are read")));
+        }
+        for &id in &known.sessions {
+            view.sessions.push(spelled_session(store.session_by_id(id).await.expect("a session is read")));
+        }
+        view
+    }
+}
+
+/// A page limit that a test wrote down.
+pub(super) fn limit(items: u16) -> PageLimit {
+    PageLimit::new(items).expect("a limit between 1 and 200")
+}
+
+/// All live sessions of a user, page by page.
+pub(super) async fn live_sessions(store: &dyn Store, user: UserId, at: Timestamp, limit: PageLimit) -> Vec<Session> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.live_sessions(user, at, page).await.expect("live sessions are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
+    }
+}
+
+/// All events, of one account or of everybody, page by page.
+pub(super) async fn events(store: &dyn Store, subject: Option<UserId>, limit: PageLimit) -> Vec<AuditEvent> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.audit_events(subject, page).await.expect("events are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
+    }
+}
+
+/// Takes the items of a page and asks for the next; `true` at the end.
+fn turn<T>(all: &mut Vec<T>, read: Page<T>, page: &mut PageRequest) -> bool {
+    let size = usize::from(page.limit.value());
+    assert!(read.items.len() <= size, "a page of {} items where {size} were asked for", read.items.len());
+    assert!(read.next.is_none() || read.items.len() == size, "a page that is not full has no next one");
+    assert!(all.len() < 10_000, "the list has no end");
+    all.extend(read.items);
+    page.cursor = read.next;
+    page.cursor.is_none()
+}
+
+/// All revocations, page by page.
+pub(super) async fn revocations(store: &dyn Store, limit: PageLimit) -> Vec<Revocation> {
+    let (mut all, mut mark) = (Vec::new(), RevocationMark { at: Timestamp::UNIX_EPOCH, session_id: None });
+    loop {
+        let read = store.revocations_after(mark, limit).await.expect("revocations are read");
+        assert!(read.len() <= usize::from(limit.value()), "more revocations than were asked for");
+        assert!(all.len() < 10_000, "the list has no end");
+        all.extend_from_slice(&read);
+        match read.last() {
+            Some(last) => mark = RevocationMark { at: last.at, session_id: Some(last.session_id) },
+            None => return all,
+        }
+    }
+}
