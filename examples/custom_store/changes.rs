@@ -1,0 +1,222 @@
+//! The changes: one match over `Change`, each arm its guard and its write.
+//!
+//! redb has one writer at a time, so between the guard and the write of an arm nobody else can come: reading and then writing
+//! *is* compare-and-set here. On a database with concurrent writers the guard must be part of the statement instead.
+//! The docs of each variant in `authkit_core::model` say which guard it has and which conflict it fails with.
+
+use std::cmp::Reverse;
+
+use authkit_core::model::{
+    AuditChange, AuditEvent, Change, Client, CredentialChange, KeyChange, Patch, Revocation, RevocationReason, Rotation, Session,
+    SessionChange, SessionWithUser, UserChange, UserStatus,
+};
+use authkit_core::ports::{CommitError, Conflict, StoreError};
+use authkit_core::{PasswordHash, UserId};
+use redb::WriteTransaction;
+
+use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
+use crate::tables::{
+    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL, has,
+    put, remove, set,
+};
+
+/// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
+pub(crate) fn apply(tx: &WriteTransaction, change: &Change, revoked: &mut Vec<Revocation>) -> Result<(), CommitError> {
+    match change {
+        Change::User(change) => apply_user(tx, change),
+        Change::Credential(change) => apply_credential(tx, change),
+        Change::Session(change) => apply_session(tx, change, revoked),
+        Change::Key(change) => apply_key(tx, change),
+        Change::Audit(AuditChange::Append(event)) => append(tx, event),
+        _ => Err(unknown()),
+    }
+}
+
+fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitError> {
+    match change {
+        UserChange::Insert(user) => {
+            let (id, email) = (user.id.as_uuid(), user.email.normal());
+            guard(!has(tx, USERS_BY_EMAIL, email)?, Conflict::EmailTaken)?;
+            guard(!has(tx, USERS, id)? && !has(tx, CLOSED_USERS, id)?, Conflict::DuplicateId)?;
+            set(tx, USERS_BY_EMAIL, email, id)?;
+            put(tx, user)?;
+        }
+        UserChange::UpdateProfile { id, full_name, locale, at } => {
+            let mut user = active_user(tx, *id)?.ok_or(Conflict::UserChanged)?;
+            patch(&mut user.full_name, full_name);
+            patch(&mut user.locale, locale);
+            user.updated_at = *at;
+            put(tx, &user)?;
+        }
+        UserChange::RaiseAuthEpoch { id, from, at } => {
+            let mut user = active_user(tx, *id)?.filter(|user| user.auth_epoch == *from).ok_or(Conflict::UserChanged)?;
+            user.auth_epoch = next(user.auth_epoch)?;
+            user.updated_at = *at;
+            put(tx, &user)?;
+        }
+        UserChange::Close { id, at: _ } => {
+            let user = user(tx, *id)?.ok_or(Conflict::UserChanged)?;
+            remove(tx, USERS, id.as_uuid())?;
+            remove(tx, USERS_BY_EMAIL, user.email.normal())?;
+            remove(tx, PASSWORDS, id.as_uuid())?;
+            set(tx, CLOSED_USERS, id.as_uuid(), ())?;
+            // The sessions stay, so that their revocation can be read, but without what was personal in them.
+            for session in sessions_of(tx, *id)? {
+                let (created_by, last_used_by) = (Client::default(), Client::default());
+                put(tx, &Session { device_name: None, created_by, last_used_by, ..session })?;
+            }
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+fn apply_credential(tx: &WriteTransaction, change: &CredentialChange) -> Result<(), CommitError> {
+    match change {
+        CredentialChange::InsertPassword { user_id, hash, at: _ } => {
+            guard(user(tx, *user_id)?.is_some(), Conflict::UserChanged)?;
+            guard(password(tx, *user_id)?.is_none(), Conflict::PasswordChanged)?;
+            set_password(tx, *user_id, hash)?;
+        }
+        // A closed account has no password, so this guard needs no look at the account.
+        CredentialChange::ReplacePassword { user_id, from, to, at: _ } => {
+            guard(password(tx, *user_id)?.as_ref() == Some(from), Conflict::PasswordChanged)?;
+            set_password(tx, *user_id, to)?;
+        }
+        CredentialChange::DeletePassword { user_id } => {
+            remove(tx, PASSWORDS, user_id.as_uuid())?;
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+fn apply_session(tx: &WriteTransaction, change: &SessionChange, revoked: &mut Vec<Revocation>) -> Result<(), CommitError> {
+    match change {
+        SessionChange::Insert { session, auth_epoch } => {
+            let user = active_user(tx, session.user_id)?;
+            guard(user.is_some_and(|user| user.auth_epoch == *auth_epoch), Conflict::UserChanged)?;
+            guard(!has(tx, SESSIONS, session.id.as_uuid())?, Conflict::DuplicateId)?;
+            set(tx, SESSIONS_BY_USER, (session.user_id.as_uuid(), session.id.as_uuid()), ())?;
+            put(tx, &Session { revoked: None, ..(**session).clone() })?;
+        }
+        SessionChange::Revoke { id, reason, at } => {
+            let session = session(tx, *id)?.filter(|session| session.revoked.is_none()).ok_or(Conflict::SessionEnded)?;
+            revoked.push(revoke(tx, Session { revoked: Some((*at, *reason)), ..session })?);
+        }
+        SessionChange::RevokeAll { user_id, except, reason, at } => {
+            for session in sessions_of(tx, *user_id)? {
+                if session.revoked.is_none() && Some(session.id) != *except {
+                    revoked.push(revoke(tx, Session { revoked: Some((*at, *reason)), ..session })?);
+                }
+            }
+        }
+        SessionChange::EnforceCap { user_id, keep, at } => {
+            let mut live = sessions_of(tx, *user_id)?;
+            live.retain(|session| session.is_live(*at));
+            live.sort_by_key(|session| Reverse((session.refreshed_at, session.id)));
+            for session in live.into_iter().skip(usize::try_from(*keep).unwrap_or(usize::MAX)) {
+                revoked.push(revoke(tx, Session { revoked: Some((*at, RevocationReason::SessionCap)), ..session })?);
+            }
+        }
+        SessionChange::Reauthenticate { id, auth_epoch, at } => {
+            let session = session(tx, *id)?.filter(|session| session.is_live(*at)).ok_or(Conflict::SessionEnded)?;
+            let user = active_user(tx, session.user_id)?;
+            guard(user.is_some_and(|user| user.auth_epoch == *auth_epoch), Conflict::SessionEnded)?;
+            put(tx, &Session { authenticated_at: *at, ..session })?;
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+fn apply_key(tx: &WriteTransaction, change: &KeyChange) -> Result<(), CommitError> {
+    match change {
+        KeyChange::Insert(key) => {
+            guard(!has(tx, KEYS, key.id.as_str())?, Conflict::DuplicateId)?;
+            let taken = server_keys(tx)?.iter().any(|other| (other.purpose, other.serial) == (key.purpose, key.serial));
+            guard(!taken, Conflict::KeySerialTaken)?;
+            put(tx, key)?;
+        }
+        KeyChange::Delete { id } => guard(remove(tx, KEYS, id.as_str())?, Conflict::KeyGone)?,
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+fn append(tx: &WriteTransaction, event: &AuditEvent) -> Result<(), CommitError> {
+    let id = event.id.as_uuid();
+    guard(!has(tx, EVENTS, id)?, Conflict::DuplicateId)?;
+    if let Some(subject) = event.subject {
+        set(tx, EVENTS_BY_SUBJECT, (subject.as_uuid(), id), ())?;
+    }
+    Ok(put(tx, event)?)
+}
+
+/// Why a session did not move on.
+pub(crate) enum NotRotated {
+    /// A guard did not hold; the session as it stands, unless there is none or its account is closed.
+    Refused(Option<Box<SessionWithUser>>),
+    /// The store could not tell.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for NotRotated {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Moves a session to its next refresh token.
+pub(crate) fn rotate(tx: &WriteTransaction, rotation: &Rotation) -> Result<SessionWithUser, NotRotated> {
+    let SessionWithUser { session, user } = session_with_user(tx, rotation.session_id)?.ok_or(NotRotated::Refused(None))?;
+    let as_presented = session.generation == rotation.generation && session.secret == rotation.presented;
+    if !as_presented || !session.is_live(rotation.at) || user.status != UserStatus::Active {
+        return Err(NotRotated::Refused(Some(Box::new(SessionWithUser { session, user }))));
+    }
+    let session = Session {
+        generation: next(session.generation)?,
+        secret: rotation.successor,
+        refreshed_at: rotation.at,
+        idle_expires_at: rotation.idle_expires_at.min(session.expires_at),
+        last_used_by: rotation.client.clone(),
+        ..session
+    };
+    put(tx, &session)?;
+    Ok(SessionWithUser { session, user })
+}
+
+/// Writes down a session that was just revoked, and where the other nodes will find that.
+fn revoke(tx: &WriteTransaction, session: Session) -> Result<Revocation, StoreError> {
+    let (at, _) = session.revoked.ok_or_else(|| StoreError::failed("a session without its revocation"))?;
+    set(tx, REVOCATIONS, (at.unix_micros(), session.id.as_uuid()), ())?;
+    put(tx, &session)?;
+    Ok(Revocation { session_id: session.id, at })
+}
+
+fn set_password(tx: &WriteTransaction, id: UserId, hash: &PasswordHash) -> Result<(), StoreError> {
+    set(tx, PASSWORDS, id.as_uuid(), hash.expose())
+}
+
+fn patch<T: Clone>(field: &mut Option<T>, patch: &Patch<T>) {
+    match patch {
+        Patch::Keep => {}
+        Patch::Set(value) => *field = Some(value.clone()),
+        Patch::Clear => *field = None,
+    }
+}
+
+fn guard(holds: bool, otherwise: Conflict) -> Result<(), Conflict> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+/// A counter that only grows does not start over.
+fn next(counter: u32) -> Result<u32, StoreError> {
+    counter.checked_add(1).ok_or_else(|| StoreError::failed("a counter is at its end"))
+}
+
+// SECURITY: the enums grow with AuthKit. A change that this store does not know fails the whole set; skipping it would tell
+// the caller that, say, a session was ended when it was not.
+fn unknown() -> CommitError {
+    StoreError::failed("a change that this store does not know").into()
+}

@@ -1,0 +1,147 @@
+//! The queries. Each runs in one transaction, so what it puts together belongs together.
+
+use std::ops::Bound;
+
+use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User, UserStatus};
+use authkit_core::ports::{RevocationMark, StoreError};
+use authkit_core::{Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use redb::ReadableTable as _;
+use uuid::Uuid;
+
+use crate::records::Stored;
+use crate::tables::{
+    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, broken, get, value,
+};
+
+/// The account, active or suspended.
+pub(crate) fn user(tx: &impl Readable, id: UserId) -> Result<Option<User>, StoreError> {
+    get(tx, id.as_uuid())
+}
+
+/// The account, if it may log in.
+pub(crate) fn active_user(tx: &impl Readable, id: UserId) -> Result<Option<User>, StoreError> {
+    Ok(user(tx, id)?.filter(|user| user.status == UserStatus::Active))
+}
+
+/// The hash of an account's password.
+pub(crate) fn password(tx: &impl Readable, id: UserId) -> Result<Option<PasswordHash>, StoreError> {
+    value(tx, PASSWORDS, id.as_uuid(), |phc| PasswordHash::from_phc(phc.to_owned()))
+}
+
+pub(crate) fn credentials(tx: &impl Readable, id: UserId) -> Result<Option<Credentials>, StoreError> {
+    let Some(user) = user(tx, id)? else { return Ok(None) };
+    Ok(Some(Credentials { user, password: password(tx, id)? }))
+}
+
+pub(crate) fn credentials_by_email(tx: &impl Readable, normal: &str) -> Result<Option<Credentials>, StoreError> {
+    match value(tx, USERS_BY_EMAIL, normal, UserId::from_uuid)? {
+        Some(id) => credentials(tx, id),
+        None => Ok(None),
+    }
+}
+
+/// The session, whatever became of it and of its account.
+pub(crate) fn session(tx: &impl Readable, id: SessionId) -> Result<Option<Session>, StoreError> {
+    get(tx, id.as_uuid())
+}
+
+pub(crate) fn session_with_user(tx: &impl Readable, id: SessionId) -> Result<Option<SessionWithUser>, StoreError> {
+    let Some(session) = session(tx, id)? else { return Ok(None) };
+    Ok(user(tx, session.user_id)?.map(|user| SessionWithUser { session, user }))
+}
+
+/// Every session of a user, in the order of their ids.
+pub(crate) fn sessions_of(tx: &impl Readable, id: UserId) -> Result<Vec<Session>, StoreError> {
+    let index = tx.rows(SESSIONS_BY_USER)?;
+    let of = id.as_uuid();
+    let mut sessions = Vec::new();
+    for entry in index.range((of, Uuid::nil())..=(of, Uuid::max())).map_err(broken)? {
+        let (_, session_id) = entry.map_err(broken)?.0.value();
+        sessions.extend(get::<Session>(tx, session_id)?);
+    }
+    Ok(sessions)
+}
+
+pub(crate) fn live_sessions(
+    tx: &impl Readable,
+    id: UserId,
+    now: Timestamp,
+    page: PageRequest,
+) -> Result<Page<Session>, StoreError> {
+    if user(tx, id)?.is_none() {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    page_of(tx, SESSIONS_BY_USER, id, page, |session: &Session| session.is_live(now))
+}
+
+pub(crate) fn revocations_after(
+    tx: &impl Readable,
+    mark: RevocationMark,
+    limit: PageLimit,
+) -> Result<Vec<Revocation>, StoreError> {
+    let at = mark.at.unix_micros();
+    let start = match mark.session_id {
+        Some(id) => Bound::Excluded((at, id.as_uuid())),
+        None => Bound::Included((at, Uuid::nil())),
+    };
+    let revocations = tx.rows(REVOCATIONS)?;
+    let after = revocations.range((start, Bound::Unbounded)).map_err(broken)?.take(usize::from(limit.value()));
+    after
+        .map(|entry| {
+            let (at, id) = entry.map_err(broken)?.0.value();
+            Ok(Revocation { session_id: SessionId::from_uuid(id), at: Timestamp::from_unix_micros(at) })
+        })
+        .collect()
+}
+
+/// Every key, in the order of purpose and serial. They are few enough to be sorted here.
+pub(crate) fn server_keys(tx: &impl Readable) -> Result<Vec<ServerKey>, StoreError> {
+    let rows = tx.rows(KEYS)?;
+    let keys = rows.iter().map_err(broken)?.map(|entry| ServerKey::decode(entry.map_err(broken)?.1.value()));
+    let mut keys = keys.collect::<Result<Vec<ServerKey>, StoreError>>()?;
+    keys.sort_by_key(|key| (key.purpose, key.serial));
+    Ok(keys)
+}
+
+pub(crate) fn audit_events(
+    tx: &impl Readable,
+    subject: Option<UserId>,
+    page: PageRequest,
+) -> Result<Page<AuditEvent>, StoreError> {
+    if let Some(subject) = subject {
+        return page_of(tx, EVENTS_BY_SUBJECT, subject, page, |_| true);
+    }
+    let rows = tx.rows(EVENTS)?;
+    let end = page.cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.id()));
+    let older = rows.range::<Uuid>((Bound::Unbounded, end)).map_err(broken)?.rev().take(surplus(page.limit));
+    let events = older.map(|entry| AuditEvent::decode(entry.map_err(broken)?.1.value()));
+    Ok(Page::from_surplus(events.collect::<Result<_, _>>()?, page.limit, AuditEvent::key))
+}
+
+/// One page of what an index lists under an account and `wanted` wants, the greatest id first. It reads from where the last
+/// page ended, never from the start, and never more than it has to.
+fn page_of<M: Stored<Key = Uuid>>(
+    tx: &impl Readable,
+    index: Index,
+    id: UserId,
+    page: PageRequest,
+    wanted: impl Fn(&M) -> bool,
+) -> Result<Page<M>, StoreError> {
+    let of = id.as_uuid();
+    let end = page.cursor.map_or(Bound::Included((of, Uuid::max())), |cursor| Bound::Excluded((of, cursor.id())));
+    let index = tx.rows(index)?;
+    let mut found = Vec::new();
+    for entry in index.range((Bound::Included((of, Uuid::nil())), end)).map_err(broken)?.rev() {
+        let (_, row) = entry.map_err(broken)?.0.value();
+        found.extend(get::<M>(tx, row)?.filter(&wanted));
+        if found.len() == surplus(page.limit) {
+            break;
+        }
+    }
+    Ok(Page::from_surplus(found, page.limit, M::key))
+}
+
+/// One row more than the page shows tells whether there is another page.
+fn surplus(limit: PageLimit) -> usize {
+    usize::from(limit.value()) + 1
+}

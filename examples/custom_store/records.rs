@@ -1,0 +1,272 @@
+//! How the model is written down: as JSON, because it can be read with the eye. A store for millions of sessions might prefer
+//! a binary form; nothing but this file would change.
+//!
+//! Each record names the fields of its model once, and the compiler holds them against it (`remote` is a derive of serde for a
+//! type of somebody else's): when a release of AuthKit adds a field, this file stops compiling instead of forgetting it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use authkit_core::model::{
+    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason, ServerKey,
+    Session, User, UserStatus,
+};
+use authkit_core::ports::StoreError;
+use authkit_core::{
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, RequestId, Sealed, SessionId, Timestamp, UserAgent, UserId,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::tables::{EVENTS, KEYS, Records, SESSIONS, USERS};
+
+/// A model that is a row of its own table.
+pub(crate) trait Stored: Sized {
+    type Key: redb::Key + 'static;
+    const TABLE: Records<Self::Key>;
+
+    fn key(&self) -> KeyOf<'_, Self>;
+    fn encode(&self) -> Result<Vec<u8>, StoreError>;
+    fn decode(bytes: &[u8]) -> Result<Self, StoreError>;
+}
+
+/// The primary key of a model.
+pub(crate) type KeyOf<'k, M> = <<M as Stored>::Key as redb::Value>::SelfType<'k>;
+
+macro_rules! stored {
+    ($($model:ty as $record:ty, in $table:ident by $key:ty: |$row:ident| $key_of:expr;)+) => {$(
+        impl Stored for $model {
+            type Key = $key;
+            const TABLE: Records<$key> = $table;
+
+            fn key(&self) -> KeyOf<'_, Self> {
+                let $row = self;
+                $key_of
+            }
+
+            fn encode(&self) -> Result<Vec<u8>, StoreError> {
+                let mut bytes = Vec::with_capacity(512);
+                <$record>::serialize(self, &mut serde_json::Serializer::new(&mut bytes)).map_err(StoreError::failed)?;
+                Ok(bytes)
+            }
+
+            fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+                <$record>::deserialize(&mut serde_json::Deserializer::from_slice(bytes)).map_err(StoreError::failed)
+            }
+        }
+    )+};
+}
+
+stored! {
+    User as UserRecord, in USERS by Uuid: |user| user.id.as_uuid();
+    Session as SessionRecord, in SESSIONS by Uuid: |session| session.id.as_uuid();
+    ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
+    AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "User")]
+struct UserRecord {
+    id: UserId,
+    #[serde(with = "field")]
+    email: Email,
+    #[serde(with = "field")]
+    email_verified_at: Option<Timestamp>,
+    #[serde(with = "field")]
+    full_name: Option<FullName>,
+    #[serde(with = "field")]
+    locale: Option<Locale>,
+    #[serde(with = "field")]
+    status: UserStatus,
+    auth_epoch: u32,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Session")]
+struct SessionRecord {
+    id: SessionId,
+    user_id: UserId,
+    generation: u32,
+    #[serde(with = "field")]
+    secret: Digest,
+    #[serde(with = "field")]
+    methods: Vec<AuthMethod>,
+    #[serde(with = "field")]
+    authenticated_at: Timestamp,
+    #[serde(with = "field")]
+    device_name: Option<DeviceName>,
+    #[serde(with = "ClientRecord")]
+    created_by: Client,
+    #[serde(with = "ClientRecord")]
+    last_used_by: Client,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    refreshed_at: Timestamp,
+    #[serde(with = "field")]
+    idle_expires_at: Timestamp,
+    #[serde(with = "field")]
+    expires_at: Timestamp,
+    #[serde(with = "field")]
+    revoked: Option<(Timestamp, RevocationReason)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ServerKey")]
+struct ServerKeyRecord {
+    #[serde(with = "field")]
+    id: KeyId,
+    #[serde(with = "field")]
+    purpose: KeyPurpose,
+    serial: u32,
+    #[serde(with = "field")]
+    algorithm: KeyAlgorithm,
+    #[serde(with = "field")]
+    private: Sealed,
+    public_jwk: Option<String>,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    activates_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AuditEvent")]
+struct AuditEventRecord {
+    id: AuditEventId,
+    #[serde(with = "field")]
+    at: Timestamp,
+    #[serde(with = "field")]
+    action: AuditAction,
+    #[serde(with = "field")]
+    outcome: Outcome,
+    #[serde(with = "ActorRecord")]
+    actor: Actor,
+    subject: Option<UserId>,
+    #[serde(with = "ClientRecord")]
+    client: Client,
+    request_id: Option<RequestId>,
+    details: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Client")]
+struct ClientRecord {
+    ip: Option<IpAddr>,
+    #[serde(with = "field")]
+    user_agent: Option<UserAgent>,
+}
+
+// `non_exhaustive` as the original: an actor of a later release is refused when it is written, not written as another.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Actor")]
+#[non_exhaustive]
+enum ActorRecord {
+    Anonymous,
+    User(UserId, Option<SessionId>),
+    System,
+}
+
+/// A part of a model, and the plain value that stands for it on disk.
+trait Field: Sized {
+    type Plain: Serialize + for<'de> Deserialize<'de>;
+
+    fn to_plain(&self) -> Self::Plain;
+    /// `None` for a value that this version of AuthKit does not know.
+    fn from_plain(plain: Self::Plain) -> Option<Self>;
+}
+
+/// `#[serde(with = "field")]`: goes by way of [`Field`].
+mod field {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::Field;
+
+    pub(super) fn serialize<F: Field, S: Serializer>(field: &F, to: S) -> Result<S::Ok, S::Error> {
+        field.to_plain().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, F: Field, D: Deserializer<'de>>(from: D) -> Result<F, D::Error> {
+        F::from_plain(F::Plain::deserialize(from)?).ok_or_else(|| de::Error::custom("a name that this version does not know"))
+    }
+}
+
+macro_rules! fields {
+    ($($field:ty as $plain:ty: |$of:ident| $to_plain:expr, |$plain_of:ident| $from_plain:expr;)+) => {$(
+        impl Field for $field {
+            type Plain = $plain;
+
+            fn to_plain(&self) -> $plain {
+                let $of = self;
+                $to_plain
+            }
+
+            fn from_plain($plain_of: $plain) -> Option<Self> {
+                $from_plain
+            }
+        }
+    )+};
+}
+
+// What was checked when it came in is taken as it is (`from_stored`): a rule that became stricter since must not lock out
+// those who were there before.
+fields! {
+    Timestamp as i64: |at| at.unix_micros(), |micros| Some(Self::from_unix_micros(micros));
+    Email as (String, String):
+        |email| (email.normal().to_owned(), email.spelling().to_owned()),
+        |pair| Some(Self::from_stored(pair.0, pair.1));
+    FullName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    DeviceName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    Locale as String: |locale| locale.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    UserAgent as String: |agent| agent.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    Digest as [u8; 32]: |digest| *digest.as_bytes(), |bytes| Some(Self::from_bytes(bytes));
+    Sealed as Vec<u8>: |sealed| sealed.as_bytes().to_vec(), |bytes| Some(Self::from_bytes(bytes));
+    KeyId as String: |id| id.as_str().to_owned(), |text| Self::parse(&text);
+    UserStatus as String: |status| status.as_str().to_owned(), |name| Self::from_name(&name);
+    AuthMethod as String: |method| method.as_str().to_owned(), |name| Self::from_name(&name);
+    RevocationReason as String: |reason| reason.as_str().to_owned(), |name| Self::from_name(&name);
+    AuditAction as String: |action| action.as_str().to_owned(), |name| Self::from_name(&name);
+    Outcome as String: |outcome| outcome.as_str().to_owned(), |name| Self::from_name(&name);
+    KeyPurpose as String: |purpose| purpose.as_str().to_owned(), |name| Self::from_name(&name);
+    KeyAlgorithm as String: |algorithm| algorithm.as_str().to_owned(), |name| Self::from_name(&name);
+}
+
+impl<F: Field> Field for Option<F> {
+    type Plain = Option<F::Plain>;
+
+    fn to_plain(&self) -> Self::Plain {
+        self.as_ref().map(F::to_plain)
+    }
+
+    fn from_plain(plain: Self::Plain) -> Option<Self> {
+        plain.map_or(Some(None), |plain| F::from_plain(plain).map(Some))
+    }
+}
+
+impl<F: Field> Field for Vec<F> {
+    type Plain = Vec<F::Plain>;
+
+    fn to_plain(&self) -> Self::Plain {
+        self.iter().map(F::to_plain).collect()
+    }
+
+    fn from_plain(plain: Self::Plain) -> Option<Self> {
+        plain.into_iter().map(F::from_plain).collect()
+    }
+}
+
+impl<A: Field, B: Field> Field for (A, B) {
+    type Plain = (A::Plain, B::Plain);
+
+    fn to_plain(&self) -> Self::Plain {
+        (self.0.to_plain(), self.1.to_plain())
+    }
+
+    fn from_plain((a, b): Self::Plain) -> Option<Self> {
+        Some((A::from_plain(a)?, B::from_plain(b)?))
+    }
+}

@@ -1,0 +1,147 @@
+//! The store itself: which transaction each method of the port gets, and on which thread.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use authkit_core::model::{
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
+};
+use authkit_core::ports::{
+    AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
+};
+use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
+use tokio::sync::Semaphore;
+
+use crate::changes::{self, NotRotated};
+use crate::reads;
+use crate::tables::{self, FORMAT, META, broken};
+
+/// A [`Store`] in one file, on redb.
+#[derive(Debug)]
+pub(crate) struct RedbStore {
+    database: Arc<Database>,
+    /// One permit: whose turn it is to write. redb would make the others wait too, but each in a blocked thread.
+    turn: Arc<Semaphore>,
+}
+
+impl RedbStore {
+    /// Opens the file, and makes it when there is none.
+    pub(crate) async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let database = off_the_runtime(move || Database::create(path).map_err(broken)).await?;
+        let store = Self { database: Arc::new(database), turn: Arc::new(Semaphore::new(1)) };
+        store.write(tables::prepare).await?;
+        Ok(store)
+    }
+
+    /// Runs a query on a snapshot: it waits for no writer, and no writer waits for it.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let database = Arc::clone(&self.database);
+        off_the_runtime(move || query(&database.begin_read().map_err(broken)?)).await
+    }
+
+    /// Runs `work` in the one write transaction: all of it is kept, on disk, when `work` succeeds, and nothing when it fails.
+    async fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(StoreError::unavailable)?;
+        let database = Arc::clone(&self.database);
+        off_the_runtime(move || {
+            let _turn = turn;
+            let tx = database.begin_write().map_err(broken)?;
+            let done = work(&tx)?; // an error drops the transaction, and that takes everything back
+            tx.commit().map_err(broken)?; // returns when it is on disk
+            Ok(done)
+        })
+        .await
+    }
+}
+
+/// Disk and JSON are work for a thread that may block. The job is finished even if nobody waits for it any more.
+async fn off_the_runtime<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+    job: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    tokio::task::spawn_blocking(job).await.unwrap_or_else(|error| {
+        let error = if error.is_cancelled() { StoreError::unavailable(error) } else { StoreError::failed(error) };
+        Err(error.into())
+    })
+}
+
+#[async_trait]
+impl UserReads for RedbStore {
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.read(move |tx| reads::user(tx, id)).await
+    }
+
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+        let email = email.normal().to_owned();
+        self.read(move |tx| reads::credentials_by_email(tx, &email)).await
+    }
+
+    async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        self.read(move |tx| reads::credentials(tx, id)).await
+    }
+}
+
+#[async_trait]
+impl SessionReads for RedbStore {
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionWithUser>, StoreError> {
+        self.read(move |tx| reads::session_with_user(tx, id)).await
+    }
+
+    async fn live_sessions(&self, user_id: UserId, now: Timestamp, page: PageRequest) -> Result<Page<Session>, StoreError> {
+        self.read(move |tx| reads::live_sessions(tx, user_id, now, page)).await
+    }
+
+    async fn revocations_after(&self, mark: RevocationMark, limit: PageLimit) -> Result<Vec<Revocation>, StoreError> {
+        self.read(move |tx| reads::revocations_after(tx, mark, limit)).await
+    }
+}
+
+#[async_trait]
+impl KeyReads for RedbStore {
+    async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
+        self.read(|tx| reads::server_keys(tx)).await
+    }
+}
+
+#[async_trait]
+impl AuditReads for RedbStore {
+    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        self.read(move |tx| reads::audit_events(tx, subject, page)).await
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        let changes = changes.clone();
+        self.write(move |tx| {
+            let mut committed = Committed::default();
+            for change in changes.changes() {
+                changes::apply(tx, change, &mut committed.revoked)?;
+            }
+            Ok(committed)
+        })
+        .await
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
+        let rotation = rotation.clone();
+        match self.write(move |tx| changes::rotate(tx, &rotation)).await {
+            Ok(moved) => Ok(RotationOutcome::Rotated(Box::new(moved))),
+            Err(NotRotated::Refused(stands)) => Ok(RotationOutcome::Refused(stands)),
+            Err(NotRotated::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.write(|tx| tables::set(tx, META, "format", FORMAT)).await
+    }
+}

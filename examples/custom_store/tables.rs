@@ -1,0 +1,149 @@
+//! The tables of the file, and the few ways in which they are read and written.
+//!
+//! A row is found by its primary key; every other order in which something is looked up is a table of its own, an index.
+//! Whoever writes a row keeps its indexes in step, in the same transaction, so that no reader ever sees them apart.
+
+use std::borrow::Borrow;
+
+use authkit_core::ports::StoreError;
+use redb::{Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction};
+use uuid::Uuid;
+
+use crate::records::{KeyOf, Stored};
+
+pub(crate) type Table<K, V> = TableDefinition<'static, K, V>;
+/// A table of JSON records. The bytes are decoded by hand and not by a `redb::Value` of our own, because that must not fail,
+/// and a record can: a newer version of the program may have written it.
+pub(crate) type Records<K> = Table<K, &'static [u8]>;
+/// Pairs in order: everything under a first id is one range, sorted by the second.
+pub(crate) type Index = Table<(Uuid, Uuid), ()>;
+
+/// Accounts by id. A closed account has no row here, so that no read can come upon one.
+pub(crate) const USERS: Records<Uuid> = Table::new("users");
+/// The ids of closed accounts: all that is left of them, because an id stays taken.
+pub(crate) const CLOSED_USERS: Table<Uuid, ()> = Table::new("closed_users");
+/// Which account has an address, by its normal form. That it is the key is what makes the address unique.
+pub(crate) const USERS_BY_EMAIL: Table<&str, Uuid> = Table::new("users_by_email");
+/// Password hashes (PHC strings) by account, apart from it: who reads a profile never reads a hash.
+pub(crate) const PASSWORDS: Table<Uuid, &str> = Table::new("passwords");
+/// Sessions by id.
+pub(crate) const SESSIONS: Records<Uuid> = Table::new("sessions");
+/// (account, session).
+pub(crate) const SESSIONS_BY_USER: Index = Table::new("sessions_by_user");
+/// (microseconds since the epoch, session) of every session that was revoked.
+pub(crate) const REVOCATIONS: Table<(i64, Uuid), ()> = Table::new("revocations");
+/// The server's keys by id; only ever a handful.
+pub(crate) const KEYS: Records<&str> = Table::new("keys");
+/// Audit events by id.
+pub(crate) const EVENTS: Records<Uuid> = Table::new("events");
+/// (account that it concerns, event).
+pub(crate) const EVENTS_BY_SUBJECT: Index = Table::new("events_by_subject");
+/// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
+pub(crate) const META: Table<&str, u32> = Table::new("meta");
+
+/// The layout that this program reads and writes. A store that lives on needs a migration for each time it is raised.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Makes what a new file lacks (a table that was never written to cannot be opened for reading), and refuses a foreign one.
+pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
+    if value(tx, META, "format", |format| format)?.is_some_and(|format| format != FORMAT) {
+        return Err(StoreError::failed("the file was written in another format"));
+    }
+    set(tx, META, "format", FORMAT)?;
+    for records in [USERS, SESSIONS, EVENTS] {
+        tx.rows(records)?;
+    }
+    for index in [SESSIONS_BY_USER, EVENTS_BY_SUBJECT] {
+        tx.rows(index)?;
+    }
+    tx.rows(CLOSED_USERS)?;
+    tx.rows(USERS_BY_EMAIL)?;
+    tx.rows(PASSWORDS)?;
+    tx.rows(REVOCATIONS)?;
+    tx.rows(KEYS)?;
+    Ok(())
+}
+
+/// A transaction that can be read from: a snapshot of its own, or the one writer, who also sees what he has written so far.
+/// One query serves both, a plain read and the guard of a change.
+pub(crate) trait Readable {
+    /// Opens a table.
+    fn rows<K: Key + 'static, V: Value + 'static>(&self, table: Table<K, V>) -> Result<impl ReadableTable<K, V>, StoreError>;
+}
+
+impl Readable for ReadTransaction {
+    fn rows<K: Key + 'static, V: Value + 'static>(&self, table: Table<K, V>) -> Result<impl ReadableTable<K, V>, StoreError> {
+        self.open_table(table).map_err(broken)
+    }
+}
+
+impl Readable for WriteTransaction {
+    fn rows<K: Key + 'static, V: Value + 'static>(&self, table: Table<K, V>) -> Result<impl ReadableTable<K, V>, StoreError> {
+        self.open_table(table).map_err(broken)
+    }
+}
+
+/// The record under a key.
+pub(crate) fn get<M: Stored>(tx: &impl Readable, key: KeyOf<'_, M>) -> Result<Option<M>, StoreError> {
+    value(tx, M::TABLE, key, M::decode)?.transpose()
+}
+
+/// What `take` makes of the value under a key.
+pub(crate) fn value<'k, K: Key + 'static, V: Value + 'static, T>(
+    tx: &impl Readable,
+    table: Table<K, V>,
+    key: impl Borrow<K::SelfType<'k>>,
+    take: impl FnOnce(V::SelfType<'_>) -> T,
+) -> Result<Option<T>, StoreError> {
+    let rows = tx.rows(table)?;
+    let found = rows.get(key).map_err(broken)?;
+    Ok(found.map(|found| take(found.value())))
+}
+
+/// Whether there is anything under a key.
+pub(crate) fn has<'k, K: Key + 'static, V: Value + 'static>(
+    tx: &impl Readable,
+    table: Table<K, V>,
+    key: impl Borrow<K::SelfType<'k>>,
+) -> Result<bool, StoreError> {
+    value(tx, table, key, |_| ()).map(|found| found.is_some())
+}
+
+/// Writes a record under its key, over what was there.
+pub(crate) fn put<M: Stored>(tx: &WriteTransaction, row: &M) -> Result<(), StoreError> {
+    set(tx, M::TABLE, row.key(), row.encode()?.as_slice())
+}
+
+/// Writes a value under a key, over what was there.
+pub(crate) fn set<'k, 'v, K: Key + 'static, V: Value + 'static>(
+    tx: &WriteTransaction,
+    table: Table<K, V>,
+    key: impl Borrow<K::SelfType<'k>>,
+    value: impl Borrow<V::SelfType<'v>>,
+) -> Result<(), StoreError> {
+    let mut rows = tx.open_table(table).map_err(broken)?;
+    rows.insert(key, value).map_err(broken)?;
+    Ok(())
+}
+
+/// Removes what is under a key, and says whether there was anything.
+pub(crate) fn remove<'k, K: Key + 'static, V: Value + 'static>(
+    tx: &WriteTransaction,
+    table: Table<K, V>,
+    key: impl Borrow<K::SelfType<'k>>,
+) -> Result<bool, StoreError> {
+    let mut rows = tx.open_table(table).map_err(broken)?;
+    let removed = rows.remove(key).map_err(broken)?;
+    Ok(removed.is_some())
+}
+
+/// The one place that says who is to blame: the disk, which may recover, or the file and this program, which will not.
+pub(crate) fn broken(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        error @ (redb::Error::Io(_)
+        | redb::Error::PreviousIo
+        | redb::Error::DatabaseClosed
+        | redb::Error::DatabaseAlreadyOpen) => StoreError::unavailable(error),
+        error => StoreError::failed(error),
+    }
+}
