@@ -56,7 +56,9 @@ impl Trial {
             Err(CommitError::Conflict(conflict)) => assert_eq!(conflict, reason, "the guard that is named, for {changes:?}"),
             other => panic!("{other:?} instead of {reason:?}, for {changes:?}"),
         }
-        assert_eq!(self.view().await, before, "a refused set left a trace: {changes:?}");
+        if let Some(trace) = self.view().await.difference(&before) {
+            panic!("a refused set left a trace: {trace}\nfor {changes:?}");
+        }
     }
 
     /// Commits one change, and insists that it is refused for this reason and leaves no trace.
@@ -122,7 +124,9 @@ impl Trial {
             }
             other => panic!("{other:?} instead of a refusal, for {rotation:?}"),
         }
-        assert_eq!(self.view().await, before, "a refused rotation left a trace");
+        if let Some(trace) = self.view().await.difference(&before) {
+            panic!("a refused rotation left a trace: {trace}");
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -1,6 +1,7 @@
 //! Everything that can be seen of a store through its reads, so that "nothing changed" can be said and checked.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
 use crate::model::{
     AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
@@ -68,7 +69,6 @@ pub(super) fn spelled_session(session: Option<SessionWithUser>) -> Spelled<Sessi
 }
 
 /// The answers of every read.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct View {
     users: Vec<Spelled<User>>,
     credentials: Vec<Spelled<Credentials>>,
@@ -90,17 +90,18 @@ impl View {
             by_email: Vec::new(),
             sessions: Vec::new(),
             live: Vec::new(),
-            revocations: revocations(store, limit(3)).await,
+            // Pages of one, so that each mark stands between two of the same instant.
+            revocations: revocations(store, limit(1)).await,
             keys: store.server_keys().await.expect("keys are read"),
-            events: events(store, None, limit(3)).await,
+            events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
         };
         for &id in &known.users {
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
             view.credentials.push(spelled_credentials(store.credentials_by_id(id).await.expect("credentials are read")));
-            view.events_by_subject.push(events(store, Some(id), limit(3)).await);
+            view.events_by_subject.push(events(store, Some(id), limit(2)).await);
             for &at in &known.instants {
-                view.live.push(live_sessions(store, id, at, limit(3)).await);
+                view.live.push(live_sessions(store, id, at, limit(2)).await);
             }
         }
         for email in &known.emails {
@@ -110,6 +111,26 @@ impl View {
             view.sessions.push(spelled_session(store.session_by_id(id).await.expect("a session is read")));
         }
         view
+    }
+
+    /// The first read that answers differently, with both answers; `None` when all are the same.
+    pub(super) fn difference(&self, expected: &Self) -> Option<String> {
+        fn differ<T: PartialEq + Debug>(read: &str, seen: &T, expected: &T) -> Option<String> {
+            (seen != expected).then(|| format!("{read} gives {seen:#?}\ninstead of {expected:#?}"))
+        }
+        fn differ_in<T: PartialEq + Debug>(read: &str, seen: &[T], expected: &[T]) -> Option<String> {
+            let different = seen.iter().zip(expected).find_map(|(seen, expected)| differ(read, seen, expected));
+            different.or_else(|| differ(read, &seen.len(), &expected.len()))
+        }
+        differ_in("user_by_id", &self.users, &expected.users)
+            .or_else(|| differ_in("credentials_by_id", &self.credentials, &expected.credentials))
+            .or_else(|| differ_in("credentials_by_email", &self.by_email, &expected.by_email))
+            .or_else(|| differ_in("session_by_id", &self.sessions, &expected.sessions))
+            .or_else(|| differ_in("live_sessions", &self.live, &expected.live))
+            .or_else(|| differ("revocations_after", &self.revocations, &expected.revocations))
+            .or_else(|| differ("server_keys", &self.keys, &expected.keys))
+            .or_else(|| differ("audit_events", &self.events, &expected.events))
+            .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
     }
 }
 
