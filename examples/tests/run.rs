@@ -1,0 +1,168 @@
+//! The examples do what they say: each program is run as its reader would run it.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// Far more than any of it takes: a program that hangs fails its test by name.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn quickstart_registers_logs_in_refreshes_and_logs_out() {
+    let printed = run(env!("CARGO_BIN_EXE_quickstart")).await;
+    assert_says(&printed, &["registered user@example.com as ", "logged in: session ", "refreshed: ", "logged out: "]);
+}
+
+#[tokio::test]
+async fn custom_store_keeps_the_account_and_the_session_over_a_restart() {
+    let printed = run(env!("CARGO_BIN_EXE_custom_store")).await;
+    let steps = ["registered ", "logged in: ", "refreshed: ", "logged out: ", "reopened: ", "reopened: "];
+    assert_says(&printed, &steps);
+    let id = |line: &str| line.split_whitespace().last().map(str::to_owned);
+    assert_eq!(id(&printed[0]), id(&printed[4]), "the account is another one: {printed:?}");
+    let session = |line: &str| line.split_whitespace().find(|word| word.len() == 36).map(str::to_owned);
+    assert!(session(&printed[1]).is_some() && session(&printed[1]) == session(&printed[5]), "another session: {printed:?}");
+}
+
+#[tokio::test]
+async fn embed_axum_serves_accounts_and_guards_a_route() {
+    tokio::time::timeout(PATIENCE, serves_accounts_and_guards_a_route(env!("CARGO_BIN_EXE_embed_axum"))).await.expect("it hangs");
+}
+
+#[tokio::test]
+async fn embed_poem_serves_accounts_and_guards_a_route() {
+    tokio::time::timeout(PATIENCE, serves_accounts_and_guards_a_route(env!("CARGO_BIN_EXE_embed_poem"))).await.expect("it hangs");
+}
+
+async fn serves_accounts_and_guards_a_route(program: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(program, folder.path()).await;
+    let account = json!({ "email": "user@example.com", "password": "SecurePass123" });
+
+    let registered = server.post("/register", &account).await.is(StatusCode::OK);
+    assert_eq!(registered["user"]["email"], "user@example.com");
+    server.post("/register", &account).await.is(StatusCode::CONFLICT);
+
+    let wrong = json!({ "email": "user@example.com", "password": "SecurePass124" });
+    server.post("/login", &wrong).await.is(StatusCode::UNAUTHORIZED);
+    let login = server.post("/login", &account).await.is(StatusCode::OK);
+    assert_eq!(login["user"]["id"], registered["user"]["id"]);
+
+    // The guarded route knows her, and nobody else.
+    let greeting = server.hello(Some(&login)).await.is(StatusCode::OK);
+    assert_eq!(greeting["hello"], login["user"]["id"]);
+    server.hello(None).await.is(StatusCode::UNAUTHORIZED);
+    let mut forged = login.clone();
+    forged["access_token"] = format!("{}A", login["access_token"].as_str().expect("a token")).into();
+    server.hello(Some(&forged)).await.is(StatusCode::UNAUTHORIZED);
+
+    // A chain of refreshes. A token of two generations ago is a stolen copy: it ends the session, access token and all.
+    let second = server.post("/refresh", &login["refresh_token"]).await.is(StatusCode::OK);
+    assert_ne!(second["refresh_token"], login["refresh_token"]);
+    let third = server.post("/refresh", &second["refresh_token"]).await.is(StatusCode::OK);
+    server.hello(Some(&third)).await.is(StatusCode::OK);
+    let reused = server.post("/refresh", &login["refresh_token"]).await.is(StatusCode::UNAUTHORIZED);
+    assert_eq!(reused["code"], "auth.refresh_token_reused");
+    server.post("/refresh", &third["refresh_token"]).await.is(StatusCode::UNAUTHORIZED);
+    server.hello(Some(&third)).await.is(StatusCode::UNAUTHORIZED);
+
+    // Her other session was not touched, until she logs out.
+    server.hello(Some(&registered)).await.is(StatusCode::OK);
+    server.post("/logout", &registered["refresh_token"]).await.is(StatusCode::NO_CONTENT);
+    server.hello(Some(&registered)).await.is(StatusCode::UNAUTHORIZED);
+    server.post("/refresh", &registered["refresh_token"]).await.is(StatusCode::UNAUTHORIZED);
+
+    // The database and the key are in the folder: started again, it knows the account and the tokens that it issued.
+    let kept = server.post("/login", &account).await.is(StatusCode::OK);
+    server.stop().await;
+    let server = Server::start(program, folder.path()).await;
+    server.hello(Some(&kept)).await.is(StatusCode::OK);
+    server.hello(Some(&registered)).await.is(StatusCode::UNAUTHORIZED);
+    server.stop().await;
+}
+
+/// Runs a program to its end, and returns the lines that it printed.
+async fn run(program: &str) -> Vec<String> {
+    let running = Command::new(program).kill_on_drop(true).output();
+    let output = tokio::time::timeout(PATIENCE, running).await.expect("it hangs").expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+fn assert_says(printed: &[String], beginnings: &[&str]) {
+    let as_said = printed.len() == beginnings.len() && printed.iter().zip(beginnings).all(|(line, with)| line.starts_with(with));
+    assert!(as_said, "{printed:#?} instead of {beginnings:?}");
+}
+
+/// An example that serves, on a port that the system chose; killed when it is dropped.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    async fn start(program: &str, folder: &std::path::Path) -> Self {
+        let mut command = Command::new(program);
+        command.arg("127.0.0.1:0").arg(folder).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().expect("it starts");
+        let mut printed = BufReader::new(process.stdout.take().expect("its output")).lines();
+        let line = printed.next_line().await.expect("text").expect("a first line");
+        let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?} says no address"));
+        Self { address: address.to_owned(), process }
+    }
+
+    async fn stop(mut self) {
+        self.process.kill().await.expect("it was running");
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Reply {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        self.send(request, Bytes::from(body.to_string())).await
+    }
+
+    /// Asks for the guarded route, with the access token of a login.
+    async fn hello(&self, login: Option<&Value>) -> Reply {
+        let mut request = Request::get("/hello");
+        if let Some(token) = login.map(|login| login["access_token"].as_str().expect("a token")) {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.send(request, Bytes::new()).await
+    }
+
+    async fn send(&self, request: hyper::http::request::Builder, body: Bytes) -> Reply {
+        let stream = TcpStream::connect(&self.address).await.expect("it listens");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
+        tokio::spawn(connection);
+        let request = request.header(header::HOST, &self.address).body(Full::new(body)).expect("a request");
+        let asked = format!("{} {}", request.method(), request.uri());
+        let response = sender.send_request(request).await.expect("a response");
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        Reply { asked, status, body: serde_json::from_slice(&body).unwrap_or_default() }
+    }
+}
+
+/// What came back.
+struct Reply {
+    asked: String,
+    status: StatusCode,
+    /// `null` when it is no JSON.
+    body: Value,
+}
+
+impl Reply {
+    /// The body, if the status is the expected one.
+    fn is(self, expected: StatusCode) -> Value {
+        assert_eq!(self.status, expected, "{}: {}", self.asked, self.body);
+        self.body
+    }
+}
