@@ -108,7 +108,10 @@ impl MeRoutes {
         let (current, new) = fields.complete((current, new))?;
         let change = PasswordChange { current, new };
         let revoked = self.auth.accounts().change_password(&caller, change, &context).await.map_err(refused)?;
-        Ok(Json(RevokedBody { message: "Password changed; your other sessions were logged out".to_owned(), revoked: revoked as u64 }))
+        Ok(Json(RevokedBody {
+            message: "Password changed; your other sessions were logged out".to_owned(),
+            revoked: revoked as u64,
+        }))
     }
 
     /// Your sessions

@@ -10,7 +10,6 @@ mod dotenv;
 mod entry;
 mod kinds;
 mod kubernetes;
-pub mod master_keys;
 mod origin;
 mod parse;
 mod problem;

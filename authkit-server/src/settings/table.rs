@@ -15,7 +15,7 @@ use super::problem::Refusal;
 use super::public_url::PublicUrl;
 use super::reading::Reading;
 use super::redis::{self, RedisEndpoint, RedisHost};
-use super::{master_keys, parse, proxies};
+use super::{parse, proxies};
 
 /// What a setting is when nobody sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,6 +264,6 @@ fn path(text: &str) -> Result<PathBuf, Refusal> {
 }
 
 fn master_keys_of(text: &str) -> Result<Vec<MasterKey>, Refusal> {
-    master_keys::parse(text)
+    MasterKey::parse_list(text)
         .map_err(|error| Refusal::new(error.to_string(), "make a key with `authkit-server keys generate-master`"))
 }
