@@ -16,8 +16,8 @@ use redb::WriteTransaction;
 
 use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
 use crate::tables::{
-    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL, has,
-    put, remove, set,
+    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
+    has, put, remove, set,
 };
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
