@@ -118,6 +118,7 @@ impl DataDir {
 
 /// A name for a new master key: the day it was made, and enough randomness that two of one day differ.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "the name is made of characters that a key id may have")]
 pub fn new_key_id(clock: &dyn Clock, entropy: &dyn Entropy) -> KeyId {
     let mut suffix = [0_u8; 4];
     entropy.fill(&mut suffix);

@@ -14,19 +14,19 @@ fn authkit(dir: &Path) -> Command {
 }
 
 fn run(dir: &Path, arguments: &[&str]) -> Output {
-    authkit(dir).args(arguments).output().unwrap()
+    authkit(dir).args(arguments).output().expect("the binary runs")
 }
 
 fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
+    std::str::from_utf8(&output.stdout).expect("UTF-8")
 }
 
 fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
+    std::str::from_utf8(&output.stderr).expect("UTF-8")
 }
 
 fn empty() -> TempDir {
-    tempfile::tempdir().unwrap()
+    tempfile::tempdir().expect("a temporary directory")
 }
 
 #[test]

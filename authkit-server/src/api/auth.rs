@@ -8,7 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
 
-use super::caller::Bearer;
+use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{refused, reused};
 use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBody};
@@ -82,8 +82,7 @@ impl AuthRoutes {
     /// Makes an account and logs its owner in. `account.email_taken` when the address has an account,
     /// `password.too_weak` with the reasons when the password can be guessed.
     #[oai(path = "/register", method = "post", operation_id = "register")]
-    async fn register(&self, context: Data<&RequestContext>, body: StrictJson<RegisterBody>) -> poem::Result<Created> {
-        let StrictJson(body) = body;
+    async fn register(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<RegisterBody>) -> poem::Result<Created> {
         let mut fields = Fields::default();
         let email = fields.email("email", &body.email);
         let password = fields.password("password", &body.password);
@@ -100,8 +99,7 @@ impl AuthRoutes {
     ///
     /// `auth.invalid_credentials` whether the address or the password is wrong; `account.suspended` only after the right password.
     #[oai(path = "/login", method = "post", operation_id = "login")]
-    async fn login(&self, context: Data<&RequestContext>, body: StrictJson<LoginBody>) -> poem::Result<Json<TokensBody>> {
-        let StrictJson(body) = body;
+    async fn login(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<LoginBody>) -> poem::Result<Json<TokensBody>> {
         let mut fields = Fields::default();
         let device_name = fields.device_name("device_name", body.device_name.as_deref());
         let email = fields.email("email", &body.email);
@@ -116,8 +114,8 @@ impl AuthRoutes {
     /// Uses up a refresh token and issues the next pair. The same token again within ten seconds gets the same successor, as
     /// long as that is unused; any other reuse ends the session: `auth.refresh_token_reused`.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> poem::Result<Json<TokensBody>> {
-        let token = RefreshToken::new(body.0.refresh_token);
+    async fn refresh(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<RefreshBody>) -> poem::Result<Json<TokensBody>> {
+        let token = RefreshToken::new(body.refresh_token);
         match self.auth.sessions().refresh(&token, &context).await.map_err(refused)? {
             Refreshed::Renewed(logged_in) => Ok(Json(logged_in.into())),
             _ => Err(reused().into()),
@@ -128,8 +126,8 @@ impl AuthRoutes {
     ///
     /// Ends the session of a refresh token, its access tokens included. It succeeds as well when the session has ended already.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, context: Data<&RequestContext>, body: StrictJson<RefreshBody>) -> poem::Result<Json<MessageBody>> {
-        let token = RefreshToken::new(body.0.refresh_token);
+    async fn logout(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<RefreshBody>) -> poem::Result<Json<MessageBody>> {
+        let token = RefreshToken::new(body.refresh_token);
         self.auth.sessions().log_out(&token, &context).await.map_err(refused)?;
         Ok(Json(MessageBody { message: "User logged out successfully".to_owned() }))
     }
@@ -138,8 +136,7 @@ impl AuthRoutes {
     ///
     /// Ends every session of the caller, this one included.
     #[oai(path = "/logout-all", method = "post", operation_id = "logoutAll")]
-    async fn logout_all(&self, bearer: Bearer, context: Data<&RequestContext>) -> poem::Result<Json<RevokedBody>> {
-        let caller = bearer.caller(&self.auth)?;
+    async fn logout_all(&self, Caller(caller): Caller, context: Data<&RequestContext>) -> poem::Result<Json<RevokedBody>> {
         let revoked = self.auth.sessions().log_out_all(&caller, &context).await.map_err(refused)?;
         Ok(Json(RevokedBody { message: "All sessions were logged out".to_owned(), revoked: revoked as u64 }))
     }
@@ -150,13 +147,12 @@ impl AuthRoutes {
     #[oai(path = "/reauthenticate", method = "post", operation_id = "reauthenticate")]
     async fn reauthenticate(
         &self,
-        bearer: Bearer,
+        Caller(caller): Caller,
         context: Data<&RequestContext>,
-        body: StrictJson<ReauthenticateBody>,
+        StrictJson(body): StrictJson<ReauthenticateBody>,
     ) -> poem::Result<Json<AccessTokenBody>> {
-        let caller = bearer.caller(&self.auth)?;
         let mut fields = Fields::default();
-        let password = fields.password("password", &body.0.password);
+        let password = fields.password("password", &body.password);
         let password = fields.complete(password)?;
         let (access_token, expires_in) = self.auth.sessions().reauthenticate(&caller, password, &context).await.map_err(refused)?;
         Ok(Json(AccessTokenBody {

@@ -1,33 +1,23 @@
-//! The bearer token of a request (RFC 6750 §2.1): from the `Authorization` header, and from nowhere else.
+//! Who asks: the bearer token of a request, verified before anything else of it is read.
 
-use authkit_core::AuthKit;
-use authkit_core::flows::Principal;
-use poem::http::header;
+use authkit_core::{AuthKit, Principal};
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::refusal::{missing_bearer, refused};
+use super::refusal::refused;
+use crate::http::bearer_token;
+use crate::problem::Problem;
 
 /// The name of the scheme in the OpenAPI document.
 const SCHEME: &str = "bearer";
 
-/// The access token that came with a request, not yet verified.
+/// Somebody whose access token was verified; a request without one gets no further. It comes first among the parameters of
+/// a handler, so that nobody without a token learns anything from how the rest of her request is refused.
 #[derive(Debug)]
-pub(crate) struct Bearer(Option<String>);
+pub(crate) struct Caller(pub(crate) Principal);
 
-impl Bearer {
-    /// Verifies the token.
-    ///
-    /// # Errors
-    /// 401 with a challenge, whatever is wrong with it.
-    pub(crate) fn caller(&self, auth: &AuthKit) -> poem::Result<Principal> {
-        let token = self.0.as_deref().ok_or_else(missing_bearer)?;
-        Ok(auth.authenticate(token).map_err(refused)?)
-    }
-}
-
-impl<'a> ApiExtractor<'a> for Bearer {
+impl<'a> ApiExtractor<'a> for Caller {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
 
     type ParamType = ();
@@ -52,39 +42,8 @@ impl<'a> ApiExtractor<'a> for Bearer {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(token_of(request)))
-    }
-}
-
-/// The one token of the one `Authorization` header; two headers, another scheme or a second word are no token.
-fn token_of(request: &Request) -> Option<String> {
-    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
-    let (value, None) = (values.next()?, values.next()) else { return None };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let token = token.trim_matches(' ');
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ')).then(|| token.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn token(headers: &[&[u8]]) -> Option<String> {
-        let mut request = Request::builder();
-        for value in headers {
-            request = request.header(header::AUTHORIZATION, poem::http::HeaderValue::from_bytes(value).expect("a header"));
-        }
-        token_of(&request.finish())
-    }
-
-    #[test]
-    fn only_one_well_formed_header_carries_a_token() {
-        assert_eq!(token(&[b"Bearer abc"]).as_deref(), Some("abc"));
-        assert_eq!(token(&[b"bearer  abc "]).as_deref(), Some("abc"));
-        for headers in [
-            &[][..], &[b"Bearer"], &[b"Bearer "], &[b"Bearer a b"], &[b"Basic abc"], &[b"abc"], &[b"Bearer \xff"], &[b"Bearer a", b"Bearer b"],
-        ] {
-            assert_eq!(token(headers), None, "{headers:?}");
-        }
+        let token = bearer_token(request.headers())?;
+        let auth = request.data::<AuthKit>().ok_or_else(Problem::internal)?;
+        Ok(Self(auth.authenticate(token).map_err(refused)?))
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 /// What every route that reads a body can answer.
 const BODY: &[(u16, &str)] = &[
     (400, "request.malformed_json"),
@@ -12,14 +10,15 @@ const BODY: &[(u16, &str)] = &[
     (422, "request.unknown_member"),
     (422, "request.missing_member"),
     (422, "request.invalid_type"),
+    (408, "request.body_timeout"),
 ];
 
 /// What every route that is given values to check can answer.
-const FIELDS: &[(u16, &str)] = &[(422, "request.invalid_field")];
+const FIELDS: &[(u16, &str)] = &[(422, "request.invalid_value")];
 
 /// What every route that reads a bearer token can answer.
 const BEARER: &[(u16, &str)] =
-    &[(401, "auth.missing_token"), (401, "auth.invalid_token"), (401, "auth.token_expired"), (401, "auth.session_ended")];
+    &[(401, "auth.unauthenticated"), (401, "auth.invalid_token"), (401, "auth.token_expired"), (401, "auth.session_ended")];
 
 /// What every route that hashes a password can answer.
 const HASHING: &[(u16, &str)] = &[(503, "service.overloaded")];
@@ -43,7 +42,7 @@ const OPERATIONS: &[(&str, &[&[(u16, &str)]], &[(u16, &str)])] = &[
         (403, "password.wrong_current"),
         (422, "password.too_weak"),
     ]),
-    ("listSessions", &[BEARER, FIELDS], &[]),
+    ("listSessions", &[BEARER], &[(400, "request.invalid_parameter")]),
     ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
 ];
 
@@ -56,36 +55,6 @@ pub(super) fn problems_of(operation: &str) -> BTreeMap<u16, Vec<&'static str>> {
         }
     }
     problems
-}
-
-/// The schema of a problem document (RFC 9457 §3).
-pub(super) fn problem_schema() -> Value {
-    json!({
-        "type": "object",
-        "description": "A problem document (RFC 9457).",
-        "required": ["type", "title", "status", "code", "request_id"],
-        "properties": {
-            "type": { "type": "string", "description": "A URN of the code." },
-            "title": { "type": "string", "description": "The name of the status." },
-            "status": { "type": "integer" },
-            "detail": { "type": "string", "description": "What is wrong and what to do, in English." },
-            "code": { "type": "string", "description": "Stable: build on this one.", "example": "auth.invalid_credentials" },
-            "request_id": { "type": "string", "description": "As in the X-Request-Id header and in the log." },
-            "errors": {
-                "type": "array",
-                "description": "What is wrong with which member, where members were refused.",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "code", "message"],
-                    "properties": {
-                        "field": { "type": "string" },
-                        "code": { "type": "string" },
-                        "message": { "type": "string" }
-                    }
-                }
-            }
-        }
-    })
 }
 
 #[cfg(test)]

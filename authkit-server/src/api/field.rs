@@ -2,11 +2,13 @@
 
 use authkit_core::{DeviceName, Email, FullName, LabelError, Locale, Password};
 
-use crate::problem::{FieldError, Problem};
+use poem::http::StatusCode;
+
+use crate::problem::Problem;
 
 /// Collects what is wrong with the members of one request.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Vec<FieldError>);
+pub(super) struct Fields(Vec<(&'static str, &'static str, String)>);
 
 impl Fields {
     /// An email address.
@@ -35,15 +37,19 @@ impl Fields {
     }
 
     /// What is wrong with a member.
-    pub(super) fn refuse(&mut self, field: &'static str, code: &'static str, error: &dyn std::fmt::Display) {
-        self.0.push(FieldError::new(field, code, error.to_string()));
+    fn refuse(&mut self, field: &'static str, code: &'static str, error: &dyn std::fmt::Display) {
+        self.0.push((field, code, error.to_string()));
     }
 
     /// The values, if nothing is wrong with any member.
     pub(super) fn complete<T: Complete>(self, values: T) -> Result<T::Whole, Problem> {
         match values.whole() {
             Some(whole) if self.0.is_empty() => Ok(whole),
-            _ => Err(Problem::invalid_fields(self.0)),
+            _ => {
+                let title = "A member of the request body has a value that is not valid";
+                let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "request.invalid_value", title);
+                Err(self.0.into_iter().fold(problem, |problem, (field, code, message)| problem.field(field, code, message)))
+            }
         }
     }
 

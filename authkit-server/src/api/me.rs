@@ -3,6 +3,7 @@
 use authkit_core::flows::{PasswordChange, ProfileUpdate};
 use authkit_core::model::{Patch, RequestContext};
 use authkit_core::{AuthKit, Cursor, PageLimit, PageRequest, SessionId};
+use poem::http::StatusCode;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -10,7 +11,7 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
 
-use super::caller::Bearer;
+use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
 use super::reply::{Gone, RevokedBody, SessionPageBody, UserBody};
@@ -56,9 +57,8 @@ impl MeRoutes {
 #[OpenApi(prefix_path = "/api/v1/users/me")]
 impl MeRoutes {
     /// Your profile
-    #[oai(path = "/", method = "get", operation_id = "getProfile")]
-    async fn profile(&self, bearer: Bearer) -> poem::Result<Json<UserBody>> {
-        let caller = bearer.caller(&self.auth)?;
+    #[oai(path = "", method = "get", operation_id = "getProfile")]
+    async fn profile(&self, Caller(caller): Caller) -> poem::Result<Json<UserBody>> {
         let user = self.auth.accounts().profile(&caller).await.map_err(refused)?;
         Ok(Json(UserBody::from(&user)))
     }
@@ -66,17 +66,16 @@ impl MeRoutes {
     /// Change your profile
     ///
     /// Members that are not there stay as they are, `null` empties.
-    #[oai(path = "/", method = "patch", operation_id = "updateProfile")]
+    #[oai(path = "", method = "patch", operation_id = "updateProfile")]
     async fn update_profile(
         &self,
-        bearer: Bearer,
+        Caller(caller): Caller,
         context: Data<&RequestContext>,
-        body: StrictJson<ProfileUpdateBody>,
+        StrictJson(body): StrictJson<ProfileUpdateBody>,
     ) -> poem::Result<Json<UserBody>> {
-        let caller = bearer.caller(&self.auth)?;
         let mut fields = Fields::default();
-        let full_name = patch(body.0.full_name, |text| fields.full_name("full_name", Some(text)));
-        let locale = patch(body.0.locale, |text| fields.locale("locale", Some(text)));
+        let full_name = patch(body.full_name, |text| fields.full_name("full_name", Some(text)));
+        let locale = patch(body.locale, |text| fields.locale("locale", Some(text)));
         fields.complete(())?;
         let update = ProfileUpdate { full_name, locale };
         let user = self.auth.accounts().update_profile(&caller, update, &context).await.map_err(refused)?;
@@ -87,9 +86,8 @@ impl MeRoutes {
     ///
     /// For good: every session ends, the password and what is personal is removed, the address is free again. It demands that
     /// you proved who you are within the last minutes (`/api/v1/auth/reauthenticate`).
-    #[oai(path = "/", method = "delete", operation_id = "closeAccount")]
-    async fn close(&self, bearer: Bearer, context: Data<&RequestContext>) -> poem::Result<Gone> {
-        let caller = bearer.caller(&self.auth)?;
+    #[oai(path = "", method = "delete", operation_id = "closeAccount")]
+    async fn close(&self, Caller(caller): Caller, context: Data<&RequestContext>) -> poem::Result<Gone> {
         self.auth.accounts().close(&caller, &context).await.map_err(refused)?;
         Ok(Gone::Gone)
     }
@@ -100,14 +98,13 @@ impl MeRoutes {
     #[oai(path = "/password", method = "post", operation_id = "changePassword")]
     async fn change_password(
         &self,
-        bearer: Bearer,
+        Caller(caller): Caller,
         context: Data<&RequestContext>,
-        body: StrictJson<PasswordChangeBody>,
+        StrictJson(body): StrictJson<PasswordChangeBody>,
     ) -> poem::Result<Json<RevokedBody>> {
-        let caller = bearer.caller(&self.auth)?;
         let mut fields = Fields::default();
-        let current = fields.password("current_password", &body.0.current_password);
-        let new = fields.password("new_password", &body.0.new_password);
+        let current = fields.password("current_password", &body.current_password);
+        let new = fields.password("new_password", &body.new_password);
         let (current, new) = fields.complete((current, new))?;
         let change = PasswordChange { current, new };
         let revoked = self.auth.accounts().change_password(&caller, change, &context).await.map_err(refused)?;
@@ -120,13 +117,12 @@ impl MeRoutes {
     #[oai(path = "/sessions", method = "get", operation_id = "listSessions")]
     async fn sessions(
         &self,
-        bearer: Bearer,
+        Caller(caller): Caller,
         /// How many at most: 1 to 200, by default 50.
         limit: Query<Option<String>>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> poem::Result<Json<SessionPageBody>> {
-        let caller = bearer.caller(&self.auth)?;
         let page = page(limit.0.as_deref(), cursor.0.as_deref())?;
         let sessions = self.auth.sessions().list(&caller, page).await.map_err(refused)?;
         Ok(Json(SessionPageBody::new(&sessions, caller.session_id())))
@@ -136,12 +132,11 @@ impl MeRoutes {
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "revokeSession")]
     async fn revoke(
         &self,
-        bearer: Bearer,
+        Caller(caller): Caller,
         context: Data<&RequestContext>,
         /// The `id` of the session.
         id: Path<String>,
     ) -> poem::Result<Gone> {
-        let caller = bearer.caller(&self.auth)?;
         // What is not an id names no session: the same answer as for somebody else's.
         let id: SessionId = id.0.parse().map_err(|_| no_such_session())?;
         self.auth.sessions().revoke(&caller, id, &context).await.map_err(refused)?;
@@ -160,17 +155,18 @@ fn patch<T>(member: MaybeUndefined<String>, parse: impl FnOnce(&str) -> Option<T
 
 /// The page that a list is asked for.
 fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
-    let mut fields = Fields::default();
+    let invalid = |name, message: String| {
+        let title = "A parameter of the request is not valid";
+        Problem::new(StatusCode::BAD_REQUEST, "request.invalid_parameter", title).field(name, "invalid_parameter", message)
+    };
     let limit = match limit {
         None => PageLimit::default(),
-        Some(text) => text.parse().ok().and_then(PageLimit::new).unwrap_or_else(|| {
-            fields.refuse("limit", "invalid_limit", &"must be a whole number from 1 to 200");
-            PageLimit::default()
-        }),
+        Some(text) => text
+            .parse()
+            .ok()
+            .and_then(PageLimit::new)
+            .ok_or_else(|| invalid("limit", "must be a whole number from 1 to 200".to_owned()))?,
     };
-    let cursor = cursor.and_then(|text| {
-        text.parse::<Cursor>().map_err(|error| fields.refuse("cursor", "invalid_cursor", &error)).ok()
-    });
-    fields.complete(())?;
+    let cursor = cursor.map(|text| text.parse::<Cursor>().map_err(|error| invalid("cursor", error.to_string()))).transpose()?;
     Ok(PageRequest { limit, cursor })
 }

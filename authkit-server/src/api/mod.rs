@@ -12,4 +12,4 @@ mod openapi;
 mod refusal;
 mod reply;
 
-pub use openapi::{Service, docs_page, document, service};
+pub use openapi::{Routes, Service, docs_page, document, service};

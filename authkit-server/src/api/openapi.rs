@@ -1,7 +1,9 @@
 //! The routes under one OpenAPI document, with the problems of the catalogue written into it.
 
 use authkit_core::AuthKit;
-use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
+#[cfg(test)]
+use poem_openapi::OpenApi as _;
+use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
 use super::auth::AuthRoutes;
@@ -9,7 +11,10 @@ use super::catalogue;
 use super::me::MeRoutes;
 
 /// The routes of the contract.
-pub type Service = OpenApiService<(AuthRoutes, MeRoutes), ()>;
+pub type Service = OpenApiService<Routes, ()>;
+
+/// Their handlers.
+pub type Routes = (AuthRoutes, MeRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -29,9 +34,6 @@ pub fn document(service: &Service) -> String {
     let mut document: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut).for_each(describe_problems);
-    }
-    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
-        schemas.insert("Problem".to_owned(), catalogue::problem_schema());
     }
     let mut text = format!("{document:#}");
     text.push('\n');
@@ -63,8 +65,3 @@ pub(super) fn operations() -> Vec<String> {
         .filter_map(|operation| operation.operation_id.map(str::to_owned))
         .collect()
 }
-
-const _: fn() = || {
-    const fn is_api<T: OpenApi>() {}
-    is_api::<(AuthRoutes, MeRoutes)>();
-};

@@ -1,81 +1,74 @@
 //! The one place where the library's errors become problem documents.
 //!
-//! Code, status and sentence come from the error; what is added here is the challenge of a 401, the reasons of a weak
-//! password, and the silence about what failed inside.
+//! Code and status come from the error; what is added here is a sentence for people, the reasons of a weak password, and the
+//! silence about what failed inside.
 
 use std::error::Error as _;
 use std::time::Duration;
 
-use authkit_core::flows::{AuthenticateError, Internal};
+use authkit_core::flows::Internal;
 use authkit_core::{Error, ErrorKind};
 use poem::http::StatusCode;
 
-use crate::problem::{FieldError, Problem};
-
-/// The challenge of a route that wants a bearer token, or that was given a proof which it does not accept (RFC 9110 §15.5.2).
-const CHALLENGE: &str = "Bearer realm=\"authkit\"";
-/// The challenge to a bearer token that is not accepted (RFC 6750 §3.1).
-const INVALID_TOKEN: &str = "Bearer realm=\"authkit\", error=\"invalid_token\"";
-
-/// No bearer token came with the request.
-pub(super) fn missing_bearer() -> Problem {
-    let detail = "send an access token in the header `Authorization: Bearer …`";
-    Problem::new(StatusCode::UNAUTHORIZED, "auth.missing_token", detail).challenge(CHALLENGE)
-}
+use crate::problem::Problem;
 
 /// A refresh token came back that was used before.
 pub(super) fn reused() -> Problem {
-    let detail = "this refresh token was used before, so its session was ended: log in again";
-    Problem::new(StatusCode::UNAUTHORIZED, "auth.refresh_token_reused", detail).challenge(CHALLENGE)
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "auth.refresh_token_reused", "This refresh token was used before");
+    problem.detail("Somebody else may hold a copy of it, so its session was ended. Log in again.")
 }
 
 /// There is no such session of the caller's.
 pub(super) fn no_such_session() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "session.not_found", "you have no such session that is alive")
+    Problem::new(StatusCode::NOT_FOUND, "session.not_found", "You have no such session that is alive")
 }
 
-/// The problem document of an error of the library. `password` names the member that a weak password came in.
+/// The problem document of an error of the library.
 pub(super) fn refused(error: impl Into<Error>) -> Problem {
     let error = error.into();
     let status = StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Some(internal) = error.internal() {
         return failed(status, internal);
     }
-    let problem = Problem::new(status, error.code(), sentence(&error));
-    let problem = match (error.kind(), &error) {
-        (ErrorKind::Unauthenticated, Error::Authenticate(reason)) => {
+    let (title, detail) = sentences(&error);
+    let problem = Problem::new(status, error.code(), title).detail(detail);
+    let problem = match (&error, error.kind()) {
+        (Error::Authenticate(reason), _) => {
             // The outside is told that the token is not valid; why exactly, the log is.
             tracing::debug!(reason = reason.reason(), "access token refused");
-            problem.challenge(INVALID_TOKEN)
+            problem.challenge("invalid_token")
         }
-        (ErrorKind::Unauthenticated, _) => problem.challenge(CHALLENGE),
-        (ErrorKind::Overloaded(after), _) => problem.retry_after(after),
+        // RFC 9470 §3.
+        (Error::CloseAccount(_), ErrorKind::Forbidden) => problem.challenge("insufficient_user_authentication"),
+        (_, ErrorKind::Overloaded(after)) => problem.retry_after(after),
         _ => problem,
     };
-    match error.weakness() {
-        Some(weakness) => {
-            let field = if matches!(error, Error::Register(_)) { "password" } else { "new_password" };
-            let reasons = weakness.reasons().iter().map(|reason| FieldError::new(field, reason.code(), reason.message()));
-            problem.with_errors(reasons.collect())
-        }
-        None => problem,
-    }
+    let Some(weakness) = error.weakness() else { return problem };
+    let member = if matches!(error, Error::Register(_)) { "password" } else { "new_password" };
+    weakness.reasons().iter().fold(problem, |problem, reason| problem.field(member, reason.code(), reason.message()))
 }
 
-/// What to do about it, where the error's own sentence can be said better over HTTP.
-fn sentence(error: &Error) -> String {
-    match error {
-        Error::Authenticate(AuthenticateError::Expired) => "the access token has expired: refresh it, or log in again".to_owned(),
-        Error::Authenticate(AuthenticateError::Revoked) => "the session has ended: log in again".to_owned(),
-        Error::Authenticate(_) => "the access token is not valid: log in again".to_owned(),
-        Error::CloseAccount(_) => "this cannot be undone: send your password to /api/v1/auth/reauthenticate first, and use the access \
-                                   token of its reply"
-            .to_owned(),
-        other if matches!(other.kind(), ErrorKind::Overloaded(_)) => {
-            "too many passwords are being checked right now: try again after the time in Retry-After".to_owned()
-        }
-        other => other.to_string(),
-    }
+/// What is wrong, the same for every problem of its code, and what to do about it.
+fn sentences(error: &Error) -> (&'static str, String) {
+    let (title, detail) = match error.code() {
+        "account.email_taken" => ("An account with this email address exists", "Log in instead, or register another address."),
+        "account.suspended" => ("The account is suspended", "Ask an administrator."),
+        "auth.invalid_credentials" => ("The credentials are wrong", "Email or password is wrong."),
+        "auth.invalid_token" => ("The access token is invalid", "Log in again."),
+        "auth.token_expired" => ("The access token has expired", "Refresh it, or log in again."),
+        "auth.session_ended" => ("The session has ended", "Log in again."),
+        "auth.invalid_refresh_token" => ("The refresh token is not valid", "Log in again."),
+        "auth.reauthentication_required" => (
+            "This cannot be undone and needs a recent proof of identity",
+            "Send your password to /api/v1/auth/reauthenticate, and try again with the access token of its reply.",
+        ),
+        "password.wrong_current" => ("The current password is wrong", "Nothing was changed."),
+        "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
+        "service.overloaded" => ("Too many passwords are being checked right now", "Try again after the time in Retry-After."),
+        "password.too_weak" => return ("The password can be guessed", error.to_string()),
+        _ => return ("The request was refused", error.to_string()),
+    };
+    (title, detail.to_owned())
 }
 
 /// What failed inside is logged once, with its causes; the outside learns whether to try again.
@@ -83,11 +76,11 @@ fn failed(status: StatusCode, error: &Internal) -> Problem {
     let causes: Vec<String> = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();
     if error.is_unavailable() {
         tracing::warn!(%error, ?causes, "a request was refused because a part is unavailable");
-        let detail = "the service cannot do this right now: try again after the time in Retry-After";
-        Problem::new(status, error.code(), detail).retry_after(Duration::from_secs(1))
+        let problem = Problem::new(status, error.code(), "The service cannot do this right now");
+        problem.detail("Try again after the time in Retry-After.").retry_after(Duration::from_secs(1))
     } else {
         tracing::error!(%error, ?causes, "a request failed inside");
-        let detail = "something went wrong here; the request id helps the operator to find out what";
-        Problem::new(status, error.code(), detail)
+        let problem = Problem::new(status, error.code(), "Something went wrong on our side");
+        problem.detail("The request id helps the operator to find out what.")
     }
 }

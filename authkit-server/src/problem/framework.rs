@@ -69,18 +69,18 @@ impl Problem {
 
     /// 500: the cause is in the log, under the id of the request.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error", "Something went wrong on our side")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "service.internal_error", "Something went wrong on our side")
     }
 
     /// 503: a part that the request needs is down or full.
     pub fn unavailable(retry_after: Duration) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable", "The service cannot answer right now")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service.unavailable", "The service cannot answer right now")
             .retry_after(retry_after)
     }
 
     /// 503: the request took longer than any request may.
     pub fn timed_out() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server.timeout", "The request took too long")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service.timeout", "The request took too long")
             .retry_after(Duration::from_secs(1))
     }
 

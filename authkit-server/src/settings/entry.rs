@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use url::Url;
 
 use super::Settings;
@@ -45,34 +44,21 @@ impl Entry {
     /// What `--format json` prints.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            name: &'a str,
-            key: &'a str,
-            section: &'a str,
-            value: Option<&'a str>,
-            source: String,
-            default: Option<&'a str>,
-            default_is: Option<&'a str>,
-            secret: bool,
-            description: String,
-        }
         let (default, default_is) = match self.setting.default {
             DefaultValue::Text(text) => (Some(text), None),
             DefaultValue::Derived(text) | DefaultValue::Unset(text) => (None, Some(text)),
         };
-        let shown = Shown {
-            name: self.setting.env,
-            key: self.setting.key,
-            section: self.setting.section.title(),
-            value: self.value.as_deref(),
-            source: self.origin.to_string(),
-            default,
-            default_is,
-            secret: self.setting.visibility == Visibility::Secret,
-            description: self.setting.doc(),
-        };
-        serde_json::to_value(shown).expect("texts serialise")
+        serde_json::json!({
+            "name": self.setting.env,
+            "key": self.setting.key,
+            "section": self.setting.section.title(),
+            "value": self.value,
+            "source": self.origin.to_string(),
+            "default": default,
+            "default_is": default_is,
+            "secret": self.setting.visibility == Visibility::Secret,
+            "description": self.setting.doc(),
+        })
     }
 }
 

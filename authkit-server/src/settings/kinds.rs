@@ -133,11 +133,13 @@ pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let text = parse::line(text)?;
     let refusal = || Refusal::new("is not a log filter", "write it as in info, or warn,authkit_server=debug");
-    let word_is_level = text
-        .split(',')
-        .map(str::trim)
-        .all(|part| part.contains(['=', '[']) || LEVELS.contains(&part.to_ascii_lowercase().as_str()));
-    if !word_is_level || EnvFilter::try_new(text).is_err() {
+    let is_directive = |part: &str| {
+        // Only the fields of a span, in brackets, may contain white space.
+        part.contains('[') || (part.contains('=') && !part.contains(char::is_whitespace))
+    };
+    let is_level = |part: &str| LEVELS.contains(&part.to_ascii_lowercase().as_str());
+    let is_sane = text.split(',').map(str::trim).all(|part| is_directive(part) || is_level(part));
+    if !is_sane || EnvFilter::try_new(text).is_err() {
         return Err(refusal());
     }
     Ok(text.to_owned())

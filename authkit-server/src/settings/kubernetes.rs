@@ -9,8 +9,8 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
         return true;
     }
-    if name.ends_with("_PORT") {
-        return is_endpoint;
+    if name.ends_with("_PORT") && is_endpoint {
+        return true;
     }
     // `<SERVICE>_PORT_<number>_<PROTOCOL>` and the same with `_PROTO`, `_PORT` or `_ADDR` behind it.
     let stem = ["_PROTO", "_PORT", "_ADDR"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);

@@ -29,6 +29,10 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads a setting that may be absent: `Some(None)`. `None`: refused, and the problem is noted.
+    #[expect(
+        clippy::option_option,
+        reason = "refused, absent and present are three cases, and the caller's field has the inner type"
+    )]
     pub(super) fn optional<T>(&mut self, env: &str, parse: fn(&str) -> Result<T, Refusal>) -> Option<Option<T>> {
         match self.sources.value(env) {
             Some(raw) => self.parsed(declared(env), raw, parse).map(Some),

@@ -55,7 +55,7 @@ async fn a_panic_or_a_failure_is_a_bare_500_and_the_service_lives_on() {
     let server = Server::start(|_| {}).await;
     for target in ["/api/v1/panic", "/api/v1/broken"] {
         let reply = server.get("GET", target, "").await;
-        reply.problem(500, "server.internal_error");
+        reply.problem(500, "service.internal_error");
         assert!(!reply.body.contains("canary"), "{reply:?}");
     }
     assert_eq!(server.get("GET", "/api/v1/items/1", "").await.status, 200);
@@ -65,7 +65,7 @@ async fn a_panic_or_a_failure_is_a_bare_500_and_the_service_lives_on() {
 async fn a_request_that_takes_too_long_is_a_503_that_says_when_to_come_back() {
     let server = Server::start(|limits| limits.request_timeout = std::time::Duration::from_millis(100)).await;
     let reply = server.get("GET", "/api/v1/sleep/60000", "").await;
-    reply.problem(503, "server.timeout");
+    reply.problem(503, "service.timeout");
     assert_eq!(reply.header("retry-after"), Some("1"));
 }
 

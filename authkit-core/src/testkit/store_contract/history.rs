@@ -20,8 +20,8 @@ use super::super::FrozenClock;
 use super::super::fixtures::email;
 
 const USERS: u8 = 4;
-const EMAILS: u8 = 3;
-const SESSIONS: u8 = 6;
+const EMAILS: u8 = 4;
+const SESSIONS: u8 = 8;
 const HOURS: u8 = 6;
 
 /// One thing that happens.
@@ -66,7 +66,7 @@ pub(super) struct Turn {
 
 /// Histories of up to `steps` steps.
 pub(super) fn histories(steps: usize) -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![4 => vec(moves(), 1..4).prop_map(Step::Commit), 1 => turns().prop_map(Step::Rotate)];
+    let step = prop_oneof![3 => prop_oneof![2 => vec(moves(), 1), 1 => vec(moves(), 2..5)].prop_map(Step::Commit), 1 => turns().prop_map(Step::Rotate)];
     vec(step, 1..=steps)
 }
 
@@ -167,25 +167,26 @@ impl Turn {
 }
 
 fn moves() -> impl Strategy<Value = Move> {
-    let (user, session, hour) = (|| 0..USERS, || 0..SESSIONS, || 0..HOURS);
     // Right most of the time: a history of refusals shows little.
+    let (user, session) = (|| prop_oneof![4 => 0..2_u8, 1 => 0..USERS], || prop_oneof![2 => 0..3_u8, 1 => 0..SESSIONS]);
+    let (hour, end) = (early, || prop_oneof![4 => 4..HOURS, 1 => 0..HOURS]);
     let ahead = || prop_oneof![5 => Just(0_u8), 1 => Just(1)];
     prop_oneof![
-        4 => (user(), 0..EMAILS, any::<bool>(), prop_oneof![4 => Just(false), 1 => Just(true)])
+        2 => (0..USERS, 0..EMAILS, any::<bool>(), prop_oneof![4 => Just(false), 1 => Just(true)])
             .prop_map(|(user, email, shouted, suspended)| Move::InsertUser { user, email, shouted, suspended }),
         2 => (user(), any::<Option<bool>>(), any::<Option<bool>>(), hour())
             .prop_map(|(user, name, locale, at)| Move::UpdateProfile { user, name, locale, at }),
         2 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::RaiseAuthEpoch { user, ahead, at }),
-        1 => (user(), hour()).prop_map(|(user, at)| Move::Close { user, at }),
+        1 => (0..USERS, hour()).prop_map(|(user, at)| Move::Close { user, at }),
         2 => (user(), 0..4_u8).prop_map(|(user, hash)| Move::InsertPassword { user, hash }),
         2 => (user(), prop_oneof![4 => Just(false), 1 => Just(true)], 0..4_u8)
             .prop_map(|(user, stale, hash)| Move::ReplacePassword { user, stale, hash }),
         1 => user().prop_map(|user| Move::DeletePassword { user }),
-        6 => (session(), user(), ahead(), hour(), hour(), hour())
+        6 => (0..SESSIONS, user(), ahead(), hour(), end(), end())
             .prop_map(|(session, user, ahead, refreshed, idle, end)| Move::Begin { session, user, ahead, refreshed, idle, end }),
         2 => (session(), any::<bool>(), hour()).prop_map(|(session, reused, at)| Move::Revoke { session, reused, at }),
-        2 => (user(), option::of(session()), hour()).prop_map(|(user, except, at)| Move::RevokeAll { user, except, at }),
-        3 => (user(), 0..3_u8, hour()).prop_map(|(user, keep, at)| Move::EnforceCap { user, keep, at }),
+        1 => (user(), option::of(session()), hour()).prop_map(|(user, except, at)| Move::RevokeAll { user, except, at }),
+        2 => (user(), 0..4_u8, hour()).prop_map(|(user, keep, at)| Move::EnforceCap { user, keep, at }),
         2 => (session(), ahead(), hour()).prop_map(|(session, ahead, at)| Move::Reauthenticate { session, ahead, at }),
         2 => (0..3_u8, any::<bool>(), 1..3_u8).prop_map(|(key, access, serial)| Move::InsertKey { key, access, serial }),
         1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
@@ -193,9 +194,14 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
+/// An hour at which most sessions still live.
+fn early() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => 0..4_u8, 1 => 0..HOURS]
+}
+
 fn turns() -> impl Strategy<Value = Turn> {
     let rarely = |weight| prop_oneof![weight => Just(false), 1 => Just(true)];
-    (0..SESSIONS, rarely(5), rarely(5), any::<u8>(), 0..HOURS, 0..=HOURS).prop_map(
+    (0..SESSIONS, rarely(8), rarely(8), any::<u8>(), early(), 0..=HOURS).prop_map(
         |(session, ahead, other_secret, successor, at, idle)| Turn {
             session,
             generations_ahead: ahead.into(),
