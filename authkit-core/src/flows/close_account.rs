@@ -47,9 +47,10 @@ pub(crate) async fn close_account(
     }
     let event = engine.event(at, AuditAction::AccountClosed, Outcome::Success, context).by(actor(principal)).on(id);
     let changes = ChangeSet::new()
-        .and(SessionChange::RevokeAll { user_id: id, except: None, reason: RevocationReason::AccountClosed, at })
-        .and(CredentialChange::DeletePassword { user_id: id })
+        // The account first: it locks the row that a rival login has to pass, so none slips in behind the revocations.
         .and(UserChange::Close { id, at })
+        .and(CredentialChange::DeletePassword { user_id: id })
+        .and(SessionChange::RevokeAll { user_id: id, except: None, reason: RevocationReason::AccountClosed, at })
         .and(event);
     match engine.commit(&changes).await {
         Ok(_) => Ok(()),

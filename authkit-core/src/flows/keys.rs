@@ -7,7 +7,7 @@ use crate::flows::engine::{Engine, Internal};
 use crate::model::{
     Actor, AuditAction, ChangeSet, KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, RequestContext, ServerKey,
 };
-use crate::ports::{CommitError, Conflict, StoreError};
+use crate::ports::{CommitError, Conflict, CustodyError, KeyCustody, StoreError};
 use crate::primitives::{SecretBytes, Timestamp};
 use crate::token::{AccessKey, DueKey, KeyMaterial, KeyState, Keyring, RefreshKey};
 
@@ -174,6 +174,11 @@ async fn open_all(engine: &Engine, stored: &[ServerKey]) -> Result<Keyring, Inte
 
 async fn open(engine: &Engine, key: &ServerKey) -> Result<SecretBytes, Internal> {
     Ok(engine.custody.open(&key.private, &seal_context(&key.id, key.purpose)).await?)
+}
+
+/// Whether `custody` can open a stored key: for whoever examines an installation without starting it.
+pub async fn try_open(custody: &dyn KeyCustody, key: &ServerKey) -> Result<(), CustodyError> {
+    custody.open(&key.private, &seal_context(&key.id, key.purpose)).await.map(|_| ())
 }
 
 /// Ties a sealed key to its row: sealed for one key, it opens for no other.

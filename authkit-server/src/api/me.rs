@@ -54,10 +54,10 @@ impl MeRoutes {
     }
 }
 
-#[OpenApi(prefix_path = "/api/v1/users/me")]
+#[OpenApi(prefix_path = "/api/v1/users")]
 impl MeRoutes {
     /// Your profile
-    #[oai(path = "", method = "get", operation_id = "getProfile")]
+    #[oai(path = "/me", method = "get", operation_id = "getProfile")]
     async fn profile(&self, Caller(caller): Caller) -> poem::Result<Json<UserBody>> {
         let user = self.auth.accounts().profile(&caller).await.map_err(refused)?;
         Ok(Json(UserBody::from(&user)))
@@ -66,7 +66,7 @@ impl MeRoutes {
     /// Change your profile
     ///
     /// Members that are not there stay as they are, `null` empties.
-    #[oai(path = "", method = "patch", operation_id = "updateProfile")]
+    #[oai(path = "/me", method = "patch", operation_id = "updateProfile")]
     async fn update_profile(
         &self,
         Caller(caller): Caller,
@@ -86,7 +86,7 @@ impl MeRoutes {
     ///
     /// For good: every session ends, the password and what is personal is removed, the address is free again. It demands that
     /// you proved who you are within the last minutes (`/api/v1/auth/reauthenticate`).
-    #[oai(path = "", method = "delete", operation_id = "closeAccount")]
+    #[oai(path = "/me", method = "delete", operation_id = "closeAccount")]
     async fn close(&self, Caller(caller): Caller, context: Data<&RequestContext>) -> poem::Result<Gone> {
         self.auth.accounts().close(&caller, &context).await.map_err(refused)?;
         Ok(Gone::Gone)
@@ -95,7 +95,7 @@ impl MeRoutes {
     /// Change your password
     ///
     /// Every other session of yours ends.
-    #[oai(path = "/password", method = "post", operation_id = "changePassword")]
+    #[oai(path = "/me/password", method = "post", operation_id = "changePassword")]
     async fn change_password(
         &self,
         Caller(caller): Caller,
@@ -114,7 +114,7 @@ impl MeRoutes {
     /// Your sessions
     ///
     /// Those that are alive, the youngest first.
-    #[oai(path = "/sessions", method = "get", operation_id = "listSessions")]
+    #[oai(path = "/me/sessions", method = "get", operation_id = "listSessions")]
     async fn sessions(
         &self,
         Caller(caller): Caller,
@@ -129,7 +129,7 @@ impl MeRoutes {
     }
 
     /// End one of your sessions
-    #[oai(path = "/sessions/:id", method = "delete", operation_id = "revokeSession")]
+    #[oai(path = "/me/sessions/:id", method = "delete", operation_id = "revokeSession")]
     async fn revoke(
         &self,
         Caller(caller): Caller,

@@ -9,7 +9,7 @@ use poem_openapi::{ApiResponse, Object};
 /// An account, as its owner sees it.
 #[derive(Debug, Object)]
 #[oai(rename = "User")]
-pub struct UserBody {
+pub(super) struct UserBody {
     /// Names the account, for ever.
     #[oai(validator(max_length = 36))]
     id: String,
@@ -47,7 +47,7 @@ impl From<&User> for UserBody {
 /// A pair of tokens, and whose they are.
 #[derive(Debug, Object)]
 #[oai(rename = "Tokens")]
-pub struct TokensBody {
+pub(super) struct TokensBody {
     /// Goes with every request: `Authorization: Bearer …` (a JWT, RFC 9068).
     access_token: String,
     /// Buys the next pair at `/api/v1/auth/refresh`, once.
@@ -76,7 +76,7 @@ impl From<LoggedIn> for TokensBody {
 /// A fresh access token for the same session.
 #[derive(Debug, Object)]
 #[oai(rename = "AccessToken")]
-pub struct AccessTokenBody {
+pub(super) struct AccessTokenBody {
     /// Goes with every request: `Authorization: Bearer …`.
     pub access_token: String,
     /// Always `Bearer`.
@@ -88,7 +88,7 @@ pub struct AccessTokenBody {
 /// That something was done.
 #[derive(Debug, Object)]
 #[oai(rename = "Message")]
-pub struct MessageBody {
+pub(super) struct MessageBody {
     /// What was done, in English.
     pub message: String,
 }
@@ -96,7 +96,7 @@ pub struct MessageBody {
 /// That sessions were ended.
 #[derive(Debug, Object)]
 #[oai(rename = "Revoked")]
-pub struct RevokedBody {
+pub(super) struct RevokedBody {
     /// What was done, in English.
     pub message: String,
     /// How many sessions ended.
@@ -106,7 +106,7 @@ pub struct RevokedBody {
 /// A session: one login on one device.
 #[derive(Debug, Object)]
 #[oai(rename = "Session")]
-pub struct SessionBody {
+pub(super) struct SessionBody {
     /// Names the session.
     id: String,
     /// Whether it is the one that asks.
@@ -147,7 +147,7 @@ impl SessionBody {
 /// A page of sessions, the youngest first.
 #[derive(Debug, Object)]
 #[oai(rename = "SessionPage")]
-pub struct SessionPageBody {
+pub(super) struct SessionPageBody {
     /// The sessions.
     items: Vec<SessionBody>,
     /// Pass it as `cursor` for the next page; `null` at the end of the list.
@@ -165,7 +165,7 @@ impl SessionPageBody {
 
 /// An account was made.
 #[derive(Debug, ApiResponse)]
-pub enum Created {
+pub(super) enum Created {
     /// The account was made and its owner is logged in.
     #[oai(status = 201)]
     Created(Json<TokensBody>),
@@ -173,7 +173,7 @@ pub enum Created {
 
 /// Something is gone.
 #[derive(Debug, ApiResponse)]
-pub enum Gone {
+pub(super) enum Gone {
     /// It is gone.
     #[oai(status = 204)]
     Gone,

@@ -42,7 +42,7 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<ServerKey, DecodeError> 
 pub(crate) fn statement(change: &KeyChange) -> Result<Statement, StoreError> {
     Ok(match change {
         KeyChange::Insert(key) => insert(key),
-        KeyChange::Delete { id } => Statement::free(DELETE, args![id.as_str()]),
+        KeyChange::Delete { id } => Statement::guarded(DELETE, args![id.as_str()], Conflict::KeyGone),
         _ => return Err(unknown_change()),
     })
 }

@@ -1,0 +1,10 @@
+//! What is opened, put together and served: the commands that need a store, keys or a listener.
+
+mod assembly;
+mod checks;
+mod commands;
+mod metrics;
+mod operations_routes;
+mod serve;
+
+pub use commands::App;

@@ -1,0 +1,86 @@
+//! The doctor's look at the store, the keys and the clock. It changes nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use authkit_core::embedded::LocalKeyCustody;
+use authkit_core::ports::{KeyReads, Store};
+use authkit_core::{OsEntropy, SystemClock};
+use authkit_sqlx::SqliteStore;
+
+use super::assembly::open_store;
+use super::commands::runtime;
+use crate::cli::doctor::{Check, Outcome};
+use crate::settings::{Database, Settings};
+
+/// Whether the clock is plausible: this build was made after that.
+const BUILT_AFTER: i64 = 1_760_000_000;
+
+pub(super) fn of_the_store(settings: &Settings) -> Vec<Check> {
+    let mut checks = vec![clock()];
+    let Database::Sqlite { path } = &settings.database;
+    // Opening the file would make it.
+    if !Path::new(path).exists() {
+        checks.push(Check::new("database", Outcome::Ok, format!("{} is made at the first start", path.display())));
+        return checks;
+    }
+    let looked = runtime().map_err(|error| error.to_string()).and_then(|runtime| {
+        runtime.block_on(async {
+            let store = tokio::time::timeout(Duration::from_secs(10), open_store(settings)).await;
+            let store = store.map_err(|_| "it does not open within 10 s".to_owned())?.map_err(|error| error.to_string())?;
+            let found = vec![database(settings, &store).await, keys(settings, &store).await];
+            store.close().await;
+            Ok(found)
+        })
+    });
+    checks.extend(looked.unwrap_or_else(|error| vec![Check::new("database", Outcome::Fail, error)]));
+    checks
+}
+
+fn clock() -> Check {
+    use authkit_core::Clock;
+    let now = SystemClock.now();
+    if now.unix_seconds() < BUILT_AFTER {
+        return Check::new("clock", Outcome::Fail, format!("says {now}, which is before this program was written: set it"));
+    }
+    Check::new("clock", Outcome::Ok, now.to_string())
+}
+
+async fn database(settings: &Settings, store: &SqliteStore) -> Check {
+    const NAME: &str = "database";
+    let shown = &settings.database;
+    match (store.check().await, store.ping().await) {
+        (Err(error), _) => Check::new(NAME, Outcome::Fail, format!("{shown}: {error}")),
+        (_, Err(error)) => Check::new(NAME, Outcome::Fail, format!("{shown} does not answer: {error}")),
+        (Ok(status), Ok(())) if status.is_current() => {
+            Check::new(NAME, Outcome::Ok, format!("{shown} is at schema version {}", status.version))
+        }
+        (Ok(status), Ok(())) => {
+            let detail = format!("{shown} is migrated at the next start: {}", status.pending.join(", "));
+            Check::new(NAME, Outcome::Warn, detail)
+        }
+    }
+}
+
+/// Opens every sealed key, as a start would.
+async fn keys(settings: &Settings, store: &SqliteStore) -> Check {
+    const NAME: &str = "keys";
+    let stored = match store.server_keys().await {
+        Ok(stored) if stored.is_empty() => return Check::new(NAME, Outcome::Ok, "none yet, they are made at the first start"),
+        Ok(stored) => stored,
+        Err(error) => return Check::new(NAME, Outcome::Fail, format!("cannot be read: {error}")),
+    };
+    let masters = match &settings.master_keys {
+        Some(keys) => Some(keys.clone()),
+        None => crate::data_dir::DataDir::open(&settings.data_dir).ok().and_then(|dir| dir.stored_master_keys().ok().flatten()),
+    };
+    let Some(custody) = masters.and_then(|keys| LocalKeyCustody::new(keys, std::sync::Arc::new(OsEntropy)).ok()) else {
+        return Check::new(NAME, Outcome::Fail, "there are sealed keys and no master key to open them: restore master.key from a backup");
+    };
+    for key in &stored {
+        if let Err(error) = authkit_core::flows::keys::try_open(&custody, key).await {
+            return Check::new(NAME, Outcome::Fail, format!("{}: {error}", key.id));
+        }
+    }
+    Check::new(NAME, Outcome::Ok, format!("all {} open under the master key", stored.len()))
+}

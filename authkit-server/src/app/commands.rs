@@ -1,0 +1,111 @@
+//! The commands of the command line, on a runtime of their own.
+
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+
+use authkit_core::flows::{KeyStatus, RotateKeyError};
+use authkit_core::model::KeyPurpose;
+use authkit_core::{AuthKit, Config, Registration, RequestContext, UserId};
+
+use super::assembly::{Assembly, open_store};
+use super::{checks, serve};
+use crate::api;
+use crate::cli::doctor::Check;
+use crate::cli::{NewUser, OperationError, Operations};
+use crate::data_dir::DataDir;
+use crate::settings::{Database, Settings};
+
+/// The assembled server, as the command line uses it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct App;
+
+impl Operations for App {
+    fn serve(&self, settings: Settings) -> Result<(), OperationError> {
+        runtime()?.block_on(serve::serve(settings))
+    }
+
+    fn migrate(&self, settings: &Settings, check: bool, out: &mut dyn Write) -> Result<(), OperationError> {
+        let Database::Sqlite { path } = &settings.database;
+        // A check changes nothing, and opening the file would make it.
+        if check && !Path::new(path).exists() {
+            return Err(format!("{} does not exist: run authkit-server migrate", path.display()).into());
+        }
+        if !check {
+            DataDir::open(&settings.data_dir)?;
+        }
+        let status = runtime()?.block_on(async {
+            let store = open_store(settings).await?;
+            let status = if check { store.check().await } else { store.migrate().await };
+            store.close().await;
+            Ok::<_, OperationError>(status?)
+        })?;
+        if !status.is_current() {
+            return Err(format!("pending: {}; run authkit-server migrate", status.pending.join(", ")).into());
+        }
+        Ok(writeln!(out, "{} is at schema version {}", settings.database, status.version)?)
+    }
+
+    fn openapi(&self) -> Result<String, OperationError> {
+        runtime()?.block_on(async {
+            let auth = AuthKit::builder(Config::new("http://localhost:8000")).in_memory().build().await?;
+            Ok(api::document(&api::service(&auth, "http://localhost:8000")))
+        })
+    }
+
+    fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError> {
+        with_auth(settings, async |auth| {
+            let mut registration = Registration::new(user.email, user.password);
+            registration.full_name = user.full_name;
+            Ok(auth.accounts().create(registration, &RequestContext::default()).await?.id)
+        })
+    }
+
+    fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {
+        let keys = with_auth(settings, async |auth| Ok(auth.keys().list().await?))?;
+        keys.iter().try_for_each(|key| write_key(key, out))
+    }
+
+    fn rotate_keys(&self, settings: &Settings, now: bool, out: &mut dyn Write) -> Result<(), OperationError> {
+        let keys = with_auth(settings, async |auth| {
+            for purpose in [KeyPurpose::AccessToken, KeyPurpose::RefreshToken] {
+                match auth.keys().rotate(purpose, now).await {
+                    // The secret of HS256 is rotated where it is set; the key of refresh tokens is rotated all the same.
+                    Ok(()) | Err(RotateKeyError::SharedSecret) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(auth.keys().list().await?)
+        })?;
+        keys.iter().try_for_each(|key| write_key(key, out))
+    }
+
+    fn checks(&self, settings: &Settings) -> Vec<Check> {
+        checks::of_the_store(settings)
+    }
+}
+
+fn write_key(key: &KeyStatus, out: &mut dyn Write) -> Result<(), OperationError> {
+    let (purpose, state, algorithm) = (key.purpose.as_str(), key.state.as_str(), key.algorithm.as_str());
+    Ok(writeln!(out, "{purpose:<14} {state:<8} {algorithm:<6} {} from {}", key.id, key.activates_at)?)
+}
+
+/// Opens everything, does one thing, and closes it.
+fn with_auth<T>(settings: &Settings, act: impl AsyncFnOnce(&AuthKit) -> Result<T, OperationError>) -> Result<T, OperationError> {
+    runtime()?.block_on(async {
+        let assembly = Assembly::open(settings).await?;
+        let outcome = act(&assembly.auth).await;
+        assembly.close().await;
+        outcome
+    })
+}
+
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, OperationError> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// A future that a command runs must not hold the terminal: said here once, so that the compiler holds it.
+#[expect(dead_code, reason = "never called: it is there to be type-checked")]
+fn futures_are_send(settings: Settings) -> impl Future<Output = Result<(), OperationError>> + Send {
+    serve::serve(settings)
+}

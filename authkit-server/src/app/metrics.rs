@@ -1,0 +1,60 @@
+//! The figures of the library and the store, beside those of the HTTP shell.
+
+use authkit_core::AuthKit;
+use authkit_core::password::HashClass;
+use authkit_sqlx::SqliteStore;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// Reads the figures when they are asked for.
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) auth: AuthKit,
+    pub(super) store: SqliteStore,
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let pool = self.auth.hashing();
+        let gauges = [
+            ("authkit_hashing_threads", "Threads that hash passwords", pool.threads),
+            ("authkit_hashing_admitted", "Places in the hashing pool that are taken", pool.admitted),
+            ("authkit_hashing_queued", "Hashes that wait", pool.queued),
+            ("authkit_hashing_running", "Hashes that are computed", pool.running),
+            ("authkit_revoked_sessions", "Revoked sessions that this node remembers", self.auth.revoked_sessions()),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let times = [
+            ("authkit_hashing_mean_seconds", "Moving average of the time of a hash", pool.mean_hash_time),
+            ("authkit_hashing_predicted_wait_seconds", "How long a login that came now would wait", pool.predicted_wait),
+        ];
+        for (name, help, value) in times {
+            let gauge = ConstGauge::new(value.as_secs_f64());
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let writer = self.store.stats();
+        let counters = [
+            ("authkit_hashing_hashed", "Hashes that were computed", pool.hashed),
+            ("authkit_hashing_expired", "Hashes whose turn did not come in time", pool.expired),
+            ("authkit_hashing_abandoned", "Hashes whose client was gone before their turn", pool.abandoned),
+            ("authkit_store_batches", "Transactions of the writer", writer.batches),
+            ("authkit_store_change_sets", "Change sets in them", writer.change_sets),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let shed = ConstCounter::new(0_u64);
+        let mut family = encoder.encode_descriptor("authkit_hashing_shed", "Requests that got no place", None, shed.metric_type())?;
+        for class in HashClass::ALL {
+            let counter = ConstCounter::new(pool.shed(class));
+            counter.encode(family.encode_family(&[("class", class.as_str())])?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! `serve`: everything is opened, the socket is bound, the banner is said, requests are answered until a signal comes.
+
+use authkit_core::AuthKit;
+use poem::{EndpointExt, Route};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::assembly::Assembly;
+use super::metrics::Figures;
+use super::operations_routes;
+use crate::api;
+use crate::banner::Banner;
+use crate::cli::OperationError;
+use crate::http::{HttpShell, Limits, RouteTable, TrustedProxies, raise_file_limit};
+use crate::settings::{LogFormat, Settings};
+use crate::telemetry::{self, Metrics};
+
+/// Serves until SIGTERM or SIGINT, then finishes what is in flight.
+pub(super) async fn serve(settings: Settings) -> Result<(), OperationError> {
+    let format = match settings.log_format {
+        LogFormat::Pretty => telemetry::LogFormat::Pretty,
+        _ => telemetry::LogFormat::Json,
+    };
+    let _log = telemetry::init_log(&settings.log_filter, format)?;
+    telemetry::log_panics();
+    raise_file_limit();
+    // Before anything is opened: a signal during the start must not be lost.
+    let stop = stop_signal()?;
+    // The socket before the store: a port that is taken is said at once, and nothing was touched.
+    let listener = TcpListener::bind(settings.listen).await.map_err(|error| taken(&settings, &error))?;
+    let bound = listener.local_addr()?;
+    let assembly = Assembly::open(&settings).await?;
+    let metrics = Metrics::new();
+    metrics.register_collector(Box::new(Figures { auth: assembly.auth.clone(), store: assembly.store.clone() }));
+    let shell = shell(&settings, &metrics);
+    let routes = routes(&settings, &assembly.auth, &metrics, &shell);
+    Banner::new(&settings, bound).announce();
+    let drained = shell.serve(listener, routes, stop).await;
+    tracing::info!(?drained, "stopped");
+    assembly.close().await;
+    Ok(())
+}
+
+fn shell(settings: &Settings, metrics: &Metrics) -> HttpShell {
+    let mut limits = Limits::default();
+    limits.max_connections = settings.max_connections;
+    limits.max_connections_per_address = settings.max_connections_per_address;
+    let table = operations_routes::describe(RouteTable::new().openapi::<api::Routes>(""));
+    HttpShell::new(limits)
+        .trusted_proxies(TrustedProxies::new(settings.trusted_proxies.iter().copied()))
+        .metrics(metrics.clone())
+        .routes(table)
+}
+
+fn routes(settings: &Settings, auth: &AuthKit, metrics: &Metrics, shell: &HttpShell) -> impl poem::Endpoint + use<> {
+    let service = api::service(auth, settings.public_url.as_str());
+    let routes = operations_routes::add_to(Route::new(), settings, &service, auth, metrics, shell.readiness());
+    routes.nest("/", service).data(auth.clone())
+}
+
+/// Resolves when the process is asked to stop.
+fn stop_signal() -> Result<impl Future<Output = ()>, OperationError> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: finishing what is in flight"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: finishing what is in flight"),
+        }
+    })
+}
+
+fn taken(settings: &Settings, error: &std::io::Error) -> OperationError {
+    format!("AUTHKIT_LISTEN: cannot listen on {}: {error}", settings.listen).into()
+}
