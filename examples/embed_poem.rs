@@ -42,7 +42,7 @@ async fn log_out(auth: Data<&AuthKit>, Json(token): Json<RefreshToken>) -> poem:
 }
 
 #[handler]
-async fn hello(Caller(principal): Caller) -> Json<Value> {
+fn hello(Caller(principal): Caller) -> Json<Value> {
     Json(json!({ "hello": principal.user_id() }))
 }
 
@@ -92,8 +92,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .at("/hello", get(hello))
         .data(auth);
     let acceptor = TcpListener::bind(address).into_acceptor().await?;
-    for bound in acceptor.local_addr() {
-        println!("listening on {bound}");
+    for address in acceptor.local_addr().iter().filter_map(|bound| bound.as_socket_addr()) {
+        println!("listening on http://{address}");
     }
     Ok(Server::new_with_acceptor(acceptor).run(app).await?)
 }

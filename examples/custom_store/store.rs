@@ -106,7 +106,7 @@ impl SessionReads for RedbStore {
 #[async_trait]
 impl KeyReads for RedbStore {
     async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
-        self.read(|tx| reads::server_keys(tx)).await
+        self.read(reads::server_keys).await
     }
 }
 
