@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+/// A status and a code.
+type ProblemCode = (u16, &'static str);
+
 /// What every route that reads a body can answer.
-const BODY: &[(u16, &str)] = &[
+const BODY: &[ProblemCode] = &[
     (400, "request.malformed_json"),
     (413, "request.body_too_large"),
     (415, "request.unsupported_media_type"),
@@ -14,20 +17,23 @@ const BODY: &[(u16, &str)] = &[
 ];
 
 /// What every route that is given values to check can answer.
-const FIELDS: &[(u16, &str)] = &[(422, "request.invalid_value")];
+const FIELDS: &[ProblemCode] = &[(422, "request.invalid_value")];
 
 /// What every route that reads a bearer token can answer.
-const BEARER: &[(u16, &str)] =
+const BEARER: &[ProblemCode] =
     &[(401, "auth.unauthenticated"), (401, "auth.invalid_token"), (401, "auth.token_expired"), (401, "auth.session_ended")];
 
 /// What every route that hashes a password can answer.
-const HASHING: &[(u16, &str)] = &[(503, "service.overloaded")];
+const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 
 /// What every route can answer.
-const ANY: &[(u16, &str)] = &[(500, "service.internal_error"), (503, "service.unavailable")];
+const ANY: &[ProblemCode] = &[(500, "service.internal_error"), (503, "service.unavailable")];
 
-/// Each operation, what it reads, and the problems that are its own.
-const OPERATIONS: &[(&str, &[&[(u16, &str)]], &[(u16, &str)])] = &[
+/// The id of an operation, the problems of what it reads, and those that are its own.
+type Operation = (&'static str, &'static [&'static [ProblemCode]], &'static [ProblemCode]);
+
+/// Every operation.
+const OPERATIONS: &[Operation] = &[
     ("register", &[BODY, FIELDS, HASHING], &[(409, "account.email_taken"), (422, "password.too_weak")]),
     ("login", &[BODY, FIELDS, HASHING], &[(401, "auth.invalid_credentials"), (403, "account.suspended")]),
     ("refresh", &[BODY], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
