@@ -234,7 +234,7 @@ settings! {
         hashing_threads: Option<u32> = Derived("as many as there are cores"), Public,
             "AUTHKIT_HASHING_THREADS", "passwords.hashing_threads", optional(|t| parse::number(t, 1, 256));
         /// How long a request may wait for its turn to hash; what would wait longer is refused at once with 503.
-        hashing_max_wait: Duration = Text("1s"), Public, "AUTHKIT_HASHING_MAX_WAIT", "passwords.hashing_max_wait",
+        hashing_max_wait: Duration = Text("2s"), Public, "AUTHKIT_HASHING_MAX_WAIT", "passwords.hashing_max_wait",
             required(|t| parse::duration(t, Duration::from_millis(50), Duration::from_secs(30)));
     }
     Operations {
