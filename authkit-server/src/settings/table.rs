@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::database::Database;
-use super::kinds::{self, Exposure, JwtAlgorithm, LogFormat, Reuse};
+use super::kinds::{self, Exposure, JwtAlgorithm, Reuse};
 use super::problem::Refusal;
 use super::public_url::PublicUrl;
 use super::reading::Reading;
@@ -247,8 +247,8 @@ settings! {
         /// What is logged: a level (error, warn, info, debug, trace), or levels per module as in warn,authkit_server=debug.
         log: String = Text("info"), Public, "AUTHKIT_LOG", "operations.log", required(kinds::log_filter);
         /// How it is logged: pretty or json.
-        log_format: Option<LogFormat> = Derived("pretty on a terminal, else json"), Public,
-            "AUTHKIT_LOG_FORMAT", "operations.log_format", optional(LogFormat::parse);
+        log_format: Option<crate::telemetry::LogFormat> = Derived("pretty on a terminal, else json"), Public,
+            "AUTHKIT_LOG_FORMAT", "operations.log_format", optional(kinds::log_format);
     }
 }
 
