@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::HashPool;
 use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
-use crate::primitives::{AuditEventId, Clock, Entropy, Timestamp};
+use crate::primitives::{AuditEventId, Clock, Entropy, SessionId, Timestamp};
 use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
 
 /// Something that is nobody's fault who asked: a part below failed.
@@ -106,6 +106,11 @@ impl Engine {
         Ok(committed)
     }
 
+    /// Takes in that a session was found to have ended, on another node it may be: whoever is told so here can rely on it here.
+    pub(crate) fn found_ended(&self, session_id: SessionId, at: Timestamp) {
+        self.revoked.sessions.insert(&[Revocation { session_id, at }]);
+    }
+
     /// Commits the event of an attempt that was refused: there is nothing else to change.
     pub(crate) async fn record_refusal(&self, event: AuditEvent) -> Result<(), Internal> {
         self.commit(&ChangeSet::new().and(event)).await?;
@@ -117,7 +122,7 @@ impl Engine {
 #[derive(Debug)]
 pub(crate) struct RevokedSet {
     pub(crate) sessions: RevokedSessions,
-    /// When the store was last read, in microseconds; `i64::MIN` before the first time and after a gap of the bus.
+    /// When the store was last read, in microseconds; `i64::MIN` while all of it has to be read.
     read_at: AtomicI64,
     wake: tokio::sync::Notify,
 }
@@ -130,6 +135,11 @@ impl RevokedSet {
     /// The store was read completely as of `at`.
     pub(crate) fn caught_up(&self, at: Timestamp) {
         self.read_at.store(at.unix_micros(), Ordering::Release);
+    }
+
+    /// Nothing is known of what was read: the next reading has to be of everything.
+    pub(crate) fn owe_catch_up(&self) {
+        self.read_at.store(i64::MIN, Ordering::Release);
     }
 
     /// When the store was last read; `None` when that is not known.

@@ -81,13 +81,19 @@ pub(crate) async fn run(engine: Weak<Engine>) {
 }
 
 async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
+    let now = engine.now();
     match engine.revoked.read_at() {
-        Some(read_at) if !gap => {
-            let now = engine.now();
+        // SECURITY: a clock that ran ahead has forgotten what it took for old, and asked for what others had not yet revoked.
+        // Once it is set right, the tokens are valid again and their revocations must be too: everything is read anew.
+        Some(read_at) if !gap && read_at <= now => {
             read_revocations(engine, read_at - if wide { WIDE_OVERLAP } else { OVERLAP }).await?;
             engine.revoked.caught_up(now);
         }
-        _ => catch_up(engine).await?,
+        _ => {
+            // Until it has succeeded it is owed: a failure is no reason to go on as if nothing were missing.
+            engine.revoked.owe_catch_up();
+            catch_up(engine).await?;
+        }
     }
     if wide {
         engine.revoked.sessions.purge(engine.now());
