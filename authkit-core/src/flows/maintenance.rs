@@ -74,8 +74,16 @@ pub(crate) async fn run(engine: Weak<Engine>) {
         };
         let Some(engine) = engine.upgrade() else { return };
         polls = (polls + 1) % POLLS_PER_ROUND;
-        if let Err(error) = round(&engine, gap, polls == 0).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");
+        let wide = polls == 0;
+        // SECURITY: a task of its own, because a panic in a host's port must not end the polling: revocations of other nodes
+        // would be missed from then on, without a word.
+        match tokio::spawn(async move { round(&engine, gap, wide).await }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");
+            }
+            // What the panic says may hold what the port worked on; the panic hook has told where it was.
+            Err(_) => tracing::error!("background maintenance panicked, it is tried again"),
         }
     }
 }
@@ -97,9 +105,11 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
     }
     if wide {
         engine.revoked.sessions.purge(engine.now());
-        keys::purge(engine).await?;
+        let purged = keys::purge(engine).await;
+        // A store that takes no writes is no reason to be ignorant of keys that others have made.
         keys::reload(engine).await?;
         engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
+        purged?;
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! Bearer tokens, logout, and how a node learns of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use authkit_core::flows::{AuthenticateError, SessionError};
 use authkit_core::model::{AuditAction, Outcome};
-use authkit_core::{Clock as _, Login, PageRequest, RefreshToken};
+use authkit_core::testkit::FrozenClock;
+use authkit_core::{Clock, Login, PageRequest, RefreshToken, Timestamp};
 
 use crate::support::{World, email, is_authenticated, log_in, password, principal, refresh, register, request};
 
@@ -56,6 +59,35 @@ async fn a_clock_that_ran_ahead_and_was_set_right_brings_no_session_back() {
     world.clock.set(right);
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert!(!is_authenticated(&auth, &registered));
+}
+
+/// A part of the host that has a defect for a while.
+#[derive(Debug)]
+struct Defective {
+    clock: FrozenClock,
+    panics: AtomicBool,
+}
+
+impl Clock for Defective {
+    fn now(&self) -> Timestamp {
+        assert!(!self.panics.load(Ordering::SeqCst), "a defect");
+        self.clock.now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_background_does_not_end_the_polling() {
+    let world = World::new();
+    let clock = Arc::new(Defective { clock: world.clock.clone(), panics: AtomicBool::new(false) });
+    let lonely = world.unjoined(world.config.clone()).clock(clock.clone()).build().await.expect("builds");
+    let auth = world.node().await;
+    let registered = register(&auth).await;
+    clock.panics.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    clock.panics.store(false, Ordering::SeqCst);
+    auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(!is_authenticated(&lonely, &registered));
 }
 
 #[tokio::test]
