@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -65,6 +66,9 @@ impl From<CommitError> for Internal {
     }
 }
 
+/// How long a flow that has committed waits for the bus: after that, polling has told the other nodes anyway.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The ports, the mechanisms and the settings of one `AuthKit`.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -98,9 +102,11 @@ impl Engine {
         let committed = self.store.commit(changes).await?;
         if !committed.revoked.is_empty() {
             self.revoked.sessions.insert(&committed.revoked);
-            if let Err(error) = self.bus.publish(&committed.revoked).await {
-                // The others poll the store, so this delays what they know by a second and loses nothing.
-                tracing::warn!(%error, sessions = committed.revoked.len(), "revocations were not published");
+            // The others poll the store, so whatever goes wrong delays what they know by a second and loses nothing.
+            match tokio::time::timeout(PUBLISH_PATIENCE, self.bus.publish(&committed.revoked)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, sessions = committed.revoked.len(), "revocations were not published"),
+                Err(_) => tracing::warn!(sessions = committed.revoked.len(), "the bus did not take revocations in time"),
             }
         }
         Ok(committed)
