@@ -229,7 +229,7 @@ settings! {
             "AUTHKIT_ARGON2_MEMORY_KIB", "passwords.argon2_memory_kib", required(|t| parse::number(t, 7_168, 262_144));
         /// The passes of argon2id over its memory.
         argon2_iterations: u32 = Text("2"), Public,
-            "AUTHKIT_ARGON2_ITERATIONS", "passwords.argon2_iterations", required(|t| parse::number(t, 1, 50));
+            "AUTHKIT_ARGON2_ITERATIONS", "passwords.argon2_iterations", required(|t| parse::number(t, 1, 10));
         /// How many threads hash passwords, each with memory of its own.
         hashing_threads: Option<u32> = Derived("as many as there are cores"), Public,
             "AUTHKIT_HASHING_THREADS", "passwords.hashing_threads", optional(|t| parse::number(t, 1, 256));
