@@ -47,12 +47,15 @@ pub enum Internal {
 }
 
 impl Internal {
-    /// Whether asking again later can help: the store or the key custody is away, or the process is stopping.
+    /// Whether asking again later can help: the store or the key custody is away, others were faster, or the process is stopping.
     #[must_use]
     pub const fn is_unavailable(&self) -> bool {
         matches!(
             self,
-            Self::Store(StoreError::Unavailable(_)) | Self::Custody(CustodyError::Unavailable(_)) | Self::HashingStopped
+            Self::Store(StoreError::Unavailable(_))
+                | Self::Custody(CustodyError::Unavailable(_))
+                | Self::Conflict(_)
+                | Self::HashingStopped
         )
     }
 }
@@ -80,6 +83,8 @@ pub(crate) struct Engine {
     pub(crate) config: Config,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,
+    /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.
+    pub(crate) keyring_turn: tokio::sync::Mutex<()>,
     pub(crate) verified: VerifiedTokens,
     pub(crate) revoked: Arc<RevokedSet>,
 }

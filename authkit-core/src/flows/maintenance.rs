@@ -12,7 +12,8 @@ use crate::primitives::{PageLimit, Timestamp};
 const POLL: Duration = Duration::from_secs(1);
 /// How many polls lie between two looks at the keys.
 const POLLS_PER_ROUND: u32 = 60;
-/// How far a poll looks back behind the last one: clocks differ, and a transaction lands after the instant it names.
+/// How far a poll looks back behind the last one, beyond the difference that clocks may have: a transaction lands after the
+/// instant it names.
 const OVERLAP: Duration = Duration::from_secs(5);
 /// How far the first poll of a round looks back, for what was slower still.
 const WIDE_OVERLAP: Duration = Duration::from_mins(2);
@@ -94,7 +95,7 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         // SECURITY: a clock that ran ahead has forgotten what it took for old, and asked for what others had not yet revoked.
         // Once it is set right, the tokens are valid again and their revocations must be too: everything is read anew.
         Some(read_at) if !gap && read_at <= now => {
-            read_revocations(engine, read_at - if wide { WIDE_OVERLAP } else { OVERLAP }).await?;
+            read_revocations(engine, read_at - engine.config.tokens.leeway - if wide { WIDE_OVERLAP } else { OVERLAP }).await?;
             engine.revoked.caught_up(now);
         }
         _ => {
