@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{refused, reused};
 use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBody};
+use super::tag::Tag;
 use crate::http::StrictJson;
 
 /// What a new account is made of.
@@ -75,14 +76,18 @@ impl AuthRoutes {
     }
 }
 
-#[OpenApi(prefix_path = "/api/v1/auth")]
+#[OpenApi(prefix_path = "/api/v1/auth", tag = "Tag::Authentication")]
 impl AuthRoutes {
     /// Register
     ///
     /// Makes an account and logs its owner in. `account.email_taken` when the address has an account,
     /// `password.too_weak` with the reasons when the password can be guessed.
     #[oai(path = "/register", method = "post", operation_id = "register")]
-    async fn register(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<RegisterBody>) -> poem::Result<Created> {
+    async fn register(
+        &self,
+        context: Data<&RequestContext>,
+        StrictJson(body): StrictJson<RegisterBody>,
+    ) -> poem::Result<Created> {
         let mut fields = Fields::default();
         let email = fields.email("email", &body.email);
         let password = fields.password("password", &body.password);
@@ -99,7 +104,11 @@ impl AuthRoutes {
     ///
     /// `auth.invalid_credentials` whether the address or the password is wrong; `account.suspended` only after the right password.
     #[oai(path = "/login", method = "post", operation_id = "login")]
-    async fn login(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<LoginBody>) -> poem::Result<Json<TokensBody>> {
+    async fn login(
+        &self,
+        context: Data<&RequestContext>,
+        StrictJson(body): StrictJson<LoginBody>,
+    ) -> poem::Result<Json<TokensBody>> {
         let mut fields = Fields::default();
         let device_name = fields.device_name("device_name", body.device_name.as_deref());
         let email = fields.email("email", &body.email);
@@ -114,7 +123,11 @@ impl AuthRoutes {
     /// Uses up a refresh token and issues the next pair. The same token again within ten seconds gets the same successor, as
     /// long as that is unused; any other reuse ends the session: `auth.refresh_token_reused`.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<RefreshBody>) -> poem::Result<Json<TokensBody>> {
+    async fn refresh(
+        &self,
+        context: Data<&RequestContext>,
+        StrictJson(body): StrictJson<RefreshBody>,
+    ) -> poem::Result<Json<TokensBody>> {
         let token = RefreshToken::new(body.refresh_token);
         match self.auth.sessions().refresh(&token, &context).await.map_err(refused)? {
             Refreshed::Renewed(logged_in) => Ok(Json(logged_in.into())),
@@ -126,7 +139,11 @@ impl AuthRoutes {
     ///
     /// Ends the session of a refresh token, its access tokens included. It succeeds as well when the session has ended already.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, context: Data<&RequestContext>, StrictJson(body): StrictJson<RefreshBody>) -> poem::Result<Json<MessageBody>> {
+    async fn logout(
+        &self,
+        context: Data<&RequestContext>,
+        StrictJson(body): StrictJson<RefreshBody>,
+    ) -> poem::Result<Json<MessageBody>> {
         let token = RefreshToken::new(body.refresh_token);
         self.auth.sessions().log_out(&token, &context).await.map_err(refused)?;
         Ok(Json(MessageBody { message: "User logged out successfully".to_owned() }))
@@ -154,7 +171,8 @@ impl AuthRoutes {
         let mut fields = Fields::default();
         let password = fields.password("password", &body.password);
         let password = fields.complete(password)?;
-        let (access_token, expires_in) = self.auth.sessions().reauthenticate(&caller, password, &context).await.map_err(refused)?;
+        let (access_token, expires_in) =
+            self.auth.sessions().reauthenticate(&caller, password, &context).await.map_err(refused)?;
         Ok(Json(AccessTokenBody {
             access_token: access_token.expose().to_owned(),
             token_type: "Bearer".to_owned(),

@@ -37,11 +37,11 @@ const OPERATIONS: &[(&str, &[&[(u16, &str)]], &[(u16, &str)])] = &[
     ("getProfile", &[BEARER], &[(403, "account.suspended")]),
     ("updateProfile", &[BODY, FIELDS, BEARER], &[(403, "account.suspended")]),
     ("closeAccount", &[BEARER], &[(403, "auth.reauthentication_required")]),
-    ("changePassword", &[BODY, FIELDS, BEARER, HASHING], &[
-        (403, "account.suspended"),
-        (403, "password.wrong_current"),
-        (422, "password.too_weak"),
-    ]),
+    (
+        "changePassword",
+        &[BODY, FIELDS, BEARER, HASHING],
+        &[(403, "account.suspended"), (403, "password.wrong_current"), (422, "password.too_weak")],
+    ),
     ("listSessions", &[BEARER], &[(400, "request.invalid_parameter")]),
     ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
 ];

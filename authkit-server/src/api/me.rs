@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
 use super::reply::{Gone, RevokedBody, SessionPageBody, UserBody};
+use super::tag::Tag;
 use crate::http::StrictJson;
 use crate::problem::Problem;
 
@@ -54,7 +55,7 @@ impl MeRoutes {
     }
 }
 
-#[OpenApi(prefix_path = "/api/v1/users")]
+#[OpenApi(prefix_path = "/api/v1/users", tag = "Tag::Account")]
 impl MeRoutes {
     /// Your profile
     #[oai(path = "/me", method = "get", operation_id = "getProfile")]
@@ -108,7 +109,10 @@ impl MeRoutes {
         let (current, new) = fields.complete((current, new))?;
         let change = PasswordChange { current, new };
         let revoked = self.auth.accounts().change_password(&caller, change, &context).await.map_err(refused)?;
-        Ok(Json(RevokedBody { message: "Password changed; your other sessions were logged out".to_owned(), revoked: revoked as u64 }))
+        Ok(Json(RevokedBody {
+            message: "Password changed; your other sessions were logged out".to_owned(),
+            revoked: revoked as u64,
+        }))
     }
 
     /// Your sessions

@@ -73,7 +73,10 @@ fn sentences(error: &Error) -> (&'static str, String) {
 
 /// What failed inside is logged once, with its causes; the outside learns whether to try again.
 fn failed(status: StatusCode, error: &Internal) -> Problem {
-    let causes: Vec<String> = std::iter::successors(error.source(), |cause: &&(dyn std::error::Error + 'static)| (*cause).source()).map(ToString::to_string).collect();
+    let causes: Vec<String> =
+        std::iter::successors(error.source(), |cause: &&(dyn std::error::Error + 'static)| (*cause).source())
+            .map(ToString::to_string)
+            .collect();
     if error.is_unavailable() {
         tracing::warn!(%error, ?causes, "a request was refused because a part is unavailable");
         let problem = Problem::new(status, error.code(), "The service cannot do this right now");

@@ -32,7 +32,8 @@ impl Assembly {
             },
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
-        let auth = AuthKit::builder(settings.core_config()).store(Arc::new(store.clone())).custody(Arc::new(custody)).build().await?;
+        let auth =
+            AuthKit::builder(settings.core_config()).store(Arc::new(store.clone())).custody(Arc::new(custody)).build().await?;
         Ok(Self { auth, store })
     }
 

@@ -75,7 +75,11 @@ async fn keys(settings: &Settings, store: &SqliteStore) -> Check {
         None => crate::data_dir::DataDir::open(&settings.data_dir).ok().and_then(|dir| dir.stored_master_keys().ok().flatten()),
     };
     let Some(custody) = masters.and_then(|keys| LocalKeyCustody::new(keys, std::sync::Arc::new(OsEntropy)).ok()) else {
-        return Check::new(NAME, Outcome::Fail, "there are sealed keys and no master key to open them: restore master.key from a backup");
+        return Check::new(
+            NAME,
+            Outcome::Fail,
+            "there are sealed keys and no master key to open them: restore master.key from a backup",
+        );
     };
     for key in &stored {
         if let Err(error) = authkit_core::flows::keys::try_open(&custody, key).await {

@@ -50,7 +50,8 @@ impl Collector for Figures {
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         let shed = ConstCounter::new(0_u64);
-        let mut family = encoder.encode_descriptor("authkit_hashing_shed", "Requests that got no place", None, shed.metric_type())?;
+        let mut family =
+            encoder.encode_descriptor("authkit_hashing_shed", "Requests that got no place", None, shed.metric_type())?;
         for class in HashClass::ALL {
             let counter = ConstCounter::new(pool.shed(class));
             counter.encode(family.encode_family(&[("class", class.as_str())])?)?;
