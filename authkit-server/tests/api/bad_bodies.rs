@@ -114,6 +114,10 @@ async fn wrong_shape(attacker: &Attacker<'_>, path: &str, good: &Value) {
         attacker.json(path, body.to_string()).await.problem_of(422, "request.missing_member", name);
         // A token that is none of ours is as good as a wrong one; every other member says what is wrong with it.
         for hostile in ["", "a\0b", "\u{1b}[31m\r\nX-Evil: 1", &"x".repeat(60_000)] {
+            // A password may hold what it likes but a NUL.
+            if name.ends_with("password") && hostile.starts_with('\u{1b}') {
+                continue;
+            }
             let mut body = good.clone();
             body[name] = json!(hostile);
             let reply = attacker.json(path, body.to_string()).await;

@@ -34,7 +34,7 @@ async fn what_is_no_good_http_is_refused_as_a_problem_and_changes_nothing() {
         ("a NUL in a header", 400, get("/health/live", "X: \0\r\n")),
         ("a folded header", 400, get("/health/live", "X: a\r\n b\r\n")),
         ("a space before the colon", 400, get("/health/live", "X : a\r\n")),
-        ("a raw byte in the path", 400, get("/\u{ff}", "")),
+        ("a raw byte in the path", 400, get("/\u{1}", "")),
         ("120 headers", 431, get("/health/live", &flood(120))),
         ("5000 headers", 431, get("/health/live", &flood(5_000))),
         ("a header of 20 kB", 431, get("/health/live", &format!("X: {}\r\n", "a".repeat(20_000)))),

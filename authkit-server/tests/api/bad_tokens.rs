@@ -8,11 +8,11 @@ use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::SETTINGS;
 use crate::account::{LOGOUT_ALL, ME, MY_PASSWORD, REAUTHENTICATE, SESSIONS, register};
 use crate::database;
 use crate::own_account::request;
 use crate::support::{Server, get};
+use crate::{PUBLIC_URL, SETTINGS, settings_with};
 
 const SECRET: &str = "a secret for tests that nobody guesses, longer than thirty-two bytes";
 
@@ -137,10 +137,8 @@ async fn a_token_is_taken_from_one_authorization_header_and_from_nowhere_else() 
 #[tokio::test]
 async fn a_token_for_another_audience_is_refused_although_its_signature_is_right() {
     let of = |audience| {
-        let mut settings = SETTINGS.to_vec();
-        settings.extend([("JWT_ALGORITHM", "HS256"), ("JWT_SECRET_KEY", SECRET), ("AUTHKIT_PUBLIC_URL", "http://auth.example")]);
-        settings.extend([("AUTHKIT_AUDIENCE", audience), ("AUTHKIT_LOG", "debug")]);
-        settings
+        let signed = [PUBLIC_URL, ("JWT_ALGORITHM", "HS256"), ("JWT_SECRET_KEY", SECRET)];
+        settings_with(&[&signed[..], &[("AUTHKIT_AUDIENCE", audience), ("AUTHKIT_LOG", "debug")]].concat())
     };
     let (shop, bank) = (Server::start(&of("shop")).await, Server::start(&of("bank")).await);
     let token = register(&shop, "ada@example.com").await.access;

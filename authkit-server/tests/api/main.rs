@@ -26,3 +26,11 @@ mod two_servers;
 /// long, since other tests compute as well.
 const SETTINGS: &[(&str, &str)] =
     &[("AUTHKIT_ARGON2_MEMORY_KIB", "7168"), ("AUTHKIT_ARGON2_ITERATIONS", "5"), ("AUTHKIT_HASHING_MAX_WAIT", "10s")];
+
+/// For servers that end and begin again on another port: who issued a token does not follow the port.
+const PUBLIC_URL: (&str, &str) = ("AUTHKIT_PUBLIC_URL", "http://localhost:8000");
+
+/// The settings, and some more.
+fn settings_with<'s>(more: &[(&'s str, &'s str)]) -> Vec<(&'s str, &'s str)> {
+    SETTINGS.iter().chain(more).copied().collect()
+}

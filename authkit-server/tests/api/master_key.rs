@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use crate::SETTINGS;
 use crate::account::{ME, register};
 use crate::database;
 use crate::support::Server;
+use crate::{PUBLIC_URL, settings_with};
 
 #[tokio::test]
 async fn without_the_right_master_key_nothing_starts_and_nothing_changes() {
-    let mut server = Server::start(SETTINGS).await;
+    let mut server = Server::start(&settings_with(&[PUBLIC_URL])).await;
     let token = register(&server, "ada@example.com").await.access;
     assert!(server.stop().await.success());
     let before = database::rows(&server).await;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::SETTINGS;
 use crate::account::{ME, REFRESH, refresh_token, register};
 use crate::support::Server;
+use crate::{SETTINGS, settings_with};
 
 #[tokio::test]
 async fn operators_and_machines_get_health_keys_metrics_and_documentation() {
@@ -50,9 +50,7 @@ async fn operators_and_machines_get_health_keys_metrics_and_documentation() {
 
 #[tokio::test]
 async fn documentation_and_metrics_can_be_closed() {
-    let mut settings = SETTINGS.to_vec();
-    settings.extend([("AUTHKIT_EXPOSE_DOCS", "off"), ("AUTHKIT_EXPOSE_METRICS", "off")]);
-    let server = Server::start(&settings).await;
+    let server = Server::start(&settings_with(&[("AUTHKIT_EXPOSE_DOCS", "off"), ("AUTHKIT_EXPOSE_METRICS", "off")])).await;
     for path in ["/docs", "/openapi.json", "/metrics"] {
         server.get(path).await.problem(404, "request.not_found");
     }

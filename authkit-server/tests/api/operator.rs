@@ -5,9 +5,9 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::SETTINGS;
 use crate::account::{LOGIN, ME, PASSWORD, REFRESH, credentials, refresh_token, register};
 use crate::support::Server;
+use crate::{PUBLIC_URL, SETTINGS, settings_with};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -28,7 +28,7 @@ fn failed(output: &Output) -> String {
 
 #[tokio::test]
 async fn an_operator_makes_accounts_and_keys_beside_a_server_that_runs() {
-    let server = Server::start(SETTINGS).await;
+    let server = Server::start(&settings_with(&[PUBLIC_URL])).await;
     let tokens = register(&server, "ada@example.com").await;
 
     let create = async |email: &str, password: &str| {

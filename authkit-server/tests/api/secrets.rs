@@ -3,11 +3,11 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::SETTINGS;
 use crate::account::{
     LOGIN, LOGOUT, LOGOUT_ALL, ME, MY_PASSWORD, REAUTHENTICATE, REFRESH, REGISTER, Tokens, log_in, refresh_token, register,
 };
 use crate::own_account::request;
+use crate::settings_with;
 use crate::support::Server;
 
 const CANARY: &str = "canary in the coal mine 7391";
@@ -15,9 +15,7 @@ const NEW_CANARY: &str = "another canary, singing 2846";
 
 #[tokio::test]
 async fn no_password_and_no_token_is_ever_logged() {
-    let mut settings = SETTINGS.to_vec();
-    settings.extend([("AUTHKIT_LOG", "trace"), ("AUTHKIT_LOG_FORMAT", "json")]);
-    let mut server = Server::start(&settings).await;
+    let mut server = Server::start(&settings_with(&[("AUTHKIT_LOG", "trace"), ("AUTHKIT_LOG_FORMAT", "json")])).await;
     let mut secrets: Vec<String> = Vec::new();
     let mut keep = |tokens: Tokens| {
         secrets.extend([tokens.access.clone(), tokens.refresh.clone()]);

@@ -5,16 +5,16 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::SETTINGS;
 use crate::account::{LOGIN, Tokens, credentials, refresh_token, register};
 use crate::support::{Server, get, post};
+use crate::{PUBLIC_URL, settings_with};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_answers_every_login_that_is_in_flight() {
     const LOGINS: usize = 8;
     // Slow hashes, so that there is something in flight.
-    let mut settings = SETTINGS.to_vec();
-    settings.extend([
+    let settings = settings_with(&[
+        PUBLIC_URL,
         ("AUTHKIT_ARGON2_MEMORY_KIB", "65536"),
         ("AUTHKIT_HASHING_THREADS", "1"),
         ("AUTHKIT_HASHING_MAX_WAIT", "30s"),

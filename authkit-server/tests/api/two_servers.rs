@@ -5,18 +5,16 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::SETTINGS;
 use crate::account::{LOGOUT, ME, REFRESH, Tokens, log_in, refresh_token, register};
 use crate::support::Server;
+use crate::{PUBLIC_URL, settings_with};
 
 /// How long the other server may take to hear of it; the figure to expect is a second.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn a_logout_on_one_server_ends_the_session_on_the_other() {
-    let mut settings = SETTINGS.to_vec();
-    settings.push(("AUTHKIT_PUBLIC_URL", "http://auth.example"));
-    let here = Server::start(&settings).await;
+    let here = Server::start(&settings_with(&[PUBLIC_URL])).await;
     let there = here.start_beside().await;
     let tokens = register(&here, "ada@example.com").await;
     let other = log_in(&there, "ada@example.com").await;
