@@ -109,7 +109,8 @@ impl Problem {
         self
     }
 
-    /// Puts an error code of RFC 6750 §3.1 or RFC 9470 §3 into the `WWW-Authenticate` header of a 401.
+    /// Puts an error code of RFC 6750 §3.1 or RFC 9470 §3 into the `WWW-Authenticate` header, which every 401 has and
+    /// a 403 that another token could turn into a success.
     pub fn challenge(mut self, error: &'static str) -> Self {
         self.0.challenge = Some(error);
         self
@@ -192,7 +193,7 @@ impl Problem {
         response.set_data(self.clone());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        if parts.status == StatusCode::UNAUTHORIZED {
+        if parts.status == StatusCode::UNAUTHORIZED || parts.challenge.is_some() {
             headers.insert(WWW_AUTHENTICATE, challenge_header(parts.challenge));
         }
         if let Some(after) = self.retry_delay() {

@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{refused, reused};
 use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBody};
+use super::tag::Tag;
 use crate::http::StrictJson;
 
 // SECURITY: none of these bodies is `Debug`, so that no log line can ever show a password or a token.
@@ -77,7 +78,7 @@ impl AuthRoutes {
     }
 }
 
-#[OpenApi(prefix_path = "/api/v1/auth")]
+#[OpenApi(prefix_path = "/api/v1/auth", tag = "Tag::Authentication")]
 impl AuthRoutes {
     /// Register
     ///

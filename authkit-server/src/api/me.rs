@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
 use super::reply::{Gone, RevokedBody, SessionPageBody, UserBody};
+use super::tag::Tag;
 use crate::http::StrictJson;
 use crate::problem::Problem;
 
@@ -55,7 +56,7 @@ impl MeRoutes {
     }
 }
 
-#[OpenApi(prefix_path = "/api/v1/users")]
+#[OpenApi(prefix_path = "/api/v1/users", tag = "Tag::Account")]
 impl MeRoutes {
     /// Your profile
     #[oai(path = "/me", method = "get", operation_id = "getProfile")]

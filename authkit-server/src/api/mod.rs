@@ -11,5 +11,6 @@ mod me;
 mod openapi;
 mod refusal;
 mod reply;
+mod tag;
 
 pub use openapi::{Routes, Service, docs_page, document, service};

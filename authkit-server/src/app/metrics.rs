@@ -19,19 +19,19 @@ impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let pool = self.auth.hashing();
         let gauges = [
-            ("authkit_hashing_threads", "Threads that hash passwords", pool.threads),
-            ("authkit_hashing_admitted", "Places in the hashing pool that are taken", pool.admitted),
-            ("authkit_hashing_queued", "Hashes that wait", pool.queued),
-            ("authkit_hashing_running", "Hashes that are computed", pool.running),
-            ("authkit_revoked_sessions", "Revoked sessions that this node remembers", self.auth.revoked_sessions()),
+            ("hashing_threads", "Threads that hash passwords", pool.threads),
+            ("hashing_admitted", "Places in the hashing pool that are taken", pool.admitted),
+            ("hashing_queued", "Hashes that wait", pool.queued),
+            ("hashing_running", "Hashes that are computed", pool.running),
+            ("revoked_sessions", "Revoked sessions that this node remembers", self.auth.revoked_sessions()),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         let times = [
-            ("authkit_hashing_mean_seconds", "Moving average of the time of a hash", pool.mean_hash_time),
-            ("authkit_hashing_predicted_wait_seconds", "How long a login that came now would wait", pool.predicted_wait),
+            ("hashing_mean_seconds", "Moving average of the time of a hash", pool.mean_hash_time),
+            ("hashing_predicted_wait_seconds", "How long a login that came now would wait", pool.predicted_wait),
         ];
         for (name, help, value) in times {
             let gauge = ConstGauge::new(value.as_secs_f64());
@@ -39,19 +39,18 @@ impl Collector for Figures {
         }
         let writer = self.store.stats();
         let counters = [
-            ("authkit_hashing_hashed", "Hashes that were computed", pool.hashed),
-            ("authkit_hashing_expired", "Hashes whose turn did not come in time", pool.expired),
-            ("authkit_hashing_abandoned", "Hashes whose client was gone before their turn", pool.abandoned),
-            ("authkit_store_batches", "Transactions of the writer", writer.batches),
-            ("authkit_store_change_sets", "Change sets in them", writer.change_sets),
+            ("hashing_hashed", "Hashes that were computed", pool.hashed),
+            ("hashing_expired", "Hashes whose turn did not come in time", pool.expired),
+            ("hashing_abandoned", "Hashes whose client was gone before their turn", pool.abandoned),
+            ("store_batches", "Transactions of the writer", writer.batches),
+            ("store_change_sets", "Change sets in them", writer.change_sets),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         let shed = ConstCounter::new(0_u64);
-        let mut family =
-            encoder.encode_descriptor("authkit_hashing_shed", "Requests that got no place", None, shed.metric_type())?;
+        let mut family = encoder.encode_descriptor("hashing_shed", "Requests that got no place", None, shed.metric_type())?;
         for class in HashClass::ALL {
             let counter = ConstCounter::new(pool.shed(class));
             counter.encode(family.encode_family(&[("class", class.as_str())])?)?;

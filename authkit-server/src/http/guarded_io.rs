@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::bare_refusal::replacement;
 use super::limits::Limits;
 
 /// Whose turn it is on a connection: the client's, to send a request, or ours, to answer it.
@@ -64,6 +65,8 @@ pub(crate) struct GuardedIo<S> {
     stall: Option<Stall>,
     end_of_input: bool,
     closing: Option<Pin<Box<Sleep>>>,
+    /// What is sent in place of a refusal of hyper's own, and how much of it is sent.
+    refusal: Option<(Vec<u8>, usize)>,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,18 @@ impl<S> GuardedIo<S> {
         // A fresh connection has no claim to the idle time: it gets the time of a head for its first byte.
         let read_timer = Box::pin(sleep(limits.head_timeout));
         let turn = turns.current();
-        Self { stream, turns, limits, turn, head_started: false, read_timer, stall: None, end_of_input: false, closing: None }
+        Self {
+            stream,
+            turns,
+            limits,
+            turn,
+            head_started: false,
+            read_timer,
+            stall: None,
+            end_of_input: false,
+            closing: None,
+            refusal: None,
+        }
     }
 
     fn now() -> Instant {
@@ -141,9 +155,32 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> GuardedIo<S> {
+    /// Sends the problem document for a refusal of hyper's own; `None` where `bytes` are none.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<usize>>> {
+        if self.refusal.is_none() {
+            self.refusal = Some((replacement(bytes)?, 0));
+        }
+        while let Some((reply, sent)) = &mut self.refusal {
+            match Pin::new(&mut self.stream).poll_write(cx, &reply[*sent..]) {
+                Poll::Ready(Ok(0)) => return Some(Poll::Ready(Err(io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(written)) if *sent + written < reply.len() => *sent += written,
+                Poll::Ready(Ok(_)) => self.refusal = None,
+                Poll::Pending => return Some(self.poll_stalled(cx)),
+                error @ Poll::Ready(Err(_)) => return Some(error),
+            }
+        }
+        // To hyper, all of its own bytes are gone.
+        Some(Poll::Ready(Ok(bytes.len())))
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let Some(refused) = this.poll_refusal(cx, bytes) {
+            return refused;
+        }
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Ready(Ok(written)) => {
                 this.note_written(written, bytes.len());
@@ -156,6 +193,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // A refusal of hyper's own is one piece.
+        if let Some(only) = slices.first().filter(|_| slices.len() == 1)
+            && let Some(refused) = this.poll_refusal(cx, only)
+        {
+            return refused;
+        }
         match Pin::new(&mut this.stream).poll_write_vectored(cx, slices) {
             Poll::Ready(Ok(written)) => {
                 this.note_written(written, slices.iter().map(|slice| slice.len()).sum());

@@ -51,6 +51,7 @@
 //! ```
 
 mod admission;
+mod bare_refusal;
 mod bearer;
 mod body;
 mod client_address;

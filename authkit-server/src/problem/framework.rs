@@ -40,6 +40,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "request.body_incomplete", "The request body could not be read")
     }
 
+    /// 400: the bytes are no HTTP that can be understood.
+    pub fn malformed() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "request.malformed", "The request is not valid HTTP")
+    }
+
+    /// 400: no `Host` header, or more than one (RFC 9112 §3.2).
+    pub fn invalid_host() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "request.invalid_host", "A request has exactly one Host header")
+    }
+
     /// 414: the URL is longer than any URL of this service.
     pub fn uri_too_long(max_bytes: usize) -> Self {
         Self::new(StatusCode::URI_TOO_LONG, "request.uri_too_long", "The URL is too long").member("max_bytes", max_bytes)

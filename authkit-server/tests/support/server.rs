@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +31,9 @@ const PORT_ATTEMPTS: u32 = 5;
 /// A server process, or the data of one that was stopped or killed. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Server {
-    home: TempDir,
+    home: Arc<TempDir>,
+    /// The name of its log, which no other server on the same data has.
+    log: &'static str,
     env: Vec<(String, String)>,
     address: SocketAddr,
     child: Option<Child>,
@@ -43,9 +46,31 @@ impl Server {
         let home = tempfile::Builder::new().prefix("authkit-test-").tempdir().expect("a temporary directory");
         fs::create_dir(home.path().join("data")).expect("a data directory");
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { home, env, address: port::free(), child: None };
+        let mut server = Self { home: Arc::new(home), log: "server.log", env, address: port::free(), child: None };
         server.start_again().await;
         server
+    }
+
+    /// Starts a second server on the same data, with the same settings, and waits until it is ready.
+    pub(crate) async fn start_beside(&self) -> Self {
+        let (home, env) = (Arc::clone(&self.home), self.env.clone());
+        let mut server = Self { home, log: "beside.log", env, address: port::free(), child: None };
+        server.start_again().await;
+        server
+    }
+
+    /// Runs a command of the binary on the same data, with the same settings and some more, and waits until it ends.
+    pub(crate) async fn run(&self, arguments: &[&str], env: &[(&str, &str)], stdin: &str) -> Output {
+        let mut command = self.program();
+        command.args(arguments).envs(env.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("the binary runs");
+        let mut pipe = child.stdin.take().expect("piped");
+        // A command that needs no input may have ended already.
+        drop(pipe.write_all(stdin.as_bytes()).await);
+        drop(pipe);
+        let ended = timeout(START_LIMIT, child.wait_with_output()).await;
+        ended.unwrap_or_else(|_| panic!("{arguments:?} did not end within {START_LIMIT:?}")).expect("our own child")
     }
 
     /// Starts a server that was stopped or killed, on the same data and a new port, and waits until it is ready.
@@ -110,6 +135,12 @@ impl Server {
         self.home.path().join("data")
     }
 
+    /// The SIGTERM of [`stop`](Self::stop), without waiting for what comes of it.
+    pub(crate) fn ask_to_stop(&self) {
+        let child = self.child.as_ref().expect("the server runs");
+        kill_process(Pid::from_child(child), Signal::TERM).expect("a signal to our own child");
+    }
+
     /// What it wrote since it was last started.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
@@ -170,6 +201,13 @@ impl Server {
 
     fn command(&self) -> Command {
         let log = File::create(self.log_path()).expect("a log file");
+        let mut command = self.program();
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
+        command
+    }
+
+    /// The binary with its settings, which still says nothing about where it reads and writes.
+    fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_authkit-server"));
         // Nothing is inherited: a DATABASE_URL of the developer's is not for tests.
         command
@@ -178,10 +216,7 @@ impl Server {
             .env("AUTHKIT_DATA_DIR", self.data_dir())
             .env("AUTHKIT_LOG", "info")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.home.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a log file"))
-            .stderr(log);
+            .current_dir(self.home.path());
         command
     }
 
@@ -207,7 +242,7 @@ impl Server {
     }
 
     fn log_path(&self) -> PathBuf {
-        Path::join(self.home.path(), "server.log")
+        Path::join(self.home.path(), self.log)
     }
 }
 

@@ -61,7 +61,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for WithAccessLog<E> {
         drop(in_flight);
         let took = started.elapsed();
         let status = response.status();
-        let route = response.data::<PathPattern>().cloned();
+        // What no route of the API matched has the pattern of where the API is nested, which is empty.
+        let route = response.data::<PathPattern>().filter(|pattern| !pattern.0.is_empty()).cloned();
         let route = route.as_ref().map(|pattern| self.routes.documented(&pattern.0));
         let bytes = known_length(&mut response);
         self.metrics.request_finished(&method, route, status, took);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http_body_util::combinators::BoxBody;
-use poem::http::header::CONTENT_LENGTH;
+use poem::http::Version;
+use poem::http::header::{CONTENT_LENGTH, HOST};
 use poem::{Body, Endpoint, Middleware, Request, Result};
 use tokio::time::Instant;
 
@@ -53,6 +54,11 @@ fn check(request: &Request, limits: &Limits) -> Result<(), Problem> {
         return Err(Problem::uri_too_long(limits.max_uri_bytes));
     }
     let headers = request.headers();
+    // RFC 9112 §3.2: none is allowed before HTTP/1.1 only, and two are two requests to two different readers.
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() >= Version::HTTP_11) {
+        return Err(Problem::invalid_host());
+    }
     // Each line of a head also has `: ` and CRLF.
     let head_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if headers.len() > limits.max_headers || uri_bytes + head_bytes > limits.max_head_bytes {

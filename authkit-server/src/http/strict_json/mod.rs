@@ -79,9 +79,11 @@ impl<T: DeserializeOwned + Send> ParsePayload for StrictJson<T> {
     const IS_REQUIRED: bool = true;
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let encoded =
-            request.headers().get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let mut types = request.headers().get_all(CONTENT_TYPE).iter();
+        // Two types are none: something in front of us may have looked at the other one.
+        let content_type = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
+        let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
+        let encoded = encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
         // SECURITY: a form can be posted across sites without a preflight; JSON cannot. And a body that would grow when it is
         // unpacked is not unpacked.
         if encoded || !content_type.is_some_and(is_json) {

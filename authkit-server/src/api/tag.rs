@@ -1,0 +1,13 @@
+//! The groups in which the documentation shows the routes.
+
+use poem_openapi::Tags;
+
+/// A group of routes.
+#[derive(Debug, Tags)]
+pub(super) enum Tag {
+    /// Register, log in, refresh, log out.
+    Authentication,
+    /// The caller's profile, password and sessions.
+    #[oai(rename = "Your account")]
+    Account,
+}

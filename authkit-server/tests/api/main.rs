@@ -1,0 +1,36 @@
+//! The HTTP contract, held against the real binary: every route, every documented problem, and what hostile clients send.
+
+mod account;
+mod authentication;
+mod bad_bodies;
+mod bad_connections;
+mod bad_tokens;
+mod database;
+mod fuzz;
+mod master_key;
+mod openapi;
+mod operations;
+mod operator;
+mod own_account;
+mod problem;
+mod refresh_race;
+mod secrets;
+mod seed;
+mod sessions;
+mod shutdown;
+#[path = "../support/mod.rs"]
+mod support;
+mod two_servers;
+
+/// The cheapest hash that the settings take (OWASP's smallest memory): what is tested here is not the hash. Hashes may wait
+/// long, since other tests compute as well.
+const SETTINGS: &[(&str, &str)] =
+    &[("AUTHKIT_ARGON2_MEMORY_KIB", "7168"), ("AUTHKIT_ARGON2_ITERATIONS", "5"), ("AUTHKIT_HASHING_MAX_WAIT", "10s")];
+
+/// For servers that end and begin again on another port: who issued a token does not follow the port.
+const PUBLIC_URL: (&str, &str) = ("AUTHKIT_PUBLIC_URL", "http://localhost:8000");
+
+/// The settings, and some more.
+fn settings_with<'s>(more: &[(&'s str, &'s str)]) -> Vec<(&'s str, &'s str)> {
+    SETTINGS.iter().chain(more).copied().collect()
+}

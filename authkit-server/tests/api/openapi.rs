@@ -1,0 +1,58 @@
+//! The OpenAPI document is a golden file: a change of the contract is a diff that somebody has to look at.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::SETTINGS;
+use crate::support::Server;
+
+/// Writes the golden file instead of comparing with it.
+const UPDATE: &str = "AUTHKIT_UPDATE_GOLDEN";
+
+#[tokio::test]
+async fn the_openapi_document_is_the_golden_file_and_what_the_server_serves() {
+    let server = Server::start(SETTINGS).await;
+    let output = server.run(&["openapi"], &[], "").await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openapi.json");
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&golden, &printed).expect("the golden file can be written");
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    assert!(printed == expected, "the contract changed: set {UPDATE}=1 to write {}, and read the diff", golden.display());
+
+    let served = server.get("/openapi.json").await.expect(200);
+    assert_eq!(served.header("content-type"), "application/json");
+    let mut document: Value = served.json();
+    let url = format!("http://localhost:{}", server.address().port());
+    assert_eq!(document["servers"][0]["url"], url.as_str());
+    document["servers"][0]["url"] = "http://localhost:8000".into();
+    assert_eq!(document, serde_json::from_str::<Value>(&printed).expect("JSON"));
+    every_operation_is_documented(&document);
+}
+
+fn every_operation_is_documented(document: &Value) {
+    let paths = document["paths"].as_object().expect("paths");
+    let operations: Vec<_> = paths
+        .iter()
+        .flat_map(|(path, methods)| methods.as_object().expect("methods").iter().map(move |(m, o)| (format!("{m} {path}"), o)))
+        .collect();
+    assert_eq!(operations.len(), 12, "{:?}", operations.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    for (name, operation) in operations {
+        assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{name}");
+        assert!(operation["tags"].as_array().is_some_and(|tags| tags.len() == 1), "{name} belongs to a group");
+        let responses = operation["responses"].as_object().expect("responses");
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{name} says what it answers");
+        assert!(responses.contains_key("500") && responses.contains_key("503"), "{name}");
+        let statuses: &[&str] = if operation["requestBody"].is_object() { &["400", "413", "415", "422"] } else { &["401"] };
+        for status in statuses {
+            let response = &responses[*status];
+            assert!(response["description"].as_str().is_some_and(|codes| codes.contains('.')), "{name} {status} names its codes");
+            assert!(response["content"]["application/problem+json"].is_object(), "{name} {status}");
+        }
+    }
+}
