@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Statuses, and codes that go with them.
+type Codes = &'static [(u16, &'static str)];
+
 /// What every route that reads a body can answer.
 const BODY: &[(u16, &str)] = &[
     (400, "request.malformed_json"),
@@ -10,6 +13,7 @@ const BODY: &[(u16, &str)] = &[
     (422, "request.unknown_member"),
     (422, "request.missing_member"),
     (422, "request.invalid_type"),
+    (400, "request.body_incomplete"),
     (408, "request.body_timeout"),
 ];
 
@@ -24,10 +28,10 @@ const BEARER: &[(u16, &str)] =
 const HASHING: &[(u16, &str)] = &[(503, "service.overloaded")];
 
 /// What every route can answer.
-const ANY: &[(u16, &str)] = &[(500, "service.internal_error"), (503, "service.unavailable")];
+const ANY: &[(u16, &str)] = &[(500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
 
 /// Each operation, what it reads, and the problems that are its own.
-const OPERATIONS: &[(&str, &[&[(u16, &str)]], &[(u16, &str)])] = &[
+const OPERATIONS: &[(&str, &[Codes], Codes)] = &[
     ("register", &[BODY, FIELDS, HASHING], &[(409, "account.email_taken"), (422, "password.too_weak")]),
     ("login", &[BODY, FIELDS, HASHING], &[(401, "auth.invalid_credentials"), (403, "account.suspended")]),
     ("refresh", &[BODY], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),

@@ -42,9 +42,11 @@ pub(super) async fn serve(settings: Settings) -> Result<(), OperationError> {
 }
 
 fn shell(settings: &Settings, metrics: &Metrics) -> HttpShell {
-    let mut limits = Limits::default();
-    limits.max_connections = settings.max_connections;
-    limits.max_connections_per_address = settings.max_connections_per_address;
+    let limits = Limits {
+        max_connections: settings.max_connections,
+        max_connections_per_address: settings.max_connections_per_address,
+        ..Limits::default()
+    };
     let table = operations_routes::describe(RouteTable::new().openapi::<api::Routes>(""));
     HttpShell::new(limits)
         .trusted_proxies(TrustedProxies::new(settings.trusted_proxies.iter().copied()))
