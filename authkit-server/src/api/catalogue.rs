@@ -13,6 +13,7 @@ const BODY: &[ProblemCode] = &[
     (422, "request.unknown_member"),
     (422, "request.missing_member"),
     (422, "request.invalid_type"),
+    (400, "request.body_incomplete"),
     (408, "request.body_timeout"),
 ];
 
@@ -27,7 +28,7 @@ const BEARER: &[ProblemCode] =
 const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 
 /// What every route can answer.
-const ANY: &[ProblemCode] = &[(500, "service.internal_error"), (503, "service.unavailable")];
+const ANY: &[ProblemCode] = &[(500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
 
 /// The id of an operation, the problems of what it reads, and those that are its own.
 type Operation = (&'static str, &'static [&'static [ProblemCode]], &'static [ProblemCode]);

@@ -3,12 +3,14 @@
 use authkit_core::AuthKit;
 #[cfg(test)]
 use poem_openapi::OpenApi as _;
-use poem_openapi::{LicenseObject, OpenApiService};
+use poem_openapi::registry::Registry;
+use poem_openapi::{ApiResponse, LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
 use super::auth::AuthRoutes;
 use super::catalogue;
 use super::me::MeRoutes;
+use crate::problem::Problem;
 
 /// The routes of the contract.
 pub type Service = OpenApiService<Routes, ()>;
@@ -35,6 +37,10 @@ pub fn document(service: &Service) -> String {
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut).for_each(describe_problems);
     }
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.values_mut().for_each(mark_nullable);
+        schemas.extend(problem_schemas());
+    }
     let mut text = format!("{document:#}");
     text.push('\n');
     text
@@ -44,6 +50,24 @@ pub fn document(service: &Service) -> String {
 #[must_use]
 pub fn docs_page(service: &Service, document: &str) -> String {
     service.swagger_ui_html().replace(&service.spec(), document)
+}
+
+/// Members that need not be there may be `null`, in requests and in replies; poem-openapi says the first only.
+fn mark_nullable(schema: &mut Value) {
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|required| required == name));
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        for (_, property) in properties.iter_mut().filter(|(name, _)| !is_required(name)) {
+            property["nullable"] = true.into();
+        }
+    }
+}
+
+/// The schemas of a problem document, which no handler names: its members are absent where there is nothing to say.
+fn problem_schemas() -> impl Iterator<Item = (String, Value)> {
+    let mut registry = Registry::new();
+    <Problem as ApiResponse>::register(&mut registry);
+    registry.schemas.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default()))
 }
 
 fn describe_problems(operation: &mut Value) {

@@ -25,14 +25,31 @@ async fn the_openapi_document_is_the_golden_file_and_what_the_server_serves() {
     let expected = fs::read_to_string(&golden).unwrap_or_default();
     assert!(printed == expected, "the contract changed: set {UPDATE}=1 to write {}, and read the diff", golden.display());
 
-    let served = server.get("/openapi.json").await.expect(200);
-    assert_eq!(served.header("content-type"), "application/json");
-    let mut document: Value = served.json();
+    let fetched = server.get("/openapi.json").await.expect(200);
+    assert_eq!(fetched.header("content-type"), "application/json");
+    let mut document: Value = fetched.json();
     let url = format!("http://localhost:{}", server.address().port());
     assert_eq!(document["servers"][0]["url"], url.as_str());
     document["servers"][0]["url"] = "http://localhost:8000".into();
     assert_eq!(document, serde_json::from_str::<Value>(&printed).expect("JSON"));
     every_operation_is_documented(&document);
+    every_reference_leads_somewhere(&document, &document);
+    let user = &document["components"]["schemas"]["User"];
+    assert_eq!((&user["properties"]["full_name"]["nullable"], user["properties"]["id"].get("nullable")), (&true.into(), None));
+}
+
+fn every_reference_leads_somewhere(document: &Value, part: &Value) {
+    match part {
+        Value::Object(members) => {
+            if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+                let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+                assert!(target.is_some(), "{reference} leads nowhere");
+            }
+            members.values().for_each(|member| every_reference_leads_somewhere(document, member));
+        }
+        Value::Array(items) => items.iter().for_each(|item| every_reference_leads_somewhere(document, item)),
+        _ => {}
+    }
 }
 
 fn every_operation_is_documented(document: &Value) {

@@ -1,5 +1,7 @@
 //! SIGTERM: what is in flight is answered, then the process ends well.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -20,22 +22,32 @@ async fn a_stop_answers_every_login_that_is_in_flight() {
         ("AUTHKIT_HASHING_MAX_WAIT", "30s"),
     ]);
     let mut server = Server::start(&settings).await;
-    register(&server, "ada@example.com").await;
+    // One account each: an account gets two places at once.
+    let email = |number: usize| format!("ada{number}@example.com");
+    for number in 0..LOGINS {
+        register(&server, &email(number)).await;
+    }
 
     let mut clients = JoinSet::new();
-    for _ in 0..LOGINS {
-        let mut connection = server.connect();
+    let finished = Arc::new(AtomicUsize::new(0));
+    for number in 0..LOGINS {
+        let (mut connection, body) = (server.connect(), credentials(&email(number)));
+        let finished = Arc::clone(&finished);
         clients.spawn(async move {
             connection.send(get("/health/live", None)).await.expect("a reply");
-            connection.send(post(LOGIN, &credentials("ada@example.com"))).await
+            let reply = connection.send(post(LOGIN, &body)).await;
+            finished.fetch_add(1, Ordering::Relaxed);
+            reply
         });
     }
     let admitted = timeout(Duration::from_secs(10), async {
-        while in_flight(&server).await < LOGINS {
-            sleep(Duration::from_millis(5)).await;
+        while in_flight(&server).await + finished.load(Ordering::Relaxed) < LOGINS {
+            sleep(Duration::from_millis(1)).await;
         }
     });
     admitted.await.expect("all logins are admitted at once");
+
+    assert!(finished.load(Ordering::Relaxed) < LOGINS, "something is in flight when the signal comes");
 
     let status = server.stop().await;
     assert_eq!(status.code(), Some(0), "{}", server.log());

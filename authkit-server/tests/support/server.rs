@@ -135,12 +135,6 @@ impl Server {
         self.home.path().join("data")
     }
 
-    /// The SIGTERM of [`stop`](Self::stop), without waiting for what comes of it.
-    pub(crate) fn ask_to_stop(&self) {
-        let child = self.child.as_ref().expect("the server runs");
-        kill_process(Pid::from_child(child), Signal::TERM).expect("a signal to our own child");
-    }
-
     /// What it wrote since it was last started.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
