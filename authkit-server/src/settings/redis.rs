@@ -8,6 +8,9 @@ use url::Url;
 use super::parse;
 use super::problem::Refusal;
 
+/// The port of a Redis whose URL names none.
+const DEFAULT_PORT: u16 = 6379;
+
 /// A Redis that several servers share.
 #[derive(Clone)]
 pub struct RedisEndpoint {
@@ -67,6 +70,13 @@ impl RedisEndpoint {
     #[must_use]
     pub fn expose_url(&self) -> &str {
         self.url.expose_secret()
+    }
+
+    /// The host and the port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let url = Url::parse(&self.redacted).expect("a URL that was parsed");
+        format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(DEFAULT_PORT))
     }
 
     /// Whether it is a Redis Cluster.
@@ -129,6 +139,8 @@ mod tests {
         let host = RedisHost::parse("::1").unwrap();
         let endpoint = RedisEndpoint::of_parts(&host, 6380, Some(&"p@ss/wörd#1".to_owned().into()));
         assert_eq!(endpoint.expose_url(), "redis://:p%40ss%2Fw%C3%B6rd%231@[::1]:6380");
+        assert_eq!(endpoint.address(), "[::1]:6380");
+        assert_eq!(RedisEndpoint::parse("rediss://user:p@host/1").unwrap().address(), "host:6379");
         assert_eq!(format!("{endpoint} {endpoint:?}"), "redis://:***@[::1]:6380 RedisEndpoint(redis://:***@[::1]:6380)");
     }
 
