@@ -56,13 +56,13 @@ impl RedisRevocationBus {
             .map_err(|source| ConnectError::Options { address: address.clone(), source: Box::new(source) })?;
         let opened = match Link::open(&client).await {
             Ok(link) => Some(link),
-            Err(source) => match RefusalReason::of(&source) {
-                Some(reason) => return Err(ConnectError::Refused { address, reason, source: Box::new(source) }),
-                None => {
-                    tracing::warn!(%address, error = %source, "Redis is not reachable: revocations reach other nodes by way of the store");
-                    None
+            Err(source) => {
+                if let Some(reason) = RefusalReason::of(&source) {
+                    return Err(ConnectError::Refused { address, reason, source: Box::new(source) });
                 }
-            },
+                tracing::warn!(redis = %address, error = %source, "Redis is not reachable: other nodes learn of revocations from the store");
+                None
+            }
         };
         let shared = Shared {
             client,

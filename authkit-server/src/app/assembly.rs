@@ -34,8 +34,11 @@ impl Assembly {
             },
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
-        let auth =
-            AuthKit::builder(settings.core_config()).store(Arc::new(store.clone())).custody(Arc::new(custody)).build().await?;
+        let mut builder = AuthKit::builder(settings.core_config()).store(Arc::new(store.clone())).custody(Arc::new(custody));
+        if let Some(bus) = bus {
+            builder = builder.revocation_bus(bus);
+        }
+        let auth = builder.build().await?;
         Ok(Self { auth, store })
     }
 

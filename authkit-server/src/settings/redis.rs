@@ -16,6 +16,7 @@ const DEFAULT_PORT: u16 = 6379;
 pub struct RedisEndpoint {
     url: SecretString,
     redacted: String,
+    address: String,
     cluster: bool,
     tls: bool,
 }
@@ -63,7 +64,8 @@ impl RedisEndpoint {
         if shown.password().is_some() {
             shown.set_password(Some("***")).expect("a URL that had a password");
         }
-        Self { url: url.as_str().to_owned().into(), redacted: shown.into(), cluster, tls }
+        let address = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(DEFAULT_PORT));
+        Self { url: url.as_str().to_owned().into(), redacted: shown.into(), address, cluster, tls }
     }
 
     /// The URL with its password, for the Redis client alone.
@@ -74,9 +76,8 @@ impl RedisEndpoint {
 
     /// The host and the port.
     #[must_use]
-    pub fn address(&self) -> String {
-        let url = Url::parse(&self.redacted).expect("a URL that was parsed");
-        format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(DEFAULT_PORT))
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Whether it is a Redis Cluster.
