@@ -135,6 +135,7 @@ impl Builder<Ready> {
             bus,
             pool: pool.map_err(BuildError::Threads)?,
             keyring: ArcSwap::from_pointee(Keyring::default()),
+            keyring_turn: tokio::sync::Mutex::new(()),
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
             config: self.config,

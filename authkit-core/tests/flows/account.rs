@@ -137,3 +137,14 @@ async fn closing_demands_a_recent_proof_of_identity() {
     let fresh = auth.authenticate(token.expose()).expect("valid");
     auth.accounts().close(&fresh, &request()).await.expect("closes");
 }
+
+#[tokio::test]
+async fn a_session_that_was_ended_cannot_close_the_account_at_a_node_that_has_not_heard_of_it() {
+    let world = World::new();
+    let (auth, lonely) = (world.node().await, world.lonely_node().await);
+    let registered = register(&auth).await;
+    let thief = principal(&lonely, &registered);
+    auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    assert!(matches!(lonely.accounts().close(&thief, &request()).await, Err(CloseAccountError::Gone)));
+    log_in(&auth).await;
+}

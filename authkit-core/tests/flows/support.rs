@@ -52,7 +52,8 @@ impl World {
         self.unjoined(self.config.clone()).build().await.expect("builds")
     }
 
-    fn unjoined(&self, config: Config) -> authkit_core::Builder<authkit_core::builder::Ready> {
+    /// One more node that is still to be put on a bus.
+    pub(crate) fn unjoined(&self, config: Config) -> authkit_core::Builder<authkit_core::builder::Ready> {
         AuthKit::builder(config)
             .store(Arc::clone(&self.store))
             .custody(self.custody.clone())
