@@ -39,7 +39,7 @@ impl<'a> Banner<'a> {
             listen = %self.bound,
             %public_url,
             %database,
-            hot_state = HOT_STATE,
+            hot_state = hot_state(self.settings),
             algorithm = algorithm.as_str(),
             data_dir = %data_dir.display(),
             "authkit-server is listening"
@@ -66,7 +66,13 @@ impl<'a> Banner<'a> {
     }
 }
 
-const HOT_STATE: &str = "in this process";
+/// Where what need not survive is kept.
+fn hot_state(settings: &Settings) -> String {
+    match &settings.redis {
+        Some(redis) => format!("revocations over Redis at {}", redis.address()),
+        None => "in this process".to_owned(),
+    }
+}
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,7 +88,7 @@ impl fmt::Display for Banner<'_> {
             ("listening on", self.bound.to_string()),
             ("public URL", public_url.to_string()),
             ("database", database.to_string()),
-            ("hot state", HOT_STATE.to_owned()),
+            ("hot state", hot_state(self.settings)),
             ("tokens", format!("signed with {}", algorithm.as_str())),
             ("data", data_dir.display().to_string()),
             ("sealed under", keys.to_owned()),

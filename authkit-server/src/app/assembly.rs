@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use authkit_core::embedded::LocalKeyCustody;
+use authkit_core::ports::RevocationBus;
 use authkit_core::{AuthKit, OsEntropy, SystemClock};
 use authkit_sqlx::{SqliteOptions, SqliteStore};
 
@@ -17,8 +18,9 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Opens everything that the settings name; the schema is brought up to date.
-    pub(super) async fn open(settings: &Settings) -> Result<Self, OperationError> {
+    /// Opens everything durable that the settings name; the schema is brought up to date. Without a bus, as for a single
+    /// command, the nodes learn of revocations from the store.
+    pub(super) async fn open(settings: &Settings, bus: Option<Arc<dyn RevocationBus>>) -> Result<Self, OperationError> {
         let directory = DataDir::open(&settings.data_dir)?;
         let store = open_store(settings).await?;
         store.migrate().await?;
@@ -32,8 +34,11 @@ impl Assembly {
             },
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
-        let auth =
-            AuthKit::builder(settings.core_config()).store(Arc::new(store.clone())).custody(Arc::new(custody)).build().await?;
+        let mut builder = AuthKit::builder(settings.core_config()).store(Arc::new(store.clone())).custody(Arc::new(custody));
+        if let Some(bus) = bus {
+            builder = builder.revocation_bus(bus);
+        }
+        let auth = builder.build().await?;
         Ok(Self { auth, store })
     }
 

@@ -1,15 +1,16 @@
-//! The doctor's look at the store, the keys and the clock. It changes nothing.
+//! The doctor's look at the store, Redis, the keys and the clock. It changes nothing.
 
 use std::path::Path;
 use std::time::Duration;
 
 use authkit_core::embedded::LocalKeyCustody;
-use authkit_core::ports::{KeyReads, Store};
+use authkit_core::ports::{BusHealth, KeyReads, RevocationBus, Store};
 use authkit_core::{OsEntropy, SystemClock};
 use authkit_sqlx::SqliteStore;
 
 use super::assembly::open_store;
 use super::commands::runtime;
+use super::hot_state;
 use crate::cli::doctor::{Check, Outcome};
 use crate::settings::{Database, Settings};
 
@@ -18,6 +19,7 @@ const BUILT_AFTER: i64 = 1_760_000_000;
 
 pub(super) fn of_the_store(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![clock()];
+    checks.extend(redis(settings));
     let Database::Sqlite { path } = &settings.database;
     // Opening the file would make it.
     if !Path::new(path).exists() {
@@ -44,6 +46,20 @@ fn clock() -> Check {
         return Check::new("clock", Outcome::Fail, format!("says {now}, which is before this program was written: set it"));
     }
     Check::new("clock", Outcome::Ok, now.to_string())
+}
+
+/// Connects as a start would. A Redis that is away does not stop a start, so it is no failure here.
+fn redis(settings: &Settings) -> Option<Check> {
+    const NAME: &str = "redis";
+    let address = settings.redis.as_ref()?.address();
+    let bus = runtime().and_then(|runtime| runtime.block_on(hot_state::connect(settings)));
+    Some(match bus {
+        Err(error) => Check::new(NAME, Outcome::Fail, error.to_string()),
+        Ok(Some(bus)) if bus.health() == BusHealth::Connected => Check::new(NAME, Outcome::Ok, format!("{address} answers")),
+        Ok(_) => {
+            Check::new(NAME, Outcome::Warn, format!("{address} does not answer: a logout takes a second to reach other nodes"))
+        }
+    })
 }
 
 async fn database(settings: &Settings, store: &SqliteStore) -> Check {

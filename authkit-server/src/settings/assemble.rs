@@ -170,9 +170,6 @@ fn warnings(settings: &Settings) -> Vec<String> {
     if settings.algorithm == JwtAlgorithm::Hs256 {
         warnings.push("JWT_ALGORITHM is HS256: whoever can verify a token can also issue one; prefer ES256".to_owned());
     }
-    if let Some(redis) = &settings.redis {
-        warnings.push(format!("{redis} is configured and not used: this version keeps hot state in this process"));
-    }
     if settings.password_min_score < 2 {
         warnings.push("AUTHKIT_PASSWORD_MIN_SCORE is 1: passwords of ten thousand guesses are accepted".to_owned());
     }

@@ -8,11 +8,15 @@ use url::Url;
 use super::parse;
 use super::problem::Refusal;
 
+/// The port of a Redis whose URL names none.
+const DEFAULT_PORT: u16 = 6379;
+
 /// A Redis that several servers share.
 #[derive(Clone)]
 pub struct RedisEndpoint {
     url: SecretString,
     redacted: String,
+    address: String,
     cluster: bool,
     tls: bool,
 }
@@ -60,13 +64,20 @@ impl RedisEndpoint {
         if shown.password().is_some() {
             shown.set_password(Some("***")).expect("a URL that had a password");
         }
-        Self { url: url.as_str().to_owned().into(), redacted: shown.into(), cluster, tls }
+        let address = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(DEFAULT_PORT));
+        Self { url: url.as_str().to_owned().into(), redacted: shown.into(), address, cluster, tls }
     }
 
     /// The URL with its password, for the Redis client alone.
     #[must_use]
     pub fn expose_url(&self) -> &str {
         self.url.expose_secret()
+    }
+
+    /// The host and the port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Whether it is a Redis Cluster.
@@ -129,6 +140,8 @@ mod tests {
         let host = RedisHost::parse("::1").unwrap();
         let endpoint = RedisEndpoint::of_parts(&host, 6380, Some(&"p@ss/wörd#1".to_owned().into()));
         assert_eq!(endpoint.expose_url(), "redis://:p%40ss%2Fw%C3%B6rd%231@[::1]:6380");
+        assert_eq!(endpoint.address(), "[::1]:6380");
+        assert_eq!(RedisEndpoint::parse("rediss://user:p@host/1").unwrap().address(), "host:6379");
         assert_eq!(format!("{endpoint} {endpoint:?}"), "redis://:***@[::1]:6380 RedisEndpoint(redis://:***@[::1]:6380)");
     }
 

@@ -1,0 +1,177 @@
+//! A Redis server of a test's own, which it can kill, freeze and start again.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+use std::{fs, io};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, RedisResult};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+const POLL: Duration = Duration::from_millis(10);
+/// How many polls a start may take on a machine that runs every other test as well: 30 s.
+const START_POLLS: u32 = 3_000;
+/// How often a port may be snatched away between finding and binding it.
+const ATTEMPTS: u32 = 5;
+
+/// A `redis-server` process on a port of 127.0.0.1, which keeps nothing. Dropping it kills it.
+#[derive(Debug)]
+pub struct RedisServer {
+    home: TempDir,
+    port: u16,
+    password: Option<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts one without a password, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it cannot be started: `redis-server` must be on the PATH. A test that needs Redis is never skipped.
+    pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts one that wants a password.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_with_password(password: &str) -> Self {
+        Self::start_with(Some(password.to_owned())).await
+    }
+
+    async fn start_with(password: Option<String>) -> Self {
+        let home = tempfile::Builder::new().prefix("authkit-redis-").tempdir().expect("a temporary directory");
+        let mut server = Self { home, port: 0, password, child: None };
+        for _ in 0..ATTEMPTS {
+            server.port = free_port();
+            if server.launch().await {
+                return server;
+            }
+        }
+        panic!("redis-server did not start; its log:\n{}", server.log());
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL, with the password where there is one.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let sign_in = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("redis://{sign_in}127.0.0.1:{}", self.port)
+    }
+
+    /// A connection of the test's own.
+    pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+
+    /// Kills it (SIGKILL). Returns when the process is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended already; then there is nothing to kill.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// Freezes it (SIGSTOP): connections are accepted and nothing is answered.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Starts it again on the same port after it was killed, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it runs, or cannot be started.
+    pub async fn start_again(&mut self) {
+        assert!(self.child.is_none(), "the server still runs");
+        assert!(self.launch().await, "redis-server did not start; its log:\n{}", self.log());
+    }
+
+    /// Whether it answered; `false` when it ended before.
+    async fn launch(&mut self) -> bool {
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--appendonly", "no"])
+            .args(["--logfile", "redis.log", "--dir", "."])
+            .args(self.password.iter().flat_map(|password| ["--requirepass", password]))
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = match command.spawn() {
+            Ok(child) => self.child.insert(child),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                panic!("there is no redis-server on the PATH: apt-get install redis-server")
+            }
+            Err(error) => panic!("redis-server does not start: {error}"),
+        };
+        for _ in 0..START_POLLS {
+            if child.try_wait().expect("our own child").is_some() {
+                self.child = None;
+                return false;
+            }
+            let url = format!("redis://127.0.0.1:{}", self.port);
+            let client = Client::open(url).expect("a URL");
+            let answer = match client.get_multiplexed_async_connection().await {
+                Ok(mut connection) => redis::cmd("PING").exec_async(&mut connection).await,
+                Err(error) => Err(error),
+            };
+            // One that wants a password answers, too.
+            if answer.is_ok() || answer.is_err_and(|error| error.code() == Some("NOAUTH")) {
+                return true;
+            }
+            sleep(POLL).await;
+        }
+        self.kill();
+        false
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("the server runs");
+        kill_process(Pid::from_child(child), signal).expect("a signal to our own child");
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("redis.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port below 32,768, where no connection of our own can take it.
+fn free_port() -> u16 {
+    const FIRST: u16 = 10_240;
+    const SPAN: u16 = 32_768 - FIRST;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Tests run in many processes at once: each begins to look elsewhere.
+    let start = u16::try_from(std::process::id().wrapping_mul(6_133) % u32::from(SPAN)).expect("less than the span");
+    (0..SPAN)
+        .map(|_| FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % SPAN) % SPAN)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a free port below 32768")
+}
