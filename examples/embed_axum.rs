@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use authkit_core::{AuthKit, Config, Error, Login, MasterKey, RefreshToken, Refreshed, Registration, RequestContext, TokenReply};
+use authkit_core::{
+    AuthKit, Config, Error, LocalKeyCustody, Login, RefreshToken, Refreshed, Registration, RequestContext, TokenReply,
+};
 use authkit_sqlx::{SqliteOptions, SqliteStore};
 use axum::extract::{FromRequestParts, State};
 use axum::http::{StatusCode, header, request::Parts};
@@ -80,7 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.migrate().await?;
     let auth = AuthKit::builder(Config::new("http://localhost:3000"))
         .store(Arc::new(store))
-        .master_key(MasterKey::load_or_create(&folder.join("app.key"))?)
+        .custody(Arc::new(LocalKeyCustody::in_file(folder.join("app.key"))?))
         .build()
         .await?;
     let app = Router::new()

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use authkit_core::{
-    AuthKit, Config, Error, Login, MasterKey, Principal, RefreshToken, Refreshed, Registration, RequestContext, TokenReply,
+    AuthKit, Config, Error, LocalKeyCustody, Login, Principal, RefreshToken, Refreshed, Registration, RequestContext, TokenReply,
 };
 use authkit_sqlx::{SqliteOptions, SqliteStore};
 use poem::http::{StatusCode, header};
@@ -42,7 +42,7 @@ async fn log_out(auth: Data<&AuthKit>, Json(token): Json<RefreshToken>) -> poem:
 }
 
 #[handler]
-async fn hello(Caller(principal): Caller) -> Json<Value> {
+fn hello(Caller(principal): Caller) -> Json<Value> {
     Json(json!({ "hello": principal.user_id() }))
 }
 
@@ -52,7 +52,8 @@ struct Caller(Principal);
 
 impl<'a> FromRequest<'a> for Caller {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let auth = request.data::<AuthKit>().ok_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "service.internal_error"))?;
+        let auth =
+            request.data::<AuthKit>().ok_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "service.internal_error"))?;
         let token = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         Ok(Self(auth.authenticate(token.unwrap_or_default()).map_err(refused)?))
     }
@@ -80,7 +81,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.migrate().await?;
     let auth = AuthKit::builder(Config::new("http://localhost:3000"))
         .store(Arc::new(store))
-        .master_key(MasterKey::load_or_create(&folder.join("app.key"))?)
+        .custody(Arc::new(LocalKeyCustody::in_file(folder.join("app.key"))?))
         .build()
         .await?;
     let app = Route::new()
@@ -91,8 +92,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .at("/hello", get(hello))
         .data(auth);
     let acceptor = TcpListener::bind(address).into_acceptor().await?;
-    for bound in acceptor.local_addr() {
-        println!("listening on {bound}");
+    for address in acceptor.local_addr().iter().filter_map(|bound| bound.as_socket_addr()) {
+        println!("listening on http://{address}");
     }
     Ok(Server::new_with_acceptor(acceptor).run(app).await?)
 }

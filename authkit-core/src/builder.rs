@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::authkit::AuthKit;
 use crate::config::{Config, InvalidConfig};
-use crate::embedded::{LocalKeyCustody, LocalRevocationBus, MasterKey, MemoryStore};
+use crate::embedded::{LocalKeyCustody, LocalRevocationBus, MemoryStore};
 use crate::flows::engine::{Engine, RevokedSet};
 use crate::flows::{Internal, keys, maintenance};
 use crate::password::HashPool;
@@ -84,16 +84,10 @@ impl Builder<WantsStore> {
 }
 
 impl Builder<WantsCustody> {
-    /// Seals with keys that `custody` holds.
+    /// Seals with keys that `custody` holds, apart from the store. Lose them and every session ends: the keys that signed its
+    /// tokens cannot be opened any more. [`LocalKeyCustody::in_file`] is the one for a host without a key management service.
     pub fn custody(self, custody: Arc<dyn KeyCustody>) -> Builder<Ready> {
         self.with(|state| Ready { store: state.store, custody })
-    }
-
-    /// Seals with a master key that the host keeps, apart from the store. Lose it and every session ends: the keys that
-    /// signed the tokens cannot be opened any more.
-    pub fn master_key(self, key: MasterKey) -> Builder<Ready> {
-        let custody = Arc::new(LocalKeyCustody::of(key, Arc::clone(&self.entropy)));
-        self.custody(custody)
     }
 }
 
@@ -141,6 +135,7 @@ impl Builder<Ready> {
             bus,
             pool: pool.map_err(BuildError::Threads)?,
             keyring: ArcSwap::from_pointee(Keyring::default()),
+            keyring_turn: tokio::sync::Mutex::new(()),
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
             config: self.config,

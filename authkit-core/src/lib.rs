@@ -47,7 +47,7 @@ pub mod token;
 pub use authkit::{Accounts, Audit, AuthKit, Keys, Sessions};
 pub use builder::{BuildError, Builder};
 pub use config::Config;
-pub use embedded::MasterKey;
+pub use embedded::LocalKeyCustody;
 pub use error::{Error, ErrorKind};
 pub use flows::{LoggedIn, Login, PasswordChange, Principal, ProfileUpdate, Refreshed, Registration, TokenPair, TokenReply};
 pub use model::RequestContext;

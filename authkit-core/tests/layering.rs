@@ -14,6 +14,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
     ("flows", &["primitives", "model", "ports", "config", "password", "token"]),
+    ("error", &["password", "flows"]),
     ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
     ("authkit", &["primitives", "model", "ports", "config", "password", "token", "flows", "builder"]),
 ];

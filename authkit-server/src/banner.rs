@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::settings::{LogFormat, Settings};
+use crate::settings::Settings;
+use crate::telemetry::LogFormat;
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -51,6 +51,7 @@ impl Fixture {
             session_id: self.session_id,
             methods: &[AuthMethod::Password],
             authenticated_at: self.now,
+            session_ends_at: self.now + std::time::Duration::from_hours(24),
         };
         let issued = access::issue(&self.keyring, &self.config, issuance, self.now, &OsEntropy);
         issued.expect("signs").token.expose().to_owned()

@@ -11,13 +11,13 @@ use authkit_core::model::{
     SessionChange, SessionWithUser, UserChange, UserStatus,
 };
 use authkit_core::ports::{CommitError, Conflict, StoreError};
-use authkit_core::{PasswordHash, UserId};
+use authkit_core::{PasswordHash, Timestamp, UserId};
 use redb::WriteTransaction;
 
 use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
 use crate::tables::{
-    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL, has,
-    put, remove, set,
+    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
+    has, put, remove, set,
 };
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
@@ -102,12 +102,12 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, revoked: &mut Ve
         }
         SessionChange::Revoke { id, reason, at } => {
             let session = session(tx, *id)?.filter(|session| session.revoked.is_none()).ok_or(Conflict::SessionEnded)?;
-            revoked.push(revoke(tx, Session { revoked: Some((*at, *reason)), ..session })?);
+            revoked.push(revoke(tx, session, *reason, *at)?);
         }
         SessionChange::RevokeAll { user_id, except, reason, at } => {
             for session in sessions_of(tx, *user_id)? {
                 if session.revoked.is_none() && Some(session.id) != *except {
-                    revoked.push(revoke(tx, Session { revoked: Some((*at, *reason)), ..session })?);
+                    revoked.push(revoke(tx, session, *reason, *at)?);
                 }
             }
         }
@@ -116,7 +116,7 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, revoked: &mut Ve
             live.retain(|session| session.is_live(*at));
             live.sort_by_key(|session| Reverse((session.refreshed_at, session.id)));
             for session in live.into_iter().skip(usize::try_from(*keep).unwrap_or(usize::MAX)) {
-                revoked.push(revoke(tx, Session { revoked: Some((*at, RevocationReason::SessionCap)), ..session })?);
+                revoked.push(revoke(tx, session, RevocationReason::SessionCap, *at)?);
             }
         }
         SessionChange::Reauthenticate { id, auth_epoch, at } => {
@@ -186,9 +186,9 @@ pub(crate) fn rotate(tx: &WriteTransaction, rotation: &Rotation) -> Result<Sessi
     Ok(SessionWithUser { session, user })
 }
 
-/// Writes down a session that was just revoked, and where the other nodes will find that.
-fn revoke(tx: &WriteTransaction, session: Session) -> Result<Revocation, StoreError> {
-    let (at, _) = session.revoked.ok_or_else(|| StoreError::failed("a session without its revocation"))?;
+/// Ends a session, and writes down where the other nodes will find that.
+fn revoke(tx: &WriteTransaction, session: Session, reason: RevocationReason, at: Timestamp) -> Result<Revocation, StoreError> {
+    let session = Session { revoked: Some((at, reason)), ..session };
     set(tx, REVOCATIONS, (at.unix_micros(), session.id.as_uuid()), ())?;
     put(tx, &session)?;
     Ok(Revocation { session_id: session.id, at })

@@ -18,9 +18,8 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use authkit_core::model::KeyId;
 use authkit_core::{
-    AuthKit, Config, Email, Login, MasterKey, OsEntropy, Password, RefreshToken, Refreshed, Registration, RequestContext,
+    AuthKit, Config, Email, LocalKeyCustody, Login, Password, RefreshToken, Refreshed, Registration, RequestContext,
 };
 
 use crate::store::RedbStore;
@@ -28,8 +27,8 @@ use crate::store::RedbStore;
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("accounts.redb");
-    // It seals the signing keys in the file. A real host keeps it somewhere else than the file, and for longer than a run.
-    let master_key = MasterKey::generate(KeyId::parse("example").ok_or("a key id")?, &OsEntropy).to_text();
+    // It seals the signing keys in the database. A real host keeps it somewhere else, and for longer than a run.
+    let master_key = folder.path().join("master.key");
 
     // A runtime each: the first takes every task and the open file with it, as the end of a process would.
     let kept = tokio::runtime::Runtime::new()?.block_on(first_run(&file, &master_key))?;
@@ -37,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A new file: an account and two sessions, one of which is ended. Returns the refresh token of the other one.
-async fn first_run(file: &Path, master_key: &str) -> Result<RefreshToken, Box<dyn Error>> {
+async fn first_run(file: &Path, master_key: &Path) -> Result<RefreshToken, Box<dyn Error>> {
     let auth = open(file, master_key).await?;
     let request = RequestContext::default();
     let (email, password) = credentials()?;
@@ -62,7 +61,7 @@ async fn first_run(file: &Path, master_key: &str) -> Result<RefreshToken, Box<dy
 }
 
 /// The same file again: the account is there, and so is the session that was not ended.
-async fn second_run(file: &Path, master_key: &str, kept: &RefreshToken) -> Result<(), Box<dyn Error>> {
+async fn second_run(file: &Path, master_key: &Path, kept: &RefreshToken) -> Result<(), Box<dyn Error>> {
     let auth = open(file, master_key).await?;
     let request = RequestContext::default();
     let (email, password) = credentials()?;
@@ -78,11 +77,11 @@ async fn second_run(file: &Path, master_key: &str, kept: &RefreshToken) -> Resul
 }
 
 /// AuthKit on our store: it takes any `Arc<dyn Store>`.
-async fn open(file: &Path, master_key: &str) -> Result<AuthKit, Box<dyn Error>> {
+async fn open(file: &Path, master_key: &Path) -> Result<AuthKit, Box<dyn Error>> {
     let store = RedbStore::open(file).await?;
     let auth = AuthKit::builder(Config::new("https://app.example"))
         .store(Arc::new(store))
-        .master_key(MasterKey::parse(master_key)?)
+        .custody(Arc::new(LocalKeyCustody::in_file(master_key)?))
         .build()
         .await?;
     Ok(auth)

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::records::Stored;
 use crate::tables::{
-    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, broken, get, value,
+    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, broken, get,
+    value,
 };
 
 /// The account, active or suspended.

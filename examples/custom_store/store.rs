@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
+    User,
 };
-use authkit_core::ports::{
-    AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
-};
+use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::Semaphore;
@@ -107,7 +106,7 @@ impl SessionReads for RedbStore {
 #[async_trait]
 impl KeyReads for RedbStore {
     async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
-        self.read(|tx| reads::server_keys(tx)).await
+        self.read(reads::server_keys).await
     }
 }
 

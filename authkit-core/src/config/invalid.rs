@@ -38,7 +38,14 @@ impl Config {
             (tokens.lifetime >= Duration::from_secs(10), "tokens.lifetime", "must be at least 10 seconds"),
             (tokens.lifetime <= Duration::from_hours(24), "tokens.lifetime", "must be at most 24 hours"),
             (tokens.leeway <= Duration::from_mins(1), "tokens.leeway", "must be at most 60 seconds"),
-            (tokens.key_lifetime >= tokens.key_lead * 2, "tokens.key_lifetime", "must be at least twice tokens.key_lead"),
+            (
+                tokens.key_lifetime >= tokens.key_lead.saturating_mul(2),
+                "tokens.key_lifetime",
+                "must be at least twice tokens.key_lead",
+            ),
+            (tokens.key_lifetime <= Duration::from_hours(24 * 3_653), "tokens.key_lifetime", "must be at most ten years"),
+            // Each node reads the keys once a minute; a key that signs before that is unknown to the others.
+            (tokens.key_lead >= Duration::from_mins(2), "tokens.key_lead", "must be at least two minutes"),
             (sessions.idle_timeout >= Duration::from_mins(1), "sessions.idle_timeout", "must be at least a minute"),
             (
                 sessions.absolute_timeout >= sessions.idle_timeout,
@@ -51,12 +58,17 @@ impl Config {
                 "must be at most 400 days",
             ),
             (sessions.max_per_user >= 1, "sessions.max_per_user", "must be at least 1"),
+            (
+                sessions.recent_authentication <= Duration::from_hours(24),
+                "sessions.recent_authentication",
+                "must be at most 24 hours",
+            ),
             (grace_ok, "sessions.reuse", "must have a grace of at most 60 seconds"),
             (passwords.min_score <= 4, "passwords.min_score", "must be 0 to 4, the scale of zxcvbn"),
             ((1..=10).contains(&params.iterations), "passwords.params.iterations", "must be 1 to 10"),
             ((1..=8).contains(&params.parallelism), "passwords.params.parallelism", "must be 1 to 8"),
             (
-                params.memory_kib >= 8 * params.parallelism,
+                params.memory_kib >= params.parallelism.saturating_mul(8),
                 "passwords.params.memory_kib",
                 "must be at least 8 times the parallelism (RFC 9106 §3.1)",
             ),
@@ -93,5 +105,10 @@ mod tests {
         assert_eq!(broken(&|c| c.sessions.absolute_timeout = Duration::from_mins(5)), "sessions.absolute_timeout");
         assert_eq!(broken(&|c| c.sessions.reuse = ReusePolicy::Grace(Duration::from_mins(5))), "sessions.reuse");
         assert_eq!(broken(&|c| c.passwords.params.memory_kib = 4), "passwords.params.memory_kib");
+        assert_eq!(broken(&|c| c.passwords.params.parallelism = u32::MAX), "passwords.params.parallelism");
+        assert_eq!(broken(&|c| c.tokens.key_lead = Duration::MAX), "tokens.key_lifetime");
+        assert_eq!(broken(&|c| c.tokens.key_lead = Duration::from_secs(30)), "tokens.key_lead");
+        assert_eq!(broken(&|c| c.tokens.key_lifetime = Duration::MAX), "tokens.key_lifetime");
+        assert_eq!(broken(&|c| c.sessions.recent_authentication = Duration::MAX), "sessions.recent_authentication");
     }
 }

@@ -14,7 +14,7 @@ pub enum HmacSecretError {
         /// How many it has.
         bytes: usize,
     },
-    /// Long enough, but made of a handful of different bytes.
+    /// Long enough, but made of a handful of different bytes, or of a shorter text over and over.
     #[error("the secret repeats a few characters and can be guessed")]
     Guessable,
 }
@@ -30,7 +30,9 @@ impl HmacSecret {
             return Err(HmacSecretError::TooShort { bytes: bytes.len() });
         }
         let distinct = bytes.iter().collect::<std::collections::HashSet<_>>().len();
-        if distinct < 8 { Err(HmacSecretError::Guessable) } else { Ok(Self(SecretBytes::new(bytes))) }
+        // A placeholder that somebody repeated until it was long enough.
+        let repeats = (1..=bytes.len() / 2).any(|period| bytes[period..] == bytes[..bytes.len() - period]);
+        if distinct < 8 || repeats { Err(HmacSecretError::Guessable) } else { Ok(Self(SecretBytes::new(bytes))) }
     }
 
     /// The secret in the clear.
@@ -100,6 +102,10 @@ mod tests {
     fn a_weak_hmac_secret_is_refused() {
         assert_eq!(HmacSecret::new(b"your_secret_key".to_vec()).map(|_| ()), Err(HmacSecretError::TooShort { bytes: 15 }));
         assert_eq!(HmacSecret::new(vec![b'x'; 64]).map(|_| ()), Err(HmacSecretError::Guessable));
+        for placeholder in ["your_secret_key", "changeme_", "0123456789abcdef"] {
+            let repeated = placeholder.repeat(5).into_bytes();
+            assert_eq!(HmacSecret::new(repeated).map(|_| ()), Err(HmacSecretError::Guessable), "{placeholder}");
+        }
         assert!(HmacSecret::new((0..32).collect()).is_ok());
     }
 }

@@ -137,13 +137,7 @@ pub struct LocalKeyCustody {
 impl LocalKeyCustody {
     /// Takes the master keys, the newest first.
     pub fn new(keys: Vec<MasterKey>, entropy: Arc<dyn Entropy>) -> Result<Self, KeyringError> {
-        if keys.is_empty() {
-            return Err(KeyringError::Empty);
-        }
-        let mut seen = HashSet::new();
-        if let Some(twin) = keys.iter().find(|key| !seen.insert(&key.id)) {
-            return Err(KeyringError::DuplicateId { id: twin.id.clone() });
-        }
+        usable_together(&keys)?;
         Ok(Self { keys, entropy })
     }
 
@@ -153,12 +147,17 @@ impl LocalKeyCustody {
         Self { keys: vec![key], entropy }
     }
 
+    /// Takes keys that a [`MasterKeyFile`](crate::embedded::MasterKeyFile) has read, and so checked.
+    pub(super) fn of_checked(keys: Vec<MasterKey>, entropy: Arc<dyn Entropy>) -> Self {
+        debug_assert!(usable_together(&keys).is_ok(), "the list was parsed");
+        Self { keys, entropy }
+    }
+
     /// Draws a master key that nobody else ever sees: what is sealed under it is lost with this value. For tests and for a
     /// store that is as short-lived.
     #[must_use]
     pub fn ephemeral(entropy: Arc<dyn Entropy>) -> Self {
-        let id = KeyId::parse("ephemeral").expect("letters only");
-        Self::of(MasterKey::generate(id, &*entropy), entropy)
+        Self::of(MasterKey::generate(KeyId::constant("ephemeral"), &*entropy), entropy)
     }
 
     fn key_named(&self, id: &str) -> Result<&MasterKey, CustodyError> {
@@ -205,6 +204,18 @@ impl KeyCustody for LocalKeyCustody {
             )
             .map_err(|_| CustodyError::Forged)?;
         Ok(SecretBytes::new(std::mem::take(&mut *plaintext)))
+    }
+}
+
+/// Whether an envelope can say which of the keys opens it.
+pub(super) fn usable_together(keys: &[MasterKey]) -> Result<(), KeyringError> {
+    if keys.is_empty() {
+        return Err(KeyringError::Empty);
+    }
+    let mut seen = HashSet::new();
+    match keys.iter().find(|key| !seen.insert(&key.id)) {
+        Some(twin) => Err(KeyringError::DuplicateId { id: twin.id.clone() }),
+        None => Ok(()),
     }
 }
 

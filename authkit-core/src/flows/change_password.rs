@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::model::{
-    AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
-    UserStatus,
+    AuditAction, ChangeSet, Committed, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange,
+    UserChange, UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Verdict, Weakness};
 use crate::ports::{CommitError, Conflict};
@@ -74,6 +74,9 @@ impl From<SetPasswordError> for ChangePasswordError {
     }
 }
 
+/// How often a change starts over when the account changes under it.
+const ATTEMPTS: usize = 3;
+
 /// Replaces the password, and ends every session of the caller but this one. Returns how many ended.
 pub(crate) async fn change_password(
     engine: &Engine,
@@ -81,6 +84,24 @@ pub(crate) async fn change_password(
     change: PasswordChange,
     context: &RequestContext,
 ) -> Result<usize, ChangePasswordError> {
+    let mut overtaken = Conflict::PasswordChanged;
+    for _ in 0..ATTEMPTS {
+        match attempt(engine, principal, &change, context).await? {
+            Ok(committed) => return Ok(committed.revoked.len()),
+            // A login has upgraded the hash, or somebody has changed the password: judge again what is there now.
+            Err(conflict) => overtaken = conflict,
+        }
+    }
+    Err(Internal::Conflict(overtaken.into()).into())
+}
+
+/// One try: `Err` inside when the account changed between our read and our commit.
+async fn attempt(
+    engine: &Engine,
+    principal: &Principal,
+    change: &PasswordChange,
+    context: &RequestContext,
+) -> Result<Result<Committed, Conflict>, ChangePasswordError> {
     let id = principal.user_id();
     let identifier = id.to_string();
     let origin = HashOrigin::new(context.client.ip, &identifier);
@@ -91,20 +112,20 @@ pub(crate) async fn change_password(
         return Err(ChangePasswordError::Suspended);
     }
     let event = |at, outcome| engine.event(at, AuditAction::PasswordChanged, outcome, context).by(actor(principal)).on(id);
-    let verdict = admission.verify(change.current, password.clone()).await?;
+    let verdict = admission.verify(change.current.clone(), password.clone()).await?;
     let (Some(from), Verdict::Match { .. }) = (password, verdict) else {
+        drop(admission);
         engine.record_refusal(event(engine.now(), Outcome::Failure).with("reason", "wrong_password")).await?;
         return Err(ChangePasswordError::WrongPassword);
     };
     let policy = PolicyContext { email: Some(user.email.clone()), full_name: user.full_name.clone() };
-    let to = admission.set(change.new, policy).await?;
+    let to = admission.set(change.new.clone(), policy).await?;
     drop(admission);
     let at = engine.now();
     let changes = replacement(principal, user.auth_epoch, from, to, at).and(event(at, Outcome::Success));
     match engine.commit(&changes).await {
-        Ok(committed) => Ok(committed.revoked.len()),
-        // SECURITY: somebody else changed it first, so what was verified is not the current password any more.
-        Err(CommitError::Conflict(Conflict::PasswordChanged | Conflict::UserChanged)) => Err(ChangePasswordError::WrongPassword),
+        Ok(committed) => Ok(Ok(committed)),
+        Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => Ok(Err(conflict)),
         Err(error) => Err(Internal::from(error).into()),
     }
 }

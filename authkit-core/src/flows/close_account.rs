@@ -14,8 +14,8 @@ pub enum CloseAccountError {
     /// The last proof of identity is too old for what cannot be undone: reauthenticate, and ask again.
     #[error("prove again who you are, then ask again")]
     ReauthenticationRequired,
-    /// The account is closed already.
-    #[error("the account is closed")]
+    /// The account is closed already, or the session of the caller has ended.
+    #[error("the session has ended")]
     Gone,
     /// A part below failed.
     #[error(transparent)]
@@ -50,11 +50,14 @@ pub(crate) async fn close_account(
         // The account first: it locks the row that a rival login has to pass, so none slips in behind the revocations.
         .and(UserChange::Close { id, at })
         .and(CredentialChange::DeletePassword { user_id: id })
+        // SECURITY: the guard of this one, not only the set of this node, says that the caller's session is alive. A thief whom
+        // the owner has just logged out must not find a node that has not heard of it, for what cannot be undone.
+        .and(SessionChange::Revoke { id: principal.session_id(), reason: RevocationReason::AccountClosed, at })
         .and(SessionChange::RevokeAll { user_id: id, except: None, reason: RevocationReason::AccountClosed, at })
         .and(event);
     match engine.commit(&changes).await {
         Ok(_) => Ok(()),
-        Err(CommitError::Conflict(Conflict::UserChanged)) => Err(CloseAccountError::Gone),
+        Err(CommitError::Conflict(Conflict::UserChanged | Conflict::SessionEnded)) => Err(CloseAccountError::Gone),
         Err(error) => Err(Internal::from(error).into()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -9,7 +10,7 @@ use crate::config::Config;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::HashPool;
 use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
-use crate::primitives::{AuditEventId, Clock, Entropy, Timestamp};
+use crate::primitives::{AuditEventId, Clock, Entropy, SessionId, Timestamp};
 use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
 
 /// Something that is nobody's fault who asked: a part below failed.
@@ -46,12 +47,15 @@ pub enum Internal {
 }
 
 impl Internal {
-    /// Whether asking again later can help: the store or the key custody is away, or the process is stopping.
+    /// Whether asking again later can help: the store or the key custody is away, others were faster, or the process is stopping.
     #[must_use]
     pub const fn is_unavailable(&self) -> bool {
         matches!(
             self,
-            Self::Store(StoreError::Unavailable(_)) | Self::Custody(CustodyError::Unavailable(_)) | Self::HashingStopped
+            Self::Store(StoreError::Unavailable(_))
+                | Self::Custody(CustodyError::Unavailable(_))
+                | Self::Conflict(_)
+                | Self::HashingStopped
         )
     }
 }
@@ -65,6 +69,9 @@ impl From<CommitError> for Internal {
     }
 }
 
+/// How long a flow that has committed waits for the bus: after that, polling has told the other nodes anyway.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The ports, the mechanisms and the settings of one `AuthKit`.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -76,6 +83,8 @@ pub(crate) struct Engine {
     pub(crate) config: Config,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,
+    /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.
+    pub(crate) keyring_turn: tokio::sync::Mutex<()>,
     pub(crate) verified: VerifiedTokens,
     pub(crate) revoked: Arc<RevokedSet>,
 }
@@ -98,12 +107,19 @@ impl Engine {
         let committed = self.store.commit(changes).await?;
         if !committed.revoked.is_empty() {
             self.revoked.sessions.insert(&committed.revoked);
-            if let Err(error) = self.bus.publish(&committed.revoked).await {
-                // The others poll the store, so this delays what they know by a second and loses nothing.
-                tracing::warn!(%error, sessions = committed.revoked.len(), "revocations were not published");
+            // The others poll the store, so whatever goes wrong delays what they know by a second and loses nothing.
+            match tokio::time::timeout(PUBLISH_PATIENCE, self.bus.publish(&committed.revoked)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, sessions = committed.revoked.len(), "revocations were not published"),
+                Err(_) => tracing::warn!(sessions = committed.revoked.len(), "the bus did not take revocations in time"),
             }
         }
         Ok(committed)
+    }
+
+    /// Takes in that a session was found to have ended, on another node it may be: whoever is told so here can rely on it here.
+    pub(crate) fn found_ended(&self, session_id: SessionId, at: Timestamp) {
+        self.revoked.sessions.insert(&[Revocation { session_id, at }]);
     }
 
     /// Commits the event of an attempt that was refused: there is nothing else to change.
@@ -117,7 +133,7 @@ impl Engine {
 #[derive(Debug)]
 pub(crate) struct RevokedSet {
     pub(crate) sessions: RevokedSessions,
-    /// When the store was last read, in microseconds; `i64::MIN` before the first time and after a gap of the bus.
+    /// When the store was last read, in microseconds; `i64::MIN` while all of it has to be read.
     read_at: AtomicI64,
     wake: tokio::sync::Notify,
 }
@@ -130,6 +146,11 @@ impl RevokedSet {
     /// The store was read completely as of `at`.
     pub(crate) fn caught_up(&self, at: Timestamp) {
         self.read_at.store(at.unix_micros(), Ordering::Release);
+    }
+
+    /// Nothing is known of what was read: the next reading has to be of everything.
+    pub(crate) fn owe_catch_up(&self) {
+        self.read_at.store(i64::MIN, Ordering::Release);
     }
 
     /// When the store was last read; `None` when that is not known.

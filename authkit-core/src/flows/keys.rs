@@ -34,6 +34,7 @@ const ATTEMPTS: usize = 5;
 
 /// Reads the keys, makes those that are missing or due, and puts them in force on this node.
 pub(crate) async fn reload(engine: &Engine) -> Result<(), Internal> {
+    let _turn = engine.keyring_turn.lock().await;
     let mut overtaken = None;
     for _ in 0..ATTEMPTS {
         let ring = read(engine).await?;

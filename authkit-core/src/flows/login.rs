@@ -102,11 +102,24 @@ async fn attempt(engine: &Engine, login: &Login, context: &RequestContext) -> Re
     let mut admission = engine.pool.admit(HashClass::Login, &origin).map_err(HashError::Overloaded)?;
     let found = engine.store.credentials_by_email(&login.email).await.map_err(Internal::from)?;
     let stored = found.as_ref().and_then(|credentials| credentials.password.clone());
-    let verdict = admission.verify(login.password.clone(), stored.clone()).await?;
+    let verdict = match admission.verify(login.password.clone(), stored.clone()).await {
+        Err(HashError::Unsupported) => {
+            // SECURITY: another answer would say that the account exists. The same work was done for it.
+            tracing::error!(user_id = ?found.as_ref().map(|found| found.user.id), "a stored password hash cannot be verified");
+            Verdict::Mismatch
+        }
+        verdict => verdict?,
+    };
+    let upgraded = match (&stored, verdict) {
+        (Some(_), Verdict::Match { needs_upgrade: true }) => Some(admission.rehash(login.password.clone()).await?),
+        _ => None,
+    };
+    // Nothing is hashed from here on: the place is for the next one.
+    drop(admission);
     let at = engine.now();
     let event = |outcome| engine.event(at, AuditAction::Login, outcome, context).with("method", AuthMethod::Password.as_str());
-    let (credentials, stored, needs_upgrade) = match (found, stored, verdict) {
-        (Some(credentials), Some(stored), Verdict::Match { needs_upgrade }) => (credentials, stored, needs_upgrade),
+    let (credentials, stored) = match (found, stored, verdict) {
+        (Some(credentials), Some(stored), Verdict::Match { .. }) => (credentials, stored),
         (found, stored, _) => {
             let reason = match (&found, &stored) {
                 (None, _) => "unknown_account",
@@ -128,11 +141,10 @@ async fn attempt(engine: &Engine, login: &Login, context: &RequestContext) -> Re
         return Err(LoginError::Suspended.into());
     }
     let session = complete_first_factor(engine, &user, AuthMethod::Password, login.device_name.clone(), context, at)?;
-    let mut changes = ChangeSet::new();
-    if needs_upgrade {
-        let to = admission.rehash(login.password.clone()).await?;
-        changes = changes.and(CredentialChange::ReplacePassword { user_id: user.id, from: stored, to, at });
-    }
+    let changes = match upgraded {
+        Some(to) => ChangeSet::new().and(CredentialChange::ReplacePassword { user_id: user.id, from: stored, to, at }),
+        None => ChangeSet::new(),
+    };
     let changes =
         session.add_to(engine, changes).and(event(Outcome::Success).by(Actor::User(user.id, Some(session.id()))).on(user.id));
     match engine.commit(&changes).await {

@@ -44,6 +44,7 @@ pub(crate) async fn log_out(engine: &Engine, token: &RefreshToken, context: &Req
         return Ok(());
     };
     if found.session.revoked.is_some() {
+        engine.found_ended(found.session.id, at);
         return Ok(());
     }
     let event = engine
@@ -52,7 +53,11 @@ pub(crate) async fn log_out(engine: &Engine, token: &RefreshToken, context: &Req
         .on(found.user.id);
     let revoke = SessionChange::Revoke { id: found.session.id, reason: RevocationReason::Logout, at };
     match engine.commit(&ChangeSet::new().and(revoke).and(event)).await {
-        Ok(_) | Err(CommitError::Conflict(Conflict::SessionEnded)) => Ok(()),
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict(Conflict::SessionEnded)) => {
+            engine.found_ended(found.session.id, at);
+            Ok(())
+        }
         Err(error) => Err(Internal::from(error).into()),
     }
 }

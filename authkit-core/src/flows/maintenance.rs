@@ -12,7 +12,8 @@ use crate::primitives::{PageLimit, Timestamp};
 const POLL: Duration = Duration::from_secs(1);
 /// How many polls lie between two looks at the keys.
 const POLLS_PER_ROUND: u32 = 60;
-/// How far a poll looks back behind the last one: clocks differ, and a transaction lands after the instant it names.
+/// How far a poll looks back behind the last one, beyond the difference that clocks may have: a transaction lands after the
+/// instant it names.
 const OVERLAP: Duration = Duration::from_secs(5);
 /// How far the first poll of a round looks back, for what was slower still.
 const WIDE_OVERLAP: Duration = Duration::from_mins(2);
@@ -74,26 +75,42 @@ pub(crate) async fn run(engine: Weak<Engine>) {
         };
         let Some(engine) = engine.upgrade() else { return };
         polls = (polls + 1) % POLLS_PER_ROUND;
-        if let Err(error) = round(&engine, gap, polls == 0).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");
+        let wide = polls == 0;
+        // SECURITY: a task of its own, because a panic in a host's port must not end the polling: revocations of other nodes
+        // would be missed from then on, without a word.
+        match tokio::spawn(async move { round(&engine, gap, wide).await }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");
+            }
+            // What the panic says may hold what the port worked on; the panic hook has told where it was.
+            Err(_) => tracing::error!("background maintenance panicked, it is tried again"),
         }
     }
 }
 
 async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
+    let now = engine.now();
     match engine.revoked.read_at() {
-        Some(read_at) if !gap => {
-            let now = engine.now();
-            read_revocations(engine, read_at - if wide { WIDE_OVERLAP } else { OVERLAP }).await?;
+        // SECURITY: a clock that ran ahead has forgotten what it took for old, and asked for what others had not yet revoked.
+        // Once it is set right, the tokens are valid again and their revocations must be too: everything is read anew.
+        Some(read_at) if !gap && read_at <= now => {
+            read_revocations(engine, read_at - engine.config.tokens.leeway - if wide { WIDE_OVERLAP } else { OVERLAP }).await?;
             engine.revoked.caught_up(now);
         }
-        _ => catch_up(engine).await?,
+        _ => {
+            // Until it has succeeded it is owed: a failure is no reason to go on as if nothing were missing.
+            engine.revoked.owe_catch_up();
+            catch_up(engine).await?;
+        }
     }
     if wide {
         engine.revoked.sessions.purge(engine.now());
-        keys::purge(engine).await?;
+        let purged = keys::purge(engine).await;
+        // A store that takes no writes is no reason to be ignorant of keys that others have made.
         keys::reload(engine).await?;
         engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
+        purged?;
     }
     Ok(())
 }

@@ -167,5 +167,6 @@ pub(crate) fn access_token(engine: &Engine, session: &Session, at: Timestamp) ->
         session_ends_at: session.expires_at.min(session.idle_expires_at),
     };
     let issued = access::issue(&engine.keyring.load(), &engine.config.tokens, issuance, at, &*engine.entropy)?;
-    Ok((issued.token, issued.expires_at.since(at)))
+    // Both ends are whole seconds in the token, so the difference is one too.
+    Ok((issued.token, issued.expires_at.since(Timestamp::from_unix_seconds(at.unix_seconds()))))
 }

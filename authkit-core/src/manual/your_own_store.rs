@@ -12,5 +12,5 @@
 //! It makes one test per promise: each read, each guard, atomicity, races of many tasks, and a property test that drives your
 //! store and [`MemoryStore`](crate::embedded::MemoryStore) with the same random operations and compares them. A green
 //! contract proves nothing by itself, so the stores of this project are also mutated (a guard dropped, check-then-write instead
-//! of compare-and-set, a change outside the transaction), and each mutant has to turn it red. `examples/custom_store.rs` is a
+//! of compare-and-set, a change outside the transaction), and each mutant has to turn it red. `examples/custom_store/` is a
 //! complete store on a single file.

@@ -16,6 +16,12 @@ impl KeyId {
         sane.then(|| Self(text.to_owned()))
     }
 
+    /// A name that this library made up, of the right form by construction.
+    pub(crate) fn constant(name: &str) -> Self {
+        debug_assert!(Self::parse(name).is_some(), "{name} is no name of a key");
+        Self(name.to_owned())
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -92,8 +92,11 @@ impl Sub for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = i128::from(self.0) * 1_000;
-        let text = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().and_then(|at| at.format(&Rfc3339).ok());
-        f.write_str(&text.ok_or(fmt::Error)?)
+        match OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().and_then(|at| at.format(&Rfc3339).ok()) {
+            Some(text) => f.write_str(&text),
+            // RFC 3339 ends with the year 9999; an instant beyond it is damaged data, and no reason to panic.
+            None => write!(f, "{}µs", self.0),
+        }
     }
 }
 

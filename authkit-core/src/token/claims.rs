@@ -49,8 +49,11 @@ impl AccessClaims {
         if self.issued_at > horizon || self.not_before.is_some_and(|not_before| not_before > horizon) {
             return Err(AccessTokenError::NotYetValid);
         }
+        // SECURITY: a revocation is remembered, and a retired key kept, for the lifetime that is configured today. A token from
+        // when it was longer must not outlive that, or it would come back to life when its revocation is forgotten.
+        let ends_at = self.expires_at.min(self.issued_at + config.lifetime);
         // "on or after which the JWT MUST NOT be accepted"
-        if now >= self.expires_at + config.leeway { Err(AccessTokenError::Expired) } else { Ok(()) }
+        if now >= ends_at + config.leeway { Err(AccessTokenError::Expired) } else { Ok(()) }
     }
 
     /// Reads a payload whose signature was verified, and checks issuer and audience.

@@ -26,6 +26,7 @@ async fn a_profile_changes_only_where_it_is_asked_to() {
     let update =
         ProfileUpdate { full_name: Patch::Set(name.clone()), locale: Patch::Set(Locale::parse("de").expect("a locale")) };
     auth.accounts().update_profile(&caller, update, &request()).await.expect("changes");
+    world.tick();
     let update = ProfileUpdate { locale: Patch::Clear, ..ProfileUpdate::default() };
     let user = auth.accounts().update_profile(&caller, update, &request()).await.expect("changes");
     assert_eq!((user.full_name, user.locale), (Some(name), None));
@@ -54,6 +55,7 @@ async fn a_password_is_changed_only_by_who_knows_it_and_only_to_a_good_one() {
     let world = World::new();
     let auth = world.node().await;
     let caller = principal(&auth, &register(&auth).await);
+    world.tick();
     let wrong = auth.accounts().change_password(&caller, change("WrongPass123", NEW_PASSWORD), &request()).await;
     assert!(matches!(wrong, Err(ChangePasswordError::WrongPassword)));
     assert_eq!(world.actions().await[0], (AuditAction::PasswordChanged, Outcome::Failure));
@@ -134,4 +136,15 @@ async fn closing_demands_a_recent_proof_of_identity() {
     let (token, _) = auth.sessions().reauthenticate(&caller, password(PASSWORD), &request()).await.expect("right");
     let fresh = auth.authenticate(token.expose()).expect("valid");
     auth.accounts().close(&fresh, &request()).await.expect("closes");
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_cannot_close_the_account_at_a_node_that_has_not_heard_of_it() {
+    let world = World::new();
+    let (auth, lonely) = (world.node().await, world.lonely_node().await);
+    let registered = register(&auth).await;
+    let thief = principal(&lonely, &registered);
+    auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    assert!(matches!(lonely.accounts().close(&thief, &request()).await, Err(CloseAccountError::Gone)));
+    log_in(&auth).await;
 }

@@ -1,10 +1,13 @@
 //! Bearer tokens, logout, and how a node learns of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use authkit_core::flows::{AuthenticateError, SessionError};
 use authkit_core::model::{AuditAction, Outcome};
-use authkit_core::{Login, PageRequest, RefreshToken};
+use authkit_core::testkit::FrozenClock;
+use authkit_core::{Clock, Login, PageRequest, RefreshToken, Timestamp};
 
 use crate::support::{World, email, is_authenticated, log_in, password, principal, refresh, register, request};
 
@@ -15,6 +18,7 @@ async fn after_logout_both_tokens_of_the_session_are_refused() {
     let registered = register(&auth).await;
     assert!(is_authenticated(&auth, &registered) && is_authenticated(&other_node, &registered));
 
+    world.tick();
     for _ in 0..2 {
         auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("succeeds, and again");
     }
@@ -40,9 +44,80 @@ async fn a_node_without_the_bus_learns_of_a_logout_from_the_store() {
     assert!(!is_authenticated(&lonely, &registered), "within a second and a bit");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_ran_ahead_and_was_set_right_brings_no_session_back() {
+    let world = World::new();
+    let auth = world.node().await;
+    let registered = register(&auth).await;
+    auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    world.clock.advance(Duration::from_mins(3));
+    let right = world.clock.now();
+    world.clock.advance(Duration::from_hours(1));
+    // Long enough for the round in which revocations are forgotten.
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(auth.revoked_sessions(), 0, "as far as this node knew, every token had expired");
+    world.clock.set(right);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(!is_authenticated(&auth, &registered));
+}
+
+/// A part of the host that has a defect for a while.
+#[derive(Debug)]
+struct Defective {
+    clock: FrozenClock,
+    panics: AtomicBool,
+}
+
+impl Clock for Defective {
+    fn now(&self) -> Timestamp {
+        assert!(!self.panics.load(Ordering::SeqCst), "a defect");
+        self.clock.now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_background_does_not_end_the_polling() {
+    let world = World::new();
+    let clock = Arc::new(Defective { clock: world.clock.clone(), panics: AtomicBool::new(false) });
+    let lonely = world.unjoined(world.config.clone()).clock(clock.clone()).build().await.expect("builds");
+    let auth = world.node().await;
+    let registered = register(&auth).await;
+    clock.panics.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    clock.panics.store(false, Ordering::SeqCst);
+    auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(!is_authenticated(&lonely, &registered));
+}
+
+#[tokio::test]
+async fn a_shorter_lifetime_binds_the_tokens_that_were_issued_before_it() {
+    let world = World::new();
+    let mut longer = world.config.clone();
+    longer.tokens.lifetime = Duration::from_hours(1);
+    let before = world.node_with(longer).await;
+    let registered = register(&before).await;
+    before.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    // Revocations are remembered for as long as a token of today's settings can live.
+    world.clock.advance(Duration::from_mins(20));
+    assert!(!is_authenticated(&world.lonely_node().await, &registered));
+}
+
+#[tokio::test]
+async fn a_logout_that_is_repeated_at_another_node_holds_there_at_once() {
+    let world = World::new();
+    let (auth, lonely) = (world.node().await, world.lonely_node().await);
+    let registered = register(&auth).await;
+    for node in [&auth, &lonely] {
+        node.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("succeeds, and again");
+        assert!(!is_authenticated(node, &registered), "whoever was told that she is logged out is");
+    }
+}
+
 #[tokio::test]
 async fn a_node_that_starts_knows_what_was_revoked_before() {
-    let world = World::new();
+    let mut world = World::new();
+    world.config.sessions.max_per_user = 1_000;
     let auth = world.node().await;
     let registered = register(&auth).await;
     for _ in 0..205 {
@@ -111,6 +186,7 @@ async fn a_fresh_proof_of_identity_is_in_the_token() {
     world.clock.advance(Duration::from_mins(10));
     let caller = principal(&auth, &registered);
     auth.sessions().reauthenticate(&caller, password("WrongPass123"), &request()).await.expect_err("wrong");
+    world.tick();
     let (token, _) = auth.sessions().reauthenticate(&caller, password("SecurePass123"), &request()).await.expect("right");
     let fresh = auth.authenticate(token.expose()).expect("valid");
     assert_eq!(fresh.authenticated_at() - caller.authenticated_at(), Duration::from_mins(10));

@@ -1,9 +1,12 @@
 //! Storage that goes away, replies that are lost: nothing is half-made, nothing comes back to life.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use authkit_core::embedded::MemoryStore;
 use authkit_core::flows::{Internal, LoginError, RefreshError, RegisterError};
+use authkit_core::model::Revocation;
+use authkit_core::ports::{BusError, BusHealth, RevocationBus, RevocationSink};
 use authkit_core::testkit::{Fault, FaultyStore, Method};
 use authkit_core::{AuthKit, Login, Registration};
 
@@ -100,4 +103,31 @@ async fn a_login_is_two_calls_a_refresh_one_and_authentication_none() {
     let before = faulty.total_calls();
     assert!(is_authenticated(&auth, &registered));
     assert_eq!(counted(before), 0, "no I/O");
+}
+
+/// A bus that is connected and takes nothing, as over a network that swallows packets.
+#[derive(Debug)]
+struct StalledBus;
+
+#[async_trait::async_trait]
+impl RevocationBus for StalledBus {
+    async fn publish(&self, _: &[Revocation]) -> Result<(), BusError> {
+        std::future::pending().await
+    }
+
+    fn subscribe(&self, _: Arc<dyn RevocationSink>) {}
+
+    fn health(&self) -> BusHealth {
+        BusHealth::Connected
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_stalls_holds_no_logout_up() {
+    let world = World::new();
+    let auth = world.unjoined(world.config.clone()).revocation_bus(Arc::new(StalledBus)).build().await.expect("builds");
+    let registered = register(&auth).await;
+    let logout = async { auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await };
+    tokio::time::timeout(Duration::from_secs(2), logout).await.expect("answers").expect("logs out");
+    assert!(!is_authenticated(&auth, &registered));
 }

@@ -67,7 +67,9 @@ async fn a_wrong_password_and_an_unknown_account_answer_the_same_and_are_audited
     let world = World::new();
     let auth = world.node().await;
     let registered = register(&auth).await;
+    world.tick();
     let wrong = auth.sessions().log_in(Login::new(email(), password("WrongPass123")), &request()).await;
+    world.tick();
     let unknown = Email::parse("nobody@example.com").expect("an address");
     let unknown = auth.sessions().log_in(Login::new(unknown, password(PASSWORD)), &request()).await;
     let (Err(wrong @ LoginError::InvalidCredentials), Err(unknown @ LoginError::InvalidCredentials)) = (wrong, unknown) else {

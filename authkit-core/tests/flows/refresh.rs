@@ -51,6 +51,7 @@ async fn an_older_token_revokes_the_session_and_its_access_token() {
     let third = refresh(&auth, &second.tokens.refresh_token).await;
     assert!(is_authenticated(&other_node, &third));
 
+    world.tick();
     let outcome = auth.sessions().refresh(&first.tokens.refresh_token, &request()).await.expect("is an outcome");
     assert!(matches!(outcome, Refreshed::Reused { session_id, .. } if session_id == first.session_id));
 

@@ -52,7 +52,8 @@ impl World {
         self.unjoined(self.config.clone()).build().await.expect("builds")
     }
 
-    fn unjoined(&self, config: Config) -> authkit_core::Builder<authkit_core::builder::Ready> {
+    /// One more node that is still to be put on a bus.
+    pub(crate) fn unjoined(&self, config: Config) -> authkit_core::Builder<authkit_core::builder::Ready> {
         AuthKit::builder(config)
             .store(Arc::clone(&self.store))
             .custody(self.custody.clone())
@@ -60,10 +61,15 @@ impl World {
             .entropy(Arc::new(SeededEntropy::new(rand_seed())))
     }
 
-    /// The events of the log, the youngest first, without those about keys.
+    /// The events of the log, the youngest first, without those about keys. Those of one instant are in no order.
     pub(crate) async fn events(&self) -> Vec<AuditEvent> {
         let page = self.store.audit_events(None, PageRequest::default()).await.expect("reads");
         page.items.into_iter().filter(|event| event.action != AuditAction::KeyCreated).collect()
+    }
+
+    /// Lets time pass, so that what comes next is dated, and sorted, behind what was.
+    pub(crate) fn tick(&self) {
+        self.clock.advance(std::time::Duration::from_millis(1));
     }
 
     pub(crate) async fn actions(&self) -> Vec<(AuditAction, Outcome)> {

@@ -15,8 +15,10 @@ use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBod
 use super::tag::Tag;
 use crate::http::StrictJson;
 
+// SECURITY: none of these bodies is `Debug`, so that no log line can ever show a password or a token.
+
 /// What a new account is made of.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Register")]
 struct RegisterBody {
@@ -34,7 +36,7 @@ struct RegisterBody {
 }
 
 /// What somebody presents to log in.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Login")]
 struct LoginBody {
@@ -47,7 +49,7 @@ struct LoginBody {
 }
 
 /// A refresh token.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Refresh")]
 struct RefreshBody {
@@ -56,7 +58,7 @@ struct RefreshBody {
 }
 
 /// A proof of identity.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Reauthenticate")]
 struct ReauthenticateBody {

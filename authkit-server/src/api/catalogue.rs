@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// Statuses, and codes that go with them.
-type Codes = &'static [(u16, &'static str)];
+/// A status and a code.
+type ProblemCode = (u16, &'static str);
 
 /// What every route that reads a body can answer.
-const BODY: &[(u16, &str)] = &[
+const BODY: &[ProblemCode] = &[
     (400, "request.malformed_json"),
     (413, "request.body_too_large"),
     (415, "request.unsupported_media_type"),
@@ -18,20 +18,23 @@ const BODY: &[(u16, &str)] = &[
 ];
 
 /// What every route that is given values to check can answer.
-const FIELDS: &[(u16, &str)] = &[(422, "request.invalid_value")];
+const FIELDS: &[ProblemCode] = &[(422, "request.invalid_value")];
 
 /// What every route that reads a bearer token can answer.
-const BEARER: &[(u16, &str)] =
+const BEARER: &[ProblemCode] =
     &[(401, "auth.unauthenticated"), (401, "auth.invalid_token"), (401, "auth.token_expired"), (401, "auth.session_ended")];
 
 /// What every route that hashes a password can answer.
-const HASHING: &[(u16, &str)] = &[(503, "service.overloaded")];
+const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 
 /// What every route can answer.
-const ANY: &[(u16, &str)] = &[(500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
+const ANY: &[ProblemCode] = &[(500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
 
-/// Each operation, what it reads, and the problems that are its own.
-const OPERATIONS: &[(&str, &[Codes], Codes)] = &[
+/// The id of an operation, the problems of what it reads, and those that are its own.
+type Operation = (&'static str, &'static [&'static [ProblemCode]], &'static [ProblemCode]);
+
+/// Every operation.
+const OPERATIONS: &[Operation] = &[
     ("register", &[BODY, FIELDS, HASHING], &[(409, "account.email_taken"), (422, "password.too_weak")]),
     ("login", &[BODY, FIELDS, HASHING], &[(401, "auth.invalid_credentials"), (403, "account.suspended")]),
     ("refresh", &[BODY], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),

@@ -32,8 +32,9 @@ struct ProfileUpdateBody {
     locale: MaybeUndefined<String>,
 }
 
+// SECURITY: not `Debug`, so that no log line can ever show a password.
 /// The password to leave and the one to take.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "PasswordChange")]
 struct PasswordChangeBody {

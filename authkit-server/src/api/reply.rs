@@ -44,8 +44,9 @@ impl From<&User> for UserBody {
     }
 }
 
+// SECURITY: not `Debug`, so that no log line can ever show a token.
 /// A pair of tokens, and whose they are.
-#[derive(Debug, Object)]
+#[derive(Object)]
 #[oai(rename = "Tokens")]
 pub(super) struct TokensBody {
     /// Goes with every request: `Authorization: Bearer …` (a JWT, RFC 9068).
@@ -73,8 +74,9 @@ impl From<LoggedIn> for TokensBody {
     }
 }
 
+// SECURITY: not `Debug`, so that no log line can ever show a token.
 /// A fresh access token for the same session.
-#[derive(Debug, Object)]
+#[derive(Object)]
 #[oai(rename = "AccessToken")]
 pub(super) struct AccessTokenBody {
     /// Goes with every request: `Authorization: Bearer …`.
@@ -164,7 +166,7 @@ impl SessionPageBody {
 }
 
 /// An account was made.
-#[derive(Debug, ApiResponse)]
+#[derive(ApiResponse)]
 pub(super) enum Created {
     /// The account was made and its owner is logged in.
     #[oai(status = 201)]

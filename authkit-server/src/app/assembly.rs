@@ -25,10 +25,10 @@ impl Assembly {
         let keys = match &settings.master_keys {
             Some(keys) => keys.clone(),
             // SECURITY: a new master key beside sealed keys would open none of them. Make one only where nothing is sealed.
-            None => match directory.stored_master_keys()? {
+            None => match directory.key_file().load()? {
                 Some(keys) => keys,
                 None if has_sealed_keys(&store).await? => return Err(lost_master_key(&directory)),
-                None => directory.master_keys(&SystemClock, &OsEntropy)?,
+                None => directory.key_file().load_or_create(&SystemClock, &OsEntropy)?,
             },
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
@@ -58,7 +58,7 @@ fn lost_master_key(directory: &DataDir) -> OperationError {
     format!(
         "the database holds keys that are sealed, and the master key {} that opens them is missing: restore it from a backup, or \
          hand it in as AUTHKIT_MASTER_KEYS",
-        directory.key_file().display()
+        directory.key_file().path().display()
     )
     .into()
 }

@@ -72,7 +72,7 @@ async fn keys(settings: &Settings, store: &SqliteStore) -> Check {
     };
     let masters = match &settings.master_keys {
         Some(keys) => Some(keys.clone()),
-        None => crate::data_dir::DataDir::open(&settings.data_dir).ok().and_then(|dir| dir.stored_master_keys().ok().flatten()),
+        None => crate::data_dir::DataDir::open(&settings.data_dir).ok().and_then(|dir| dir.key_file().load().ok().flatten()),
     };
     let Some(custody) = masters.and_then(|keys| LocalKeyCustody::new(keys, std::sync::Arc::new(OsEntropy)).ok()) else {
         return Check::new(

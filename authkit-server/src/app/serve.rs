@@ -12,16 +12,12 @@ use crate::api;
 use crate::banner::Banner;
 use crate::cli::OperationError;
 use crate::http::{HttpShell, Limits, RouteTable, TrustedProxies, raise_file_limit};
-use crate::settings::{LogFormat, Settings};
+use crate::settings::Settings;
 use crate::telemetry::{self, Metrics};
 
 /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
 pub(super) async fn serve(settings: Settings) -> Result<(), OperationError> {
-    let format = match settings.log_format {
-        LogFormat::Pretty => telemetry::LogFormat::Pretty,
-        _ => telemetry::LogFormat::Json,
-    };
-    let _log = telemetry::init_log(&settings.log_filter, format)?;
+    let _log = telemetry::init_log(&settings.log_filter, settings.log_format)?;
     telemetry::log_panics();
     raise_file_limit();
     // Before anything is opened: a signal during the start must not be lost.

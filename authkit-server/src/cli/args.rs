@@ -125,7 +125,8 @@ pub enum KeysCommand {
 /// Arguments of `keys rotate`.
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// Sign with the new key at once and stop using the old ones, as after a theft.
+    /// Sign with the new key at once; a server that is running does within a minute. What the old key signed stays valid until
+    /// it expires.
     #[arg(long)]
     pub now: bool,
 }

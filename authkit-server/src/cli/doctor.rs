@@ -176,7 +176,7 @@ fn check_master_keys(settings: &Settings) -> Check {
     if !settings.data_dir.is_dir() {
         return Check::new(NAME, Outcome::Ok, "generated at the first start");
     }
-    match DataDir::open(&settings.data_dir).and_then(|dir| dir.stored_master_keys()) {
+    match DataDir::open(&settings.data_dir).and_then(|dir| Ok(dir.key_file().load()?)) {
         Ok(Some(keys)) => Check::new(NAME, Outcome::Ok, format!("{} in {}; back this file up", keys.len(), DataDir::KEY_FILE)),
         Ok(None) => Check::new(NAME, Outcome::Ok, "generated at the first start"),
         Err(error) => Check::new(NAME, Outcome::Fail, error.to_string()),

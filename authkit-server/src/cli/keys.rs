@@ -5,11 +5,9 @@ use authkit_core::{Entropy as _, OsEntropy, SystemClock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::data_dir::new_key_id;
-
 /// A new master key, as `AUTHKIT_MASTER_KEYS` reads it.
 pub(super) fn master() -> String {
-    MasterKey::generate(new_key_id(&SystemClock, &OsEntropy), &OsEntropy).to_text()
+    MasterKey::generate_dated(&SystemClock, &OsEntropy).to_text()
 }
 
 /// A new secret for `JWT_SECRET_KEY`: 48 random bytes, what `openssl rand -base64 48` prints.

@@ -5,7 +5,7 @@ use poem::http::header::AUTHORIZATION;
 
 use crate::problem::Problem;
 
-/// The longest token that is looked at, in bytes. A token of ours with every claim it can have stays far below (SECURITY.md JWT-9).
+/// The longest token that is looked at, in bytes. A token of ours with every claim it can have stays far below.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Reads `Authorization: Bearer <token>` (RFC 6750 §2.1); the scheme is matched without regard to case (RFC 9110 §11.1).

@@ -7,14 +7,14 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct Limits {
     /// How long a client may take for the head of a request, counted from its first byte. A new connection has as long
-    /// to send that byte. Default 5 s (SECURITY.md T4).
+    /// to send that byte. Default 5 s (against slow-loris drips).
     pub head_timeout: Duration,
-    /// How long a client may take for the whole body. Default 10 s (SECURITY.md T4).
+    /// How long a client may take for the whole body. Default 10 s (against slow-loris drips).
     pub body_timeout: Duration,
     /// How long a kept-alive connection may stay silent between two requests. Default 75 s: longer than the 60 s after which
     /// common proxies drop an idle upstream connection, so that the proxy closes first and no request is lost to the race.
     pub idle_timeout: Duration,
-    /// How long a reply may find no taker before the connection is dropped. Default 15 s (SECURITY.md WEB-2).
+    /// How long a reply may find no taker before the connection is dropped. Default 15 s (against slow readers).
     pub write_timeout: Duration,
     /// What a reader must take of a stalled reply on average beyond `write_timeout`, in bytes per second. Default 8 KiB/s.
     pub min_write_rate: u32,
@@ -22,13 +22,13 @@ pub struct Limits {
     pub linger: Duration,
     /// How long a request may take in all. Default 30 s.
     pub request_timeout: Duration,
-    /// The largest body, in bytes, counted while it arrives. Default 64 KiB (SECURITY.md T2).
+    /// The largest body, in bytes, counted while it arrives. Default 64 KiB (OWASP ASVS 15.2.2).
     pub max_body_bytes: usize,
-    /// The largest head, in bytes: request line and headers. Default 16 KiB (SECURITY.md WEB-1).
+    /// The largest head, in bytes: request line and headers. Default 16 KiB (OWASP ASVS 15.2.2).
     pub max_head_bytes: usize,
     /// The most headers. Default 100.
     pub max_headers: usize,
-    /// The longest URL, in bytes. Default 8 KiB (SECURITY.md WEB-1).
+    /// The longest URL, in bytes. Default 8 KiB (OWASP ASVS 15.2.2).
     pub max_uri_bytes: usize,
     /// The most connections at once. Default 10 000; lowered to what the process's file descriptors allow.
     pub max_connections: usize,
@@ -37,7 +37,7 @@ pub struct Limits {
     pub max_connections_per_address: usize,
     /// How long the service still accepts after it has said that it is not ready, so that balancers see it. Default none.
     pub drain_delay: Duration,
-    /// How long requests in flight may take to finish after the service stopped accepting. Default 30 s (SECURITY.md WEB-8).
+    /// How long requests in flight may take to finish after the service stopped accepting. Default 30 s.
     pub shutdown_timeout: Duration,
 }
 

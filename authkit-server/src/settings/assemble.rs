@@ -6,7 +6,7 @@ use std::time::Duration;
 use authkit_core::config::{Argon2Params, HashingConfig, ReusePolicy};
 
 use super::entry::Entry;
-use super::kinds::{JwtAlgorithm, LogFormat, Reuse};
+use super::kinds::{JwtAlgorithm, Reuse};
 use super::problem::Problems;
 use super::reading::Reading;
 use super::sources::{Inputs, Sources};
@@ -136,7 +136,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         expose_docs: parsed.expose_docs?,
         expose_metrics: parsed.expose_metrics?,
         log_filter: parsed.log?,
-        log_format: parsed.log_format?.unwrap_or_else(LogFormat::of_stderr),
+        log_format: parsed.log_format?.unwrap_or_else(crate::telemetry::LogFormat::for_stderr),
         warnings: Vec::new(),
         secret_key: parsed.secret_key?,
         entries: Vec::new(),

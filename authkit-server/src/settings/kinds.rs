@@ -1,12 +1,11 @@
 //! The settings that are one of a few words.
 
-use std::io::IsTerminal as _;
-
 use authkit_core::config::{HmacSecret, HmacSecretError, PasswordProfile};
 use tracing_subscriber::EnvFilter;
 
 use super::parse;
 use super::problem::Refusal;
+use crate::telemetry::LogFormat;
 
 /// How access tokens are signed, as it is named in a JWT (RFC 7518 §3.1, RFC 8037 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,34 +94,8 @@ pub(super) fn exposure(text: &str) -> Result<Exposure, Refusal> {
     parse::choice(text, &[("auto", Exposure::Auto), ("on", Exposure::On), ("off", Exposure::Off)])
 }
 
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON document a line.
-    Json,
-}
-
-impl LogFormat {
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
-        parse::choice(text, &[("pretty", Self::Pretty), ("json", Self::Json)])
-    }
-
-    /// The default: people read a terminal, programs everything else.
-    pub(super) fn of_stderr() -> Self {
-        if std::io::stderr().is_terminal() { Self::Pretty } else { Self::Json }
-    }
-
-    /// The name as the setting reads it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pretty => "pretty",
-            Self::Json => "json",
-        }
-    }
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Refusal> {
+    parse::choice(text, &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)])
 }
 
 /// Checks a log filter (`info`, `warn,authkit_server=debug`).

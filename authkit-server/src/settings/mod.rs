@@ -10,7 +10,6 @@ mod dotenv;
 mod entry;
 mod kinds;
 mod kubernetes;
-pub mod master_keys;
 mod origin;
 mod parse;
 mod problem;
@@ -31,10 +30,12 @@ use authkit_core::config::{Argon2Params, Config, HmacSecret, PasswordProfile, Re
 use authkit_core::embedded::MasterKey;
 use ipnet::IpNet;
 
+use crate::telemetry::LogFormat;
+
 pub use database::Database;
 pub(crate) use entry::as_text;
 pub use entry::{Entry, env_example};
-pub use kinds::{Exposure, JwtAlgorithm, LogFormat};
+pub use kinds::{Exposure, JwtAlgorithm};
 pub use origin::Origin;
 pub use problem::{Problem, Problems, Refusal};
 pub use proxies::{covers_loopback, show as show_networks};

@@ -10,12 +10,12 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::database::Database;
-use super::kinds::{self, Exposure, JwtAlgorithm, LogFormat, Reuse};
+use super::kinds::{self, Exposure, JwtAlgorithm, Reuse};
 use super::problem::Refusal;
 use super::public_url::PublicUrl;
 use super::reading::Reading;
 use super::redis::{self, RedisEndpoint, RedisHost};
-use super::{master_keys, parse, proxies};
+use super::{parse, proxies};
 
 /// What a setting is when nobody sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,12 +229,12 @@ settings! {
             "AUTHKIT_ARGON2_MEMORY_KIB", "passwords.argon2_memory_kib", required(|t| parse::number(t, 7_168, 262_144));
         /// The passes of argon2id over its memory.
         argon2_iterations: u32 = Text("2"), Public,
-            "AUTHKIT_ARGON2_ITERATIONS", "passwords.argon2_iterations", required(|t| parse::number(t, 1, 50));
+            "AUTHKIT_ARGON2_ITERATIONS", "passwords.argon2_iterations", required(|t| parse::number(t, 1, 10));
         /// How many threads hash passwords, each with memory of its own.
         hashing_threads: Option<u32> = Derived("as many as there are cores"), Public,
             "AUTHKIT_HASHING_THREADS", "passwords.hashing_threads", optional(|t| parse::number(t, 1, 256));
         /// How long a request may wait for its turn to hash; what would wait longer is refused at once with 503.
-        hashing_max_wait: Duration = Text("1s"), Public, "AUTHKIT_HASHING_MAX_WAIT", "passwords.hashing_max_wait",
+        hashing_max_wait: Duration = Text("2s"), Public, "AUTHKIT_HASHING_MAX_WAIT", "passwords.hashing_max_wait",
             required(|t| parse::duration(t, Duration::from_millis(50), Duration::from_secs(30)));
     }
     Operations {
@@ -247,8 +247,8 @@ settings! {
         /// What is logged: a level (error, warn, info, debug, trace), or levels per module as in warn,authkit_server=debug.
         log: String = Text("info"), Public, "AUTHKIT_LOG", "operations.log", required(kinds::log_filter);
         /// How it is logged: pretty or json.
-        log_format: Option<LogFormat> = Derived("pretty on a terminal, else json"), Public,
-            "AUTHKIT_LOG_FORMAT", "operations.log_format", optional(LogFormat::parse);
+        log_format: Option<crate::telemetry::LogFormat> = Derived("pretty on a terminal, else json"), Public,
+            "AUTHKIT_LOG_FORMAT", "operations.log_format", optional(kinds::log_format);
     }
 }
 
@@ -264,6 +264,6 @@ fn path(text: &str) -> Result<PathBuf, Refusal> {
 }
 
 fn master_keys_of(text: &str) -> Result<Vec<MasterKey>, Refusal> {
-    master_keys::parse(text)
+    MasterKey::parse_list(text)
         .map_err(|error| Refusal::new(error.to_string(), "make a key with `authkit-server keys generate-master`"))
 }

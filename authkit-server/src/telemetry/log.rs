@@ -26,6 +26,15 @@ impl LogFormat {
     pub fn for_stderr() -> Self {
         if io::stderr().is_terminal() { Self::Pretty } else { Self::Json }
     }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// Why the log could not be opened.

@@ -54,7 +54,13 @@ fn times_are_whole_seconds_and_never_later_than_the_truth() {
 #[test]
 fn every_token_has_a_name_of_its_own() {
     let service = Service::new(KeyAlgorithm::Hs256);
-    let issuance = Issuance { user_id: user(), session_id: session(), methods: &[], authenticated_at: NOW };
+    let issuance = Issuance {
+        user_id: user(),
+        session_id: session(),
+        methods: &[],
+        authenticated_at: NOW,
+        session_ends_at: NOW + Duration::from_hours(24),
+    };
     let entropy = Seeded::new(1);
     let mut names = std::collections::HashSet::new();
     for _ in 0..1_000 {
@@ -65,7 +71,13 @@ fn every_token_has_a_name_of_its_own() {
 
 #[test]
 fn without_a_key_nothing_is_issued() {
-    let issuance = Issuance { user_id: user(), session_id: session(), methods: &[], authenticated_at: NOW };
+    let issuance = Issuance {
+        user_id: user(),
+        session_id: session(),
+        methods: &[],
+        authenticated_at: NOW,
+        session_ends_at: NOW + Duration::from_hours(24),
+    };
     let service = Service::new(KeyAlgorithm::EdDsa);
     let refused = access::issue(&Keyring::default(), &service.config, issuance, NOW, &Seeded::new(1));
     assert_eq!(refused.map(|_| ()), Err(IssueError::NoKey));

@@ -174,7 +174,13 @@ pub(super) fn session() -> SessionId {
 }
 
 pub(super) fn issue(keyring: &Keyring, config: &TokenConfig, now: Timestamp) -> String {
-    let issuance = Issuance { user_id: user(), session_id: session(), methods: &[AuthMethod::Password], authenticated_at: now };
+    let issuance = Issuance {
+        user_id: user(),
+        session_id: session(),
+        methods: &[AuthMethod::Password],
+        authenticated_at: now,
+        session_ends_at: now + Duration::from_hours(24),
+    };
     access::issue(keyring, config, issuance, now, &Seeded::new(99)).expect("a token").token.expose().to_owned()
 }
 

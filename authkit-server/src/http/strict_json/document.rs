@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::problem::Problem;
 
-/// How deep arrays and objects may be nested (SECURITY.md WEB-1).
+/// How deep arrays and objects may be nested (OWASP ASVS 15.2.2).
 const MAX_DEPTH: u8 = 32;
 
 /// A JSON value. Objects keep their order and hold no name twice.
