@@ -91,7 +91,7 @@ fn every_guard_of_the_model_is_in_a_statement() {
         .map(|statement| statement.query.sql.split(' ').next().expect("a verb"))
         .collect();
     // DeletePassword, RevokeAll, EnforceCap, Delete of a key; then the password and the devices of a closed account.
-    assert_eq!(free, ["DELETE", "UPDATE", "UPDATE", "DELETE", "DELETE", "UPDATE"]);
+    assert_eq!(free, ["DELETE", "UPDATE", "UPDATE", "DELETE", "UPDATE"]);
 }
 
 #[test]
