@@ -90,7 +90,7 @@ fn every_guard_of_the_model_is_in_a_statement() {
         .filter(|statement| statement.guard == Guard::None)
         .map(|statement| statement.query.sql.split(' ').next().expect("a verb"))
         .collect();
-    // DeletePassword, RevokeAll, EnforceCap, Delete of a key; then the password and the devices of a closed account.
+    // DeletePassword, RevokeAll, EnforceCap; then the password and the devices of a closed account.
     assert_eq!(free, ["DELETE", "UPDATE", "UPDATE", "DELETE", "UPDATE"]);
 }
 

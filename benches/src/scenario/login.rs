@@ -31,8 +31,9 @@ impl Worker for Login {
 }
 
 pub(super) async fn run(context: Arc<Context>) -> Result<Report, ScenarioError> {
-    // Two in flight for each core keep the hashing threads busy without being shed; each is an account of its own.
-    let accounts = context.accounts(cores() * 2).await?;
+    // Eight in flight for each core keep the hashing threads busy while others wait for the disk, and none is shed; each is an
+    // account of its own.
+    let accounts = context.accounts(cores() * 8).await?;
     let address = context.address().await?;
     let window = context.options().window();
     // The baseline is measured before and after: on a machine that others use too, its pace drifts.
