@@ -99,6 +99,7 @@ macro_rules! __rate_limiter_promises {
                 one_more_is_allowed_after_the_time_that_was_told
                 no_more_is_allowed_than_burst_and_time_give
                 an_idle_bucket_holds_its_burst_and_no_more
+                no_window_gives_a_second_burst
                 hammering_keeps_no_bucket_shut
                 what_is_full_again_is_forgotten
             }

@@ -51,6 +51,24 @@ pub async fn an_idle_bucket_holds_its_burst_and_no_more(limiters: Limiters) {
     }
 }
 
+pub async fn no_window_gives_a_second_burst(limiters: Limiters) {
+    const INTERVAL: Duration = Duration::from_millis(60);
+    let trial = Trial::begin(&limiters).await;
+    let request = charge("account", 5, INTERVAL);
+    // Used up at every point of a window that there might be, and looked at again a little later.
+    for phase in 0..7 {
+        let start = trial.under_test.now();
+        let mut allowed = trial.use_up(request).await.0;
+        for _ in 0..2 {
+            trial.under_test.pass(INTERVAL).await;
+            allowed += trial.use_up(request).await.0;
+        }
+        let most = 5 + came_back(trial.under_test.now() - start, INTERVAL);
+        assert!(allowed <= most, "phase {phase}: {allowed} instead of {most}");
+        trial.under_test.pass(INTERVAL * 5 + Duration::from_millis(20) * phase).await;
+    }
+}
+
 pub async fn hammering_keeps_no_bucket_shut(limiters: Limiters) {
     let trial = Trial::begin(&limiters).await;
     let request = charge("account", 1, Duration::from_secs(2));
