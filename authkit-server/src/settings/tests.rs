@@ -94,6 +94,8 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_TRUSTED_PROXIES", &[("AUTHKIT_TRUSTED_PROXIES", "*")]),
         ("AUTHKIT_TRUSTED_PROXIES", &[("AUTHKIT_TRUSTED_PROXIES", "10.0.0.1/8")]),
         ("AUTHKIT_MAX_CONNECTIONS", &[("AUTHKIT_MAX_CONNECTIONS", "0")]),
+        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "no")]),
+        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "")]),
         ("AUTHKIT_DATA_DIR", &[("AUTHKIT_DATA_DIR", "")]),
         ("DATABASE_URL", &[("DATABASE_URL", "postgresql://user:canary@localhost:5432/userdb")]),
         ("DATABASE_URL", &[("DATABASE_URL", "mysql://user:canary@localhost/userdb")]),
@@ -401,6 +403,7 @@ fn what_works_and_should_be_known_is_warned_of() {
     warned(&[("AUTHKIT_PUBLIC_URL", "http://192.168.0.7:8000")], "in the clear");
     warned(&[("AUTHKIT_PUBLIC_URL", "https://auth.shop.com")], "AUTHKIT_TRUSTED_PROXIES is empty");
     warned(&[("AUTHKIT_PASSWORD_MIN_SCORE", "1")], "AUTHKIT_PASSWORD_MIN_SCORE is 1");
+    warned(&[("AUTHKIT_RATE_LIMITING", "off")], "AUTHKIT_RATE_LIMITING is off");
 }
 
 #[test]
@@ -426,6 +429,7 @@ fn the_table_has_one_name_and_one_key_for_each_setting_and_says_what_it_means() 
         "AUTHKIT_MASTER_KEYS",
         "AUTHKIT_PUBLIC_URL",
         "AUTHKIT_TRUSTED_PROXIES",
+        "AUTHKIT_RATE_LIMITING",
         "AUTHKIT_LOG",
         "AUTHKIT_LOG_FORMAT",
     ] {
