@@ -150,7 +150,6 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_LOG", &[("AUTHKIT_LOG", "inof")]),
         ("AUTHKIT_LOG_FORMAT", &[("AUTHKIT_LOG_FORMAT", "xml")]),
         ("AUTHKIT_SMTP_URL", &[("AUTHKIT_SMTP_URL", "smtp://me:canary@mail")]),
-        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "off")]),
         ("AUTHKIT_LISTN", &[("AUTHKIT_LISTN", "127.0.0.1:8000")]),
         ("authkit_listen", &[("authkit_listen", "127.0.0.1:8000")]),
         ("AUTHKIT_PORT", &[("AUTHKIT_PORT", "9000")]),
@@ -251,6 +250,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         trusted_proxies = ["10.0.0.0/8", "::1"]
         max_connections = 7
         max_connections_per_address = 6
+        rate_limiting = false
         [storage]
         data_dir = "/srv/authkit"
         database_url = "sqlite:///srv/a.db"
@@ -295,6 +295,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(config.passwords.params, Argon2Params { memory_kib: 65_536, iterations: 4, parallelism: 1 });
     assert_eq!((config.hashing.threads, config.hashing.max_wait), (2, Duration::from_millis(250)));
     assert_eq!((settings.max_connections, settings.max_connections_per_address), (7, 6));
+    assert!(!config.limits.enabled);
     assert_eq!(settings.data_dir, PathBuf::from("/srv/authkit"));
     assert_eq!(settings.database.to_string(), "sqlite:///srv/a.db");
     assert!(settings.redis.as_ref().unwrap().is_tls());

@@ -17,7 +17,7 @@ async fn start(more: &[(&str, &str)]) -> Server {
 
 /// A server that counts, and believes what this machine says about the addresses of clients.
 async fn start_behind_a_proxy() -> Server {
-    start(&[("AUTHKIT_TRUSTED_PROXIES", "127.0.0.1/32")]).await
+    start(&[("AUTHKIT_TRUSTED_PROXIES", "127.0.0.1/32"), ("AUTHKIT_EXPOSE_METRICS", "on")]).await
 }
 
 /// Requests on one connection, each with the headers that it is given.
