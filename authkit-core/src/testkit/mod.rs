@@ -1,4 +1,4 @@
-//! For the tests of stores and hosts: the store contract, a frozen clock, seeded entropy, ready-made rows, injected faults.
+//! For the tests of stores, limiters and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected faults.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
@@ -6,6 +6,7 @@ pub mod clock;
 pub mod entropy;
 pub mod faults;
 pub mod fixtures;
+pub mod rate_limiter_contract;
 pub mod store_contract;
 
 pub use clock::FrozenClock;
