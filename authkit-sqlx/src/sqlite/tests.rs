@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::migration::Migration;
-use crate::statement::tests::{every_change, every_query};
+use crate::statement::tests::every_text;
 
 fn fresh() -> (TempDir, SqliteOptions) {
     let directory = TempDir::new().expect("a directory for the test");
@@ -112,14 +112,7 @@ async fn every_statement_finds_its_rows_by_an_index() {
     let _store = opened(&options).await;
     let fixtures = Fixtures::new(2);
     let mut connection = connect::writer(&options).await.expect("connects");
-    let changes = every_change(&fixtures).into_iter().collect();
-    let mut texts: Vec<&str> = every_query(&fixtures).iter().map(|query| query.sql).collect();
-    for statement in compile(&dialect::SQLITE, &changes).expect("known") {
-        texts.push(statement.query.sql);
-        if let crate::statement::Guard::OneRowOr { probe, .. } = statement.guard {
-            texts.push(probe.sql);
-        }
-    }
+    let texts: Vec<&str> = every_text(&dialect::SQLITE, &fixtures).iter().map(|query| query.sql).collect();
     for text in texts {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
         let plan = sqlx::query(explain).fetch_all(&mut connection).await.expect("a plan");
