@@ -29,7 +29,8 @@ const TWO_STEPS: &[Migration] = &[
 
 /// Brings eight connections at once from the first step to the second.
 async fn race_to_the_second_step(options: &SqliteOptions) -> Vec<Result<SchemaStatus, MigrateError>> {
-    let _store = opened(options).await;
+    let _store = SqliteStore::open(options.clone()).await.expect("opens");
+    migrate::migrate(options, &TWO_STEPS[..1]).await.expect("migrates");
     let racers: Vec<_> = (0..8)
         .map(|_| {
             let options = options.clone();
@@ -82,7 +83,7 @@ async fn a_failed_migration_leaves_nothing() {
     let outcome = migrate::migrate(&options, BAD).await;
     assert!(matches!(outcome, Err(MigrateError::Store(StoreError::Failed(_)))), "{outcome:?}");
     assert_eq!(migrate::check(&options, BAD).await.expect("readable").pending, ["initial", "bad"]);
-    assert_eq!(migrate::migrate(&options, migration::SQLITE).await.expect("the good one").version, 1);
+    assert!(migrate::migrate(&options, migration::SQLITE).await.expect("the good ones").is_current());
 }
 
 #[tokio::test]
