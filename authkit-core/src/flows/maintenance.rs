@@ -89,6 +89,17 @@ pub(crate) async fn run(engine: Weak<Engine>) {
     }
 }
 
+/// One turn of what [`run`] repeats, now: for a simulation, which decides itself when time passes.
+#[cfg(feature = "testkit")]
+pub(crate) async fn turn(engine: &Engine, wide: bool) -> Result<(), Internal> {
+    let gap = tokio::select! {
+        biased;
+        () = engine.revoked.gap_reported() => true,
+        () = std::future::ready(()) => false,
+    };
+    round(engine, gap, wide).await
+}
+
 async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
     let now = engine.now();
     match engine.revoked.read_at() {

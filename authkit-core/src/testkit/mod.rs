@@ -1,4 +1,5 @@
-//! For the tests of stores and hosts: the store contract, a frozen clock, seeded entropy, ready-made rows, injected faults.
+//! For the tests of stores and hosts: the store contract, a frozen clock, seeded entropy, ready-made rows, injected faults,
+//! stores that are wrong on purpose.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
@@ -6,9 +7,11 @@ pub mod clock;
 pub mod entropy;
 pub mod faults;
 pub mod fixtures;
+pub mod mutant_store;
 pub mod store_contract;
 
 pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
+pub use mutant_store::{Bug, MutantStore};
