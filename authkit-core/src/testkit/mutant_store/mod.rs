@@ -196,7 +196,7 @@ fn is_reuse(change: &Change) -> bool {
 }
 
 fn unindexed(user: &User) -> Email {
-    Email::from_stored(user.email.spelling().to_owned(), format!("{}#{}", user.email.normal(), user.id))
+    Email::from_stored(format!("{}#{}", user.email.normal(), user.id), user.email.spelling().to_owned())
 }
 
 fn case_sensitive(email: &Email) -> Email {
