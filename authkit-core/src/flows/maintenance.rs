@@ -7,6 +7,7 @@ use crate::flows::engine::{Engine, Internal};
 use crate::flows::keys;
 use crate::ports::{BusHealth, RevocationMark};
 use crate::primitives::{PageLimit, Timestamp};
+use crate::token::RevokedSessions;
 
 /// How often revocations are read from the store: what a lost message of the bus costs at most.
 const POLL: Duration = Duration::from_secs(1);
@@ -14,7 +15,7 @@ const POLL: Duration = Duration::from_secs(1);
 const POLLS_PER_ROUND: u32 = 60;
 /// How far a poll looks back behind the last one, beyond the difference that clocks may have: a transaction lands after the
 /// instant it names.
-const OVERLAP: Duration = Duration::from_secs(5);
+const OVERLAP: Duration = RevokedSessions::LANDING;
 /// How far the first poll of a round looks back, for what was slower still.
 const WIDE_OVERLAP: Duration = Duration::from_mins(2);
 
