@@ -117,7 +117,9 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         }
     }
     if wide {
-        engine.revoked.sessions.purge(engine.now());
+        // SECURITY: by the reading that dates this round, however long it took. Were the clock set back behind a later one and
+        // not behind this one, what was forgotten would not be read anew.
+        engine.revoked.sessions.purge(now);
         let purged = keys::purge(engine).await;
         // A store that takes no writes is no reason to be ignorant of keys that others have made.
         keys::reload(engine).await?;

@@ -106,6 +106,31 @@ async fn a_token_that_was_issued_while_a_logout_was_under_way_does_not_outlive_i
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_after_a_slow_round_brings_no_session_back() {
+    let (world, faulty, _) = world().await;
+    let auth = world.unjoined(world.config.clone()).build_unattended().await.expect("builds");
+    let registered = register(&auth).await;
+    auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    world.clock.advance(Duration::from_mins(1));
+    let right = world.clock.now() + Duration::from_secs(1);
+
+    let gate = Gate::new();
+    faulty.inject(Method::RevocationsAfter, 1, Fault::Wait(gate.clone()));
+    let round = tokio::spawn({
+        let auth = auth.clone();
+        async move { auth.maintain(true).await }
+    });
+    gate.reached().await;
+    world.clock.advance(Duration::from_hours(1));
+    gate.open();
+    round.await.expect("no panic").expect("reads");
+
+    world.clock.set(right);
+    auth.maintain(false).await.expect("reads");
+    assert!(!is_authenticated(&auth, &registered));
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_builds_nothing() {
     let faulty = Arc::new(FaultyStore::new(MemoryStore::new()));
     faulty.set_down(true);
