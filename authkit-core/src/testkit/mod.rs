@@ -1,4 +1,5 @@
-//! For the tests of stores, limiters and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected faults.
+//! For the tests of stores, limiters and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected
+//! faults, stores that are wrong on purpose.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
@@ -6,6 +7,7 @@ pub mod clock;
 pub mod entropy;
 pub mod faults;
 pub mod fixtures;
+pub mod mutant_store;
 pub mod rate_limiter_contract;
 pub mod store_contract;
 
@@ -13,3 +15,4 @@ pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
+pub use mutant_store::{Bug, MutantStore};
