@@ -1,9 +1,6 @@
-//! A Redis server of a test's own, which it can kill, freeze and start again.
+//! One Redis server.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
 use std::{fs, io};
 
 use redis::aio::MultiplexedConnection;
@@ -12,9 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-const POLL: Duration = Duration::from_millis(10);
-/// How many polls a start may take on a machine that runs every other test as well: 30 s.
-const START_POLLS: u32 = 3_000;
+use super::{POLL, START_POLLS, free_port};
+
 /// How often a port may be snatched away between finding and binding it.
 const ATTEMPTS: u32 = 5;
 
@@ -24,6 +20,8 @@ pub struct RedisServer {
     home: TempDir,
     port: u16,
     password: Option<String>,
+    /// Which further ports and modes, given the port: they are found anew for each attempt to start.
+    extras: fn(u16) -> Vec<String>,
     child: Option<Child>,
 }
 
@@ -33,7 +31,7 @@ impl RedisServer {
     /// # Panics
     /// When it cannot be started: `redis-server` must be on the PATH. A test that needs Redis is never skipped.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, |_| Vec::new()).await
     }
 
     /// Starts one that wants a password.
@@ -41,12 +39,12 @@ impl RedisServer {
     /// # Panics
     /// As [`start`](Self::start).
     pub async fn start_with_password(password: &str) -> Self {
-        Self::start_with(Some(password.to_owned())).await
+        Self::start_with(Some(password.to_owned()), |_| Vec::new()).await
     }
 
-    async fn start_with(password: Option<String>) -> Self {
+    pub(super) async fn start_with(password: Option<String>, extras: fn(u16) -> Vec<String>) -> Self {
         let home = tempfile::Builder::new().prefix("authkit-redis-").tempdir().expect("a temporary directory");
-        let mut server = Self { home, port: 0, password, child: None };
+        let mut server = Self { home, port: 0, password, extras, child: None };
         for _ in 0..ATTEMPTS {
             server.port = free_port();
             if server.launch().await {
@@ -62,6 +60,10 @@ impl RedisServer {
         self.port
     }
 
+    pub(super) const fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// The URL, with the password where there is one.
     #[must_use]
     pub fn url(&self) -> String {
@@ -72,6 +74,24 @@ impl RedisServer {
     /// A connection of the test's own.
     pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+
+    /// Sets something at run time, such as `maxmemory`.
+    ///
+    /// # Panics
+    /// When Redis does not take it.
+    pub async fn configure(&self, name: &str, value: &str) {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(&mut connection).await.expect("Redis takes the setting");
+    }
+
+    /// Forgets every key, as an operator's mistake or a restart does.
+    ///
+    /// # Panics
+    /// When Redis does not answer.
+    pub async fn flush(&self) {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("FLUSHALL").exec_async(&mut connection).await.expect("Redis forgets");
     }
 
     /// Kills it (SIGKILL). Returns when the process is gone.
@@ -114,6 +134,7 @@ impl RedisServer {
         command
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--logfile", "redis.log", "--dir", "."])
+            .args((self.extras)(self.port))
             .args(self.password.iter().flat_map(|password| ["--requirepass", password]))
             .current_dir(self.home.path())
             .stdin(Stdio::null())
@@ -161,17 +182,4 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A port below 32,768, where no connection of our own can take it.
-fn free_port() -> u16 {
-    const FIRST: u16 = 10_240;
-    const SPAN: u16 = 32_768 - FIRST;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Tests run in many processes at once: each begins to look elsewhere.
-    let start = u16::try_from(std::process::id().wrapping_mul(6_133) % u32::from(SPAN)).expect("less than the span");
-    (0..SPAN)
-        .map(|_| FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % SPAN) % SPAN)
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .expect("a free port below 32768")
 }
