@@ -21,16 +21,23 @@
 //! that network. An ACL user needs `+publish +subscribe +ping +hello` and `&authkit:*`. Whoever can publish there can log users
 //! out, because a message can only revoke; nobody can be let in that way, and nothing secret is ever sent.
 
+mod address;
 mod backoff;
 mod bus;
+mod connection;
+mod connections;
 mod error;
 mod keeper;
+mod lane;
 mod link;
 mod options;
+mod outage;
+mod slots;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod wire;
 
 pub use bus::RedisRevocationBus;
-pub use error::{ConnectError, PublishError, RefusalReason};
+pub use connections::RedisConnections;
+pub use error::{CommandError, ConnectError, RefusalReason};
 pub use options::{InvalidUrl, RedisOptions};

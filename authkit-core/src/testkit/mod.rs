@@ -1,14 +1,17 @@
-//! For the tests of stores and hosts: the store contract, a frozen clock, seeded entropy, ready-made rows, injected faults.
+//! For the tests of stores and hosts: the contracts of the ports, a frozen clock, seeded entropy, ready-made rows, injected faults.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
+pub mod bus_contract;
 pub mod clock;
 pub mod entropy;
 pub mod faults;
 pub mod fixtures;
+pub mod outage;
 pub mod store_contract;
 
 pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
+pub use outage::Outage;
