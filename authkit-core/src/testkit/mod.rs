@@ -1,4 +1,5 @@
-//! For the tests of stores and hosts: the contracts of the ports, a frozen clock, seeded entropy, ready-made rows, injected faults.
+//! For the tests of stores, limiters and hosts: the contracts of the ports, a frozen clock, seeded entropy, ready-made rows,
+//! injected faults.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
@@ -8,6 +9,7 @@ pub mod entropy;
 pub mod faults;
 pub mod fixtures;
 pub mod outage;
+pub mod rate_limiter_contract;
 pub mod store_contract;
 
 pub use clock::FrozenClock;
