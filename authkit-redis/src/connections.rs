@@ -1,27 +1,21 @@
 //! The connections that the rate limiter and the cache share.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use redis::{Pipeline, RedisError, RedisResult, Script, Value};
+use redis::{Pipeline, RedisError, RedisResult, Value};
 use tokio::net::lookup_host;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::address::Address;
-use crate::connection::{OPEN_LIMIT, config, open, within_limit};
+use crate::cluster::Cluster;
+use crate::connection::OPEN_LIMIT;
 use crate::error::{CommandError, ConnectError, RefusalReason};
 use crate::lane::{Lane, Place};
 use crate::options::RedisOptions;
-use crate::slots::{SlotRange, is_complete, read_slots, slot_of};
-
-/// How often the nodes of a cluster are asked who has which slots, when nothing calls for it.
-const ROUNDS_BETWEEN_LOOKS: u32 = 10;
-/// How often it is looked whether something calls for it.
-const ROUND: Duration = Duration::from_secs(1);
+use crate::script::Script;
+use crate::slots::slot_of;
 
 /// The connections to Redis that a rate limiter and a cache share: one to each server, and one background task for each that
 /// keeps it. Cheap to clone; the connections are closed after the last clone is dropped.
@@ -46,20 +40,6 @@ enum Lanes {
     Cluster(Arc<Cluster>),
 }
 
-#[derive(Default)]
-struct Cluster {
-    /// INVARIANT: no lock is held across an await.
-    map: Mutex<Arc<Map>>,
-    /// Told when the map seems to be wrong.
-    is_doubted: Notify,
-}
-
-#[derive(Default)]
-struct Map {
-    ranges: Vec<SlotRange>,
-    lanes: HashMap<Address, Arc<Lane>>,
-}
-
 /// One run of a script: its keys, which in a cluster share a slot, and its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -81,9 +61,8 @@ impl RedisConnections {
         prepare(&options).await?;
         let options = Arc::new(options);
         let lanes = if options.is_cluster() {
-            let cluster = Arc::<Cluster>::default();
-            settle(&options, cluster.look(&options).await)?;
-            tokio::spawn(keep(Arc::downgrade(&cluster), Arc::clone(&options)));
+            let (cluster, opened) = Cluster::open(&options).await;
+            settle(&options, opened)?;
             Lanes::Cluster(cluster)
         } else {
             let (lane, opened) = Lane::open(&options, Place::Master).await;
@@ -108,13 +87,13 @@ impl RedisConnections {
     }
 
     /// Runs a script once.
-    pub(crate) async fn call(&self, script: &Script, code: &str, call: Call) -> Result<Value, CommandError> {
-        let mut answers = self.call_each(script, code, vec![call]).await;
+    pub(crate) async fn call(&self, script: &Script, call: Call) -> Result<Value, CommandError> {
+        let mut answers = self.call_each(script, vec![call]).await;
         answers.pop().unwrap_or(Err(CommandError::Unreachable))
     }
 
     /// Runs a script several times, in one round trip to each server; the answers are in the order of the calls.
-    pub(crate) async fn call_each(&self, script: &Script, code: &str, calls: Vec<Call>) -> Vec<Result<Value, CommandError>> {
+    pub(crate) async fn call_each(&self, script: &Script, calls: Vec<Call>) -> Vec<Result<Value, CommandError>> {
         let mut answers: Vec<_> = calls.iter().map(|_| Err(CommandError::Unreachable)).collect();
         let mut groups: Vec<(Arc<Lane>, Vec<usize>)> = Vec::new();
         for (index, call) in calls.iter().enumerate() {
@@ -130,7 +109,7 @@ impl RedisConnections {
                 Ok(values) => {
                     for (index, value) in members.iter().zip(values) {
                         answers[*index] = match value {
-                            Value::ServerError(error) => self.second_try(lane, code, &calls[*index], error.into()).await,
+                            Value::ServerError(error) => self.second_try(lane, script, &calls[*index], error.into()).await,
                             value => Ok(value),
                         };
                     }
@@ -148,10 +127,16 @@ impl RedisConnections {
     }
 
     /// What a server does not know, or does not have any more, is sent once more: whole, and to where it belongs.
-    async fn second_try(&self, lane: &Arc<Lane>, code: &str, call: &Call, error: RedisError) -> Result<Value, CommandError> {
+    async fn second_try(
+        &self,
+        asked: &Arc<Lane>,
+        script: &Script,
+        call: &Call,
+        error: RedisError,
+    ) -> Result<Value, CommandError> {
         let mut pipe = redis::pipe();
         let lane = match error.code() {
-            Some("NOSCRIPT") => Some(Arc::clone(lane)),
+            Some("NOSCRIPT") => Some(Arc::clone(asked)),
             Some(kind @ ("MOVED" | "ASK")) => {
                 self.doubt_map();
                 if kind == "ASK" {
@@ -161,17 +146,10 @@ impl RedisConnections {
             }
             _ => None,
         };
-        let Some(lane) = lane else {
-            // Full memory, a replica, a cluster that is down: a server that answers and does not work.
-            self.lane_of(call).inspect(|lane| lane.doubt());
-            return Err(CommandError::Failed(Box::new(error)));
-        };
-        pipe.add_command(eval("EVAL", code, call));
+        let Some(lane) = lane else { return Err(failure(asked, error)) };
+        pipe.add_command(eval("EVAL", script.text(), call));
         match lane.run(&pipe).await?.pop() {
-            Some(Value::ServerError(error)) => {
-                lane.doubt();
-                Err(CommandError::Failed(Box::new(RedisError::from(error))))
-            }
+            Some(Value::ServerError(error)) => Err(failure(&lane, error.into())),
             value => value.ok_or(CommandError::Unreachable),
         }
     }
@@ -187,12 +165,12 @@ impl RedisConnections {
         let Lanes::Cluster(cluster) = &self.shared.lanes else { return None };
         let (host, port) = address.rsplit_once(':')?;
         let address = Address::new(host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?);
-        cluster.map().lanes.get(&address).cloned()
+        cluster.map().lane_at(&address)
     }
 
     fn doubt_map(&self) {
         if let Lanes::Cluster(cluster) = &self.shared.lanes {
-            cluster.is_doubted.notify_one();
+            cluster.doubt();
         }
     }
 }
@@ -201,94 +179,6 @@ impl fmt::Debug for RedisConnections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConnections").field("redis", &self.shared.options).field("is_usable", &self.is_usable()).finish()
     }
-}
-
-impl Cluster {
-    fn map(&self) -> Arc<Map> {
-        Arc::clone(&self.map.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Asks a node who has which slots, and connects to nodes that are new.
-    async fn look(&self, options: &Arc<RedisOptions>) -> RedisResult<()> {
-        let old = self.map();
-        // Those that work first; the seeds last, for a cluster that has moved on without us.
-        let (good, bad): (Vec<_>, Vec<_>) = old.lanes.iter().partition(|(_, lane)| lane.is_usable());
-        let known = good.into_iter().chain(bad).map(|(address, _)| address);
-        let mut last = RedisError::from(std::io::Error::from(std::io::ErrorKind::NotFound));
-        for address in known.chain(options.addresses()) {
-            match within_limit(ask_for_slots(options, address)).await {
-                Ok(ranges) => return self.take_in(ranges, options).await,
-                Err(error) if RefusalReason::of(&error).is_some() => return Err(error),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Puts another map in place. The lanes to nodes that stay are kept; those to new nodes are opened at once, and what one
-    /// of them refuses is told.
-    async fn take_in(&self, ranges: Vec<SlotRange>, options: &Arc<RedisOptions>) -> RedisResult<()> {
-        let old = self.map();
-        let mut masters: HashMap<&Address, Vec<&SlotRange>> = HashMap::new();
-        for range in &ranges {
-            masters.entry(&range.master).or_default().push(range);
-        }
-        let mut lanes: HashMap<Address, Arc<Lane>> = HashMap::new();
-        let mut opening = JoinSet::new();
-        for (address, has) in masters {
-            let address = address.clone();
-            match old.lanes.get(&address).filter(|lane| lane.is_for(&has)) {
-                Some(lane) => drop(lanes.insert(address, Arc::clone(lane))),
-                None => {
-                    let (options, place) = (Arc::clone(options), Place::Node(address.clone(), has[0].probe_key()));
-                    opening.spawn(async move { (address, Lane::open(&options, place).await) });
-                }
-            }
-        }
-        let mut result = Ok(());
-        while let Some(opened) = opening.join_next().await {
-            let Ok((address, (lane, opened))) = opened else { continue };
-            result = result.and(opened);
-            lanes.insert(address, lane);
-        }
-        *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Map { ranges, lanes });
-        result
-    }
-}
-
-impl Map {
-    fn lane_of(&self, slot: u16) -> Option<Arc<Lane>> {
-        let index = self.ranges.partition_point(|range| range.last < slot);
-        let range = self.ranges.get(index).filter(|range| range.first <= slot)?;
-        self.lanes.get(&range.master).cloned()
-    }
-
-    fn is_usable(&self) -> bool {
-        is_complete(&self.ranges) && self.lanes.values().all(|lane| lane.is_usable())
-    }
-}
-
-/// Keeps the map of a cluster until nobody uses it any more.
-async fn keep(cluster: std::sync::Weak<Cluster>, options: Arc<RedisOptions>) {
-    let mut rounds = 0;
-    loop {
-        sleep(ROUND).await;
-        let Some(cluster) = cluster.upgrade() else { return };
-        rounds += 1;
-        let is_doubted = timeout(Duration::ZERO, cluster.is_doubted.notified()).await.is_ok();
-        if is_doubted || rounds >= ROUNDS_BETWEEN_LOOKS || !cluster.map().is_usable() {
-            rounds = 0;
-            // The lanes say what does not work; the old map is still the best guess.
-            drop(cluster.look(&options).await);
-        }
-    }
-}
-
-/// Who has which slots, as one node says.
-pub(crate) async fn ask_for_slots(options: &RedisOptions, address: &Address) -> RedisResult<Vec<SlotRange>> {
-    let mut connection = open(options, address, &config()).await?;
-    let answer = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
-    read_slots(&answer, address).ok_or_else(|| (redis::ErrorKind::Parse, "what CLUSTER SLOTS says cannot be read").into())
 }
 
 /// Runs each group's commands on its lane, all at the same time.
@@ -320,8 +210,17 @@ async fn run_groups(
     runs
 }
 
+/// What a server said that answers and does not do what it should. Full memory, a replica, a cluster that is down, rights that
+/// were taken away: that is about all commands, and the breaker opens. A key that holds something else is its own command's.
+fn failure(lane: &Lane, error: RedisError) -> CommandError {
+    if !matches!(error.code(), Some("ERR" | "WRONGTYPE")) {
+        lane.doubt();
+    }
+    CommandError::Failed(Box::new(error))
+}
+
 fn evalsha(script: &Script, call: &Call) -> redis::Cmd {
-    eval("EVALSHA", script.get_hash(), call)
+    eval("EVALSHA", script.digest(), call)
 }
 
 fn eval(name: &str, code: &str, call: &Call) -> redis::Cmd {

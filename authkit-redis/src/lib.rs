@@ -24,6 +24,7 @@
 mod address;
 mod backoff;
 mod bus;
+mod cluster;
 mod connection;
 mod connections;
 mod error;
@@ -32,6 +33,8 @@ mod lane;
 mod link;
 mod options;
 mod outage;
+mod rate_limiter;
+mod script;
 mod slots;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -41,3 +44,4 @@ pub use bus::RedisRevocationBus;
 pub use connections::RedisConnections;
 pub use error::{CommandError, ConnectError, RefusalReason};
 pub use options::{InvalidUrl, RedisOptions};
+pub use rate_limiter::RedisRateLimiter;
