@@ -1,6 +1,8 @@
 //! What can go wrong with Redis, told apart by what to do about it.
 
 use std::error::Error;
+use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -25,7 +27,7 @@ pub enum ConnectError {
         /// The hosts and the ports.
         address: String,
         /// What the resolver said.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -88,7 +90,9 @@ impl RefusalReason {
 }
 
 fn is_about_a_certificate(error: &RedisError) -> bool {
-    let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).and_then(std::io::Error::get_ref);
+    // The client shows its cause as the `Arc` that it keeps it in.
+    let cause = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::get_ref);
     let cause = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>());
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use redis::aio::MultiplexedConnection;
 use tokio::time::sleep;
 
-use super::{POLL, RedisServer, START_POLLS, free_port};
+use super::server::arguments;
+use super::{POLL, RedisServer, START_POLLS};
 
 /// The last slot of each node: a third of the 16,384 each.
 const LAST_SLOTS: [u16; 3] = [5_460, 10_922, 16_383];
@@ -84,7 +85,7 @@ impl RedisCluster {
             first_slot = last_slot + 1;
             // Everybody meets everybody, which is faster than gossip.
             for other in &self.nodes[index + 1..] {
-                let bus_port = bus_port(other).await;
+                let bus_port = other.setting("cluster-port").await;
                 command(&mut connection, &["MEET", "127.0.0.1", &other.port().to_string(), &bus_port]).await;
             }
         }
@@ -92,23 +93,9 @@ impl RedisCluster {
 }
 
 async fn start_node() -> RedisServer {
-    RedisServer::start_with(None, |_| {
-        let bus_port = free_port().to_string();
-        // Short, so that a dead node is noticed soon; and a dead node stops its own slots only.
-        ["--cluster-enabled", "yes", "--cluster-port", &bus_port]
-            .into_iter()
-            .chain(["--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"])
-            .map(str::to_owned)
-            .collect()
-    })
-    .await
-}
-
-async fn bus_port(node: &RedisServer) -> String {
-    let mut connection = node.connect().await.expect("a node that answers");
-    let setting = redis::cmd("CONFIG").arg("GET").arg("cluster-port").query_async(&mut connection).await;
-    let [_, port]: [String; 2] = setting.expect("a setting");
-    port
+    // Short, so that a dead node is noticed soon; and a dead node stops its own slots only.
+    let words = ["--cluster-enabled", "yes", "--cluster-port", "{port}", "--cluster-node-timeout", "1000"];
+    RedisServer::start_with(None, arguments(&[&words[..], &["--cluster-require-full-coverage", "no"]].concat())).await
 }
 
 async fn command(connection: &mut MultiplexedConnection, words: &[&str]) {

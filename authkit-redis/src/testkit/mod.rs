@@ -1,7 +1,9 @@
-//! Redis servers of a test's own, which it can kill, freeze and start again: one, or a cluster of three.
+//! Redis servers of a test's own, which it can kill, freeze and start again: one, a cluster of three, or a
+//! master that a sentinel watches.
 
 mod cluster;
 mod existing;
+mod sentinel;
 mod server;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 pub use cluster::RedisCluster;
 pub use existing::SomeRedis;
+pub use sentinel::RedisSentinel;
 pub use server::RedisServer;
 
 const POLL: Duration = Duration::from_millis(10);

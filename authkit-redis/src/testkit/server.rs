@@ -1,5 +1,6 @@
 //! One Redis server.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::{fs, io};
 
@@ -14,14 +15,27 @@ use super::{POLL, START_POLLS, free_port};
 /// How often a port may be snatched away between finding and binding it.
 const ATTEMPTS: u32 = 5;
 
+/// A further argument of the process.
+#[derive(Debug, Clone)]
+pub(super) enum Argument {
+    Word(String),
+    /// A port, found anew for each attempt to start.
+    FreePort,
+}
+
+/// Words as arguments; `{port}` is a free port.
+pub(super) fn arguments(words: &[&str]) -> Vec<Argument> {
+    let argument = |word: &&str| if *word == "{port}" { Argument::FreePort } else { Argument::Word((*word).to_owned()) };
+    words.iter().map(argument).collect()
+}
+
 /// A `redis-server` process on a port of 127.0.0.1, which keeps nothing. Dropping it kills it.
 #[derive(Debug)]
 pub struct RedisServer {
     home: TempDir,
     port: u16,
     password: Option<String>,
-    /// Which further ports and modes, given the port: they are found anew for each attempt to start.
-    extras: fn(u16) -> Vec<String>,
+    arguments: Vec<Argument>,
     child: Option<Child>,
 }
 
@@ -31,7 +45,7 @@ impl RedisServer {
     /// # Panics
     /// When it cannot be started: `redis-server` must be on the PATH. A test that needs Redis is never skipped.
     pub async fn start() -> Self {
-        Self::start_with(None, |_| Vec::new()).await
+        Self::start_with(None, Vec::new()).await
     }
 
     /// Starts one that wants a password.
@@ -39,12 +53,22 @@ impl RedisServer {
     /// # Panics
     /// As [`start`](Self::start).
     pub async fn start_with_password(password: &str) -> Self {
-        Self::start_with(Some(password.to_owned()), |_| Vec::new()).await
+        Self::start_with(Some(password.to_owned()), Vec::new()).await
     }
 
-    pub(super) async fn start_with(password: Option<String>, extras: fn(u16) -> Vec<String>) -> Self {
+    /// Starts one that listens on a second port, for TLS, with this certificate and key.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        let [certificate, key] = [certificate, key].map(|path| path.to_str().expect("a path of UTF-8"));
+        let files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
+        Self::start_with(None, arguments(&[&["--tls-port", "{port}"], &files[..]].concat())).await
+    }
+
+    pub(super) async fn start_with(password: Option<String>, arguments: Vec<Argument>) -> Self {
         let home = tempfile::Builder::new().prefix("authkit-redis-").tempdir().expect("a temporary directory");
-        let mut server = Self { home, port: 0, password, extras, child: None };
+        let mut server = Self { home, port: 0, password, arguments, child: None };
         for _ in 0..ATTEMPTS {
             server.port = free_port();
             if server.launch().await {
@@ -74,6 +98,17 @@ impl RedisServer {
     /// A connection of the test's own.
     pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+
+    /// What is set, such as the port for TLS.
+    ///
+    /// # Panics
+    /// When Redis does not know it.
+    pub async fn setting(&self, name: &str) -> String {
+        let mut connection = self.connect().await.expect("the server answers");
+        let [_, value]: [String; 2] =
+            redis::cmd("CONFIG").arg("GET").arg(name).query_async(&mut connection).await.expect("a setting");
+        value
     }
 
     /// Sets something at run time, such as `maxmemory`.
@@ -130,11 +165,19 @@ impl RedisServer {
 
     /// Whether it answered; `false` when it ended before.
     async fn launch(&mut self) -> bool {
+        let further = self.arguments.iter().map(|argument| match argument {
+            Argument::Word(word) => word.clone(),
+            Argument::FreePort => free_port().to_string(),
+        });
+        // A sentinel keeps what it knows in its configuration; the others have no use for the file.
+        let configuration = self.home.path().join("redis.conf");
+        fs::OpenOptions::new().append(true).create(true).open(&configuration).expect("a file of our own");
         let mut command = Command::new("redis-server");
         command
+            .arg(configuration)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--logfile", "redis.log", "--dir", "."])
-            .args((self.extras)(self.port))
+            .args(further)
             .args(self.password.iter().flat_map(|password| ["--requirepass", password]))
             .current_dir(self.home.path())
             .stdin(Stdio::null())
