@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use authkit_core::embedded::LocalRevocationBus;
+use authkit_core::SystemClock;
+use authkit_core::embedded::{LocalRecordCache, LocalRevocationBus};
 use authkit_core::testkit::bus_contract::FreshBus;
+use authkit_core::testkit::record_cache_contract::FreshCache;
 
 async fn fresh_bus() -> FreshBus {
     let bus = Arc::new(LocalRevocationBus::new());
@@ -11,3 +13,10 @@ async fn fresh_bus() -> FreshBus {
 }
 
 authkit_core::revocation_bus_contract!(fresh_bus);
+
+async fn fresh_cache() -> FreshCache {
+    let cache = Arc::new(LocalRecordCache::new(Arc::new(SystemClock)));
+    FreshCache::new([cache.clone(), cache])
+}
+
+authkit_core::record_cache_contract!(fresh_cache);

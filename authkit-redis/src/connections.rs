@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use authkit_core::Entropy;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
@@ -84,6 +85,10 @@ impl RedisConnections {
     /// Whether keys may be at different servers, and a script touches those of one slot.
     pub(crate) fn is_cluster(&self) -> bool {
         matches!(self.shared.lanes, Lanes::Cluster(_))
+    }
+
+    pub(crate) fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::clone(&self.shared.options.entropy)
     }
 
     /// Runs a script once.

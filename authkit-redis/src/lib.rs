@@ -34,6 +34,7 @@ mod link;
 mod options;
 mod outage;
 mod rate_limiter;
+mod record_cache;
 mod script;
 mod slots;
 #[cfg(feature = "testkit")]
@@ -45,3 +46,4 @@ pub use connections::RedisConnections;
 pub use error::{CommandError, ConnectError, RefusalReason};
 pub use options::{InvalidUrl, RedisOptions};
 pub use rate_limiter::RedisRateLimiter;
+pub use record_cache::RedisRecordCache;

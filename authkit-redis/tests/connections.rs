@@ -87,7 +87,7 @@ async fn over_tls_the_certificate_is_checked_against_the_authority_and_the_name(
 async fn a_user_needs_the_documented_rights_and_no_more() {
     let redis = RedisServer::start().await;
     let mut admin = redis.connect().await.unwrap();
-    let documented = ["+hello", "+ping", "+eval", "+evalsha", "+time", "+get", "+set"];
+    let documented = ["+hello", "+ping", "+eval", "+evalsha", "+time", "+get", "+set", "+del"];
     for (user, keys, missing) in [("minimal", "~authkit:*", ""), ("keyless", "~other:*", ""), ("mute", "~authkit:*", "-eval")] {
         let mut acl = redis::cmd("ACL");
         acl.arg("SETUSER").arg(user).arg("on").arg(">secret").arg(keys).arg(&documented);

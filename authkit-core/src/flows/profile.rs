@@ -3,7 +3,7 @@
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::model::{AuditAction, ChangeSet, Outcome, Patch, RequestContext, User, UserChange, UserStatus};
-use crate::ports::{CommitError, Conflict};
+use crate::ports::{CommitError, Conflict, StoreError};
 use crate::primitives::{FullName, Locale};
 
 /// What becomes of the profile: fields that are not named stay.
@@ -42,9 +42,13 @@ impl ProfileError {
     }
 }
 
-/// Reads the caller's account.
+/// Reads the caller's account, from the cache where there is one.
 pub(crate) async fn profile(engine: &Engine, principal: &Principal) -> Result<User, ProfileError> {
-    let found = engine.store.user_by_id(principal.user_id()).await.map_err(Internal::from)?;
+    active(engine.accounts.account(&*engine.store, principal.user_id()).await)
+}
+
+fn active(found: Result<Option<User>, StoreError>) -> Result<User, ProfileError> {
+    let found = found.map_err(Internal::from)?;
     let user = found.ok_or(ProfileError::Gone)?;
     if user.status == UserStatus::Active { Ok(user) } else { Err(ProfileError::Suspended) }
 }
@@ -72,5 +76,6 @@ pub(crate) async fn update_profile(
             Err(error) => return Err(Internal::from(error).into()),
         }
     }
-    profile(engine, principal).await
+    // Not through the cache: whoever has changed something is shown what became of it.
+    active(engine.store.user_by_id(id).await)
 }

@@ -10,6 +10,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod outage;
 pub mod rate_limiter_contract;
+pub mod record_cache_contract;
 pub mod store_contract;
 
 pub use clock::FrozenClock;
