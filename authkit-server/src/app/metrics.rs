@@ -1,6 +1,7 @@
 //! The figures of the library and the store, beside those of the HTTP shell.
 
 use authkit_core::AuthKit;
+use authkit_core::model::LimitScope;
 use authkit_core::password::HashClass;
 use authkit_sqlx::SqliteStore;
 use prometheus_client::collector::Collector;
@@ -48,6 +49,17 @@ impl Collector for Figures {
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let limits = self.auth.rate_limits();
+        let fallbacks = ConstCounter::new(limits.fallbacks);
+        let help = "Requests that this node counted by itself because the shared limiter could not";
+        fallbacks.encode(encoder.encode_descriptor("rate_limit_fallbacks", help, None, fallbacks.metric_type())?)?;
+        let refused = ConstCounter::new(0_u64);
+        let help = "Requests that a rate limit refused";
+        let mut family = encoder.encode_descriptor("rate_limit_refused", help, None, refused.metric_type())?;
+        for scope in LimitScope::ALL {
+            let counter = ConstCounter::new(limits.refused(scope));
+            counter.encode(family.encode_family(&[("scope", scope.as_str())])?)?;
         }
         let shed = ConstCounter::new(0_u64);
         let mut family = encoder.encode_descriptor("hashing_shed", "Requests that got no place", None, shed.metric_type())?;

@@ -115,6 +115,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         trusted_proxies: parsed.trusted_proxies?,
         max_connections: parsed.max_connections? as usize,
         max_connections_per_address: parsed.max_connections_per_address? as usize,
+        rate_limiting: parsed.rate_limiting?,
         data_dir,
         database,
         redis,
@@ -166,6 +167,9 @@ fn warnings(settings: &Settings) -> Vec<String> {
              every client seems to have the proxy's address"
                 .to_owned(),
         );
+    }
+    if !settings.rate_limiting {
+        warnings.push("AUTHKIT_RATE_LIMITING is off: passwords can be guessed as fast as they can be hashed".to_owned());
     }
     if settings.algorithm == JwtAlgorithm::Hs256 {
         warnings.push("JWT_ALGORITHM is HS256: whoever can verify a token can also issue one; prefer ES256".to_owned());

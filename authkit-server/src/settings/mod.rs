@@ -58,6 +58,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// The most connections at once of one client address.
     pub max_connections_per_address: usize,
+    /// Whether rate limits are kept.
+    pub rate_limiting: bool,
     /// The data directory, as an absolute path.
     pub data_dir: PathBuf,
     /// The durable store, its file as an absolute path.
@@ -136,6 +138,7 @@ impl Settings {
         config.passwords.params = self.argon2;
         config.hashing.threads = self.hashing_threads;
         config.hashing.max_wait = self.hashing_max_wait;
+        config.limits.enabled = self.rate_limiting;
         config
     }
 

@@ -164,6 +164,9 @@ settings! {
         max_connections_per_address: u32 = Text("256"), Public,
             "AUTHKIT_MAX_CONNECTIONS_PER_ADDRESS", "server.max_connections_per_address",
             required(|t| parse::number(t, 1, 1_000_000));
+        /// Whether logins, registrations, refreshes and checks of a password are counted, by client address and by account, and
+        /// refused with 429 when there are too many: on or off. Off is for tests and for load that comes from one address.
+        rate_limiting: bool = Text("on"), Public, "AUTHKIT_RATE_LIMITING", "server.rate_limiting", required(kinds::switch);
     }
     Storage {
         /// The directory for the SQLite file and the generated master key. It is made when it is missing.

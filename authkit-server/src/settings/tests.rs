@@ -94,6 +94,8 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_TRUSTED_PROXIES", &[("AUTHKIT_TRUSTED_PROXIES", "*")]),
         ("AUTHKIT_TRUSTED_PROXIES", &[("AUTHKIT_TRUSTED_PROXIES", "10.0.0.1/8")]),
         ("AUTHKIT_MAX_CONNECTIONS", &[("AUTHKIT_MAX_CONNECTIONS", "0")]),
+        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "no")]),
+        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "")]),
         ("AUTHKIT_DATA_DIR", &[("AUTHKIT_DATA_DIR", "")]),
         ("DATABASE_URL", &[("DATABASE_URL", "postgresql://user:canary@localhost:5432/userdb")]),
         ("DATABASE_URL", &[("DATABASE_URL", "mysql://user:canary@localhost/userdb")]),
@@ -148,7 +150,6 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_LOG", &[("AUTHKIT_LOG", "inof")]),
         ("AUTHKIT_LOG_FORMAT", &[("AUTHKIT_LOG_FORMAT", "xml")]),
         ("AUTHKIT_SMTP_URL", &[("AUTHKIT_SMTP_URL", "smtp://me:canary@mail")]),
-        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "off")]),
         ("AUTHKIT_LISTN", &[("AUTHKIT_LISTN", "127.0.0.1:8000")]),
         ("authkit_listen", &[("authkit_listen", "127.0.0.1:8000")]),
         ("AUTHKIT_PORT", &[("AUTHKIT_PORT", "9000")]),
@@ -249,6 +250,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         trusted_proxies = ["10.0.0.0/8", "::1"]
         max_connections = 7
         max_connections_per_address = 6
+        rate_limiting = false
         [storage]
         data_dir = "/srv/authkit"
         database_url = "sqlite:///srv/a.db"
@@ -293,6 +295,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(config.passwords.params, Argon2Params { memory_kib: 65_536, iterations: 4, parallelism: 1 });
     assert_eq!((config.hashing.threads, config.hashing.max_wait), (2, Duration::from_millis(250)));
     assert_eq!((settings.max_connections, settings.max_connections_per_address), (7, 6));
+    assert!(!config.limits.enabled);
     assert_eq!(settings.data_dir, PathBuf::from("/srv/authkit"));
     assert_eq!(settings.database.to_string(), "sqlite:///srv/a.db");
     assert!(settings.redis.as_ref().unwrap().is_tls());
@@ -401,6 +404,7 @@ fn what_works_and_should_be_known_is_warned_of() {
     warned(&[("AUTHKIT_PUBLIC_URL", "http://192.168.0.7:8000")], "in the clear");
     warned(&[("AUTHKIT_PUBLIC_URL", "https://auth.shop.com")], "AUTHKIT_TRUSTED_PROXIES is empty");
     warned(&[("AUTHKIT_PASSWORD_MIN_SCORE", "1")], "AUTHKIT_PASSWORD_MIN_SCORE is 1");
+    warned(&[("AUTHKIT_RATE_LIMITING", "off")], "AUTHKIT_RATE_LIMITING is off");
 }
 
 #[test]
@@ -426,6 +430,7 @@ fn the_table_has_one_name_and_one_key_for_each_setting_and_says_what_it_means() 
         "AUTHKIT_MASTER_KEYS",
         "AUTHKIT_PUBLIC_URL",
         "AUTHKIT_TRUSTED_PROXIES",
+        "AUTHKIT_RATE_LIMITING",
         "AUTHKIT_LOG",
         "AUTHKIT_LOG_FORMAT",
     ] {
