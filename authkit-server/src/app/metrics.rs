@@ -3,17 +3,18 @@
 use authkit_core::AuthKit;
 use authkit_core::model::LimitScope;
 use authkit_core::password::HashClass;
-use authkit_sqlx::SqliteStore;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::durable::Durable;
+
 /// Reads the figures when they are asked for.
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) auth: AuthKit,
-    pub(super) store: SqliteStore,
+    pub(super) store: Durable,
 }
 
 impl Collector for Figures {
@@ -38,15 +39,18 @@ impl Collector for Figures {
             let gauge = ConstGauge::new(value.as_secs_f64());
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let writer = self.store.stats();
         let counters = [
             ("hashing_hashed", "Hashes that were computed", pool.hashed),
             ("hashing_expired", "Hashes whose turn did not come in time", pool.expired),
             ("hashing_abandoned", "Hashes whose client was gone before their turn", pool.abandoned),
-            ("store_batches", "Transactions of the writer", writer.batches),
-            ("store_change_sets", "Change sets in them", writer.change_sets),
         ];
-        for (name, help, value) in counters {
+        let writer = self.store.writer_stats().map(|writer| {
+            [
+                ("store_batches", "Transactions of the writer", writer.batches),
+                ("store_change_sets", "Change sets in them", writer.change_sets),
+            ]
+        });
+        for (name, help, value) in counters.into_iter().chain(writer.into_iter().flatten()) {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }

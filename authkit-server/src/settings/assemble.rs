@@ -22,6 +22,7 @@ pub(super) fn load(inputs: &Inputs) -> Result<Settings, Problems> {
     let mut reading = Reading::new(&sources, &mut problems);
     let parsed = Parsed::read(&mut reading);
     check_signing(&parsed, &mut reading);
+    check_database(&parsed, &mut reading);
     check_redis(&mut reading);
     check_sessions(&parsed, &mut reading);
     check_argon2(&parsed, &mut reading);
@@ -46,6 +47,14 @@ fn check_signing(parsed: &Parsed, reading: &mut Reading<'_>) {
             "remove it, or set JWT_ALGORITHM=HS256",
         ),
         _ => {}
+    }
+}
+
+/// SQLite has no connections to count.
+fn check_database(parsed: &Parsed, reading: &mut Reading<'_>) {
+    if reading.is_chosen("AUTHKIT_DATABASE_CONNECTIONS") && !matches!(parsed.database, Some(Some(Database::Postgres(_))) | None) {
+        let what = "is set while DATABASE_URL names no PostgreSQL, and would be ignored";
+        reading.refuse("AUTHKIT_DATABASE_CONNECTIONS", what, "remove it, or set DATABASE_URL=postgresql://…");
     }
 }
 
@@ -118,6 +127,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         rate_limiting: parsed.rate_limiting?,
         data_dir,
         database,
+        database_connections: parsed.database_connections?,
         redis,
         algorithm: parsed.algorithm?,
         access_token_lifetime: minutes_of(parsed.access_minutes?),

@@ -32,7 +32,7 @@ use ipnet::IpNet;
 
 use crate::telemetry::LogFormat;
 
-pub use database::Database;
+pub use database::{Database, Postgres};
 pub(crate) use entry::as_text;
 pub use entry::{Entry, env_example};
 pub use kinds::{Exposure, JwtAlgorithm};
@@ -64,6 +64,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The durable store, its file as an absolute path.
     pub database: Database,
+    /// How many connections to PostgreSQL are open at most.
+    pub database_connections: u32,
     /// The shared hot state, when there is one.
     pub redis: Option<RedisEndpoint>,
     /// How access tokens are signed. The secret of HS256 is in [`Settings::core_config`].

@@ -171,9 +171,14 @@ settings! {
     Storage {
         /// The directory for the SQLite file and the generated master key. It is made when it is missing.
         data_dir: PathBuf = Text("./authkit-data"), Public, "AUTHKIT_DATA_DIR", "storage.data_dir", required(path);
-        /// The durable store: sqlite://path/to/file.
+        /// The durable store: postgresql://user:password@host:5432/database (with ?sslmode=verify-full across a network), or
+        /// sqlite://path/to/file.
         database: Option<Database> = Derived("authkit.sqlite3 in the data directory"), Url,
             "DATABASE_URL", "storage.database_url", optional(Database::parse);
+        /// With PostgreSQL: how many connections this server opens at most. All servers together must stay below its
+        /// max_connections.
+        database_connections: u32 = Text("16"), Public, "AUTHKIT_DATABASE_CONNECTIONS", "storage.database_connections",
+            required(|t| parse::number(t, 1, 1_000));
         /// Shared hot state: redis://, rediss:// (TLS) or redis+cluster://, with the password in the URL.
         redis_url: Option<RedisEndpoint> = Unset("hot state stays in this process"), Url,
             "REDIS_URL", "redis.url", optional(RedisEndpoint::parse);
