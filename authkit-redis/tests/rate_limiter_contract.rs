@@ -71,10 +71,7 @@ impl<R: Servers> LimiterUnderTest for Shared<R> {
     async fn buckets(&self) -> usize {
         let mut count = 0;
         for server in self.redis.servers() {
-            let mut connection = server.connect().await.expect("the server answers");
-            let keys: Vec<String> =
-                redis::cmd("KEYS").arg("authkit:limit:*").query_async(&mut connection).await.expect("the keys");
-            count += keys.len();
+            count += server.keys("authkit:limit:*").await.len();
         }
         count
     }

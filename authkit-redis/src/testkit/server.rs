@@ -120,6 +120,24 @@ impl RedisServer {
         redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(&mut connection).await.expect("Redis takes the setting");
     }
 
+    /// The keys that match a pattern.
+    ///
+    /// # Panics
+    /// When Redis does not answer.
+    pub async fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys")
+    }
+
+    /// The value of a key, which must hold one.
+    ///
+    /// # Panics
+    /// When it does not, or Redis does not answer.
+    pub async fn value(&self, key: &str) -> Vec<u8> {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("GET").arg(key).query_async(&mut connection).await.expect("a value")
+    }
+
     /// Forgets every key, as an operator's mistake or a restart does.
     ///
     /// # Panics
