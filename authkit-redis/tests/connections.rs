@@ -106,6 +106,26 @@ async fn a_user_needs_the_documented_rights_and_no_more() {
 }
 
 #[tokio::test]
+async fn in_a_cluster_a_user_needs_the_documented_rights_and_no_more() {
+    let cluster = RedisCluster::start().await;
+    let documented = ["+hello", "+ping", "+publish", "+subscribe", "+eval", "+evalsha", "+time", "+get", "+set", "+del"];
+    let in_a_cluster = ["+cluster|slots", "+cluster|info", "+asking"];
+    for node in cluster.nodes() {
+        let mut acl = redis::cmd("ACL");
+        acl.arg("SETUSER").arg("app").arg("on").arg(">secret").arg("~authkit:*").arg("resetchannels").arg("&authkit:*");
+        acl.arg(&documented).arg(&in_a_cluster).exec_async(&mut node.connect().await.unwrap()).await.unwrap();
+    }
+    let url = cluster.url().replace("://", "://app:secret@");
+    let limiter = RedisRateLimiter::new(&RedisConnections::connect(options(&url)).await.unwrap());
+    for number in 0..10 {
+        limiter.charge(&request(&format!("account {number}"))).await.unwrap();
+    }
+    assert_eq!(RedisRevocationBus::connect(options(&url)).await.unwrap().health(), BusHealth::Connected);
+    let stranger = url.replace("secret", "wrong");
+    assert_eq!(refusal(options(&stranger)).await, RefusalReason::Credentials);
+}
+
+#[tokio::test]
 async fn what_waiting_does_not_cure_is_an_error_at_the_start() {
     let secret = "canary-of-redis";
     let redis = RedisServer::start_with_password(secret).await;

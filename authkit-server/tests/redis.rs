@@ -284,7 +284,7 @@ async fn a_redis_that_forgets_or_is_full_revives_no_token() {
     }
     let tokens = cluster.one.post("/api/v1/auth/login", &json!({ "email": EMAIL, "password": PASSWORD })).await.expect(200);
     for server in [&cluster.one, &cluster.two] {
-        server.get_as("/api/v1/users/me", tokens.text("access_token")).await.expect(200);
+        server.get_as("/api/v1/users/me", &tokens.text("access_token")).await.expect(200);
     }
     cluster.both_become("degraded").await;
     cluster.logout().await;
