@@ -42,7 +42,6 @@ impl Cluster {
         Arc::clone(&self.map.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks a node who has which slots, and connects to nodes that are new.
     /// Connects to a cluster, and starts the task that keeps the map until nobody uses it any more.
     pub(crate) async fn open(options: &Arc<RedisOptions>) -> (Arc<Self>, RedisResult<()>) {
         let cluster = Arc::<Self>::default();
@@ -56,6 +55,7 @@ impl Cluster {
         self.is_doubted.notify_one();
     }
 
+    /// Asks a node who has which slots, and connects to nodes that are new.
     async fn look(&self, options: &Arc<RedisOptions>) -> RedisResult<()> {
         let old = self.map();
         // Those that work first; the seeds last, for a cluster that has moved on without us.

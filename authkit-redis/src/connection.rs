@@ -8,6 +8,7 @@ use redis::{AsyncConnectionConfig, RedisError, RedisResult};
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::error::UNKNOWN_SERVICE;
 use crate::options::{Deployment, RedisOptions};
 
 /// How long it may take to connect, sign in and be of use, all together. Only a background task and the start wait for it.
@@ -52,7 +53,7 @@ pub(crate) async fn master(options: &RedisOptions) -> RedisResult<Address> {
 
 /// What a sentinel says that does not watch the service.
 fn unknown_service() -> RedisError {
-    (redis::ErrorKind::InvalidClientConfig, "the sentinel does not watch this service").into()
+    (redis::ErrorKind::InvalidClientConfig, UNKNOWN_SERVICE).into()
 }
 
 async fn ask_sentinel(options: &RedisOptions, sentinel: &Address, service: &str) -> RedisResult<Option<Address>> {

@@ -216,9 +216,10 @@ async fn run_groups(
 }
 
 /// What a server said that answers and does not do what it should. Full memory, a replica, a cluster that is down, rights that
-/// were taken away: that is about all commands, and the breaker opens. A key that holds something else is its own command's.
+/// were taken away: that is about all commands, and the breaker opens. A key that holds something else, or is on its way to a
+/// node that we do not know yet, is its own command's.
 fn failure(lane: &Lane, error: RedisError) -> CommandError {
-    if !matches!(error.code(), Some("ERR" | "WRONGTYPE")) {
+    if !matches!(error.code(), Some("ERR" | "WRONGTYPE" | "MOVED" | "ASK" | "TRYAGAIN")) {
         lane.doubt();
     }
     CommandError::Failed(Box::new(error))

@@ -31,6 +31,9 @@ pub enum ConnectError {
     },
 }
 
+/// What we say for a sentinel that knows no master of a service: it answers nothing then.
+pub(crate) const UNKNOWN_SERVICE: &str = "the sentinel does not watch this service";
+
 /// What Redis refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -71,15 +74,15 @@ impl RefusalReason {
             (ErrorKind::RESP3NotSupported, _) => Some(Self::Version),
             // Our probe of a Redis that is alone has keys of two slots.
             (ErrorKind::Server(ServerErrorKind::CrossSlot), _) => Some(Self::ClusterNode),
-            (ErrorKind::InvalidClientConfig, _) => Some(Self::Service),
             // The client has no kind of its own for these.
-            (ErrorKind::Server(ServerErrorKind::ResponseError), _) => {
+            (ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::InvalidClientConfig, _) => {
                 let said = error.to_string();
                 let refusals = [
                     ("switch database", Self::Database),
                     ("DB index is out of range", Self::Database),
                     ("cluster support disabled", Self::NoCluster),
                     ("unknown command 'SENTINEL'", Self::Service),
+                    (UNKNOWN_SERVICE, Self::Service),
                 ];
                 refusals.into_iter().find(|(part, _)| said.contains(part)).map(|(_, reason)| reason)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use authkit_core::model::Revocation;
 use authkit_core::ports::{BusHealth, RevocationBus, RevocationSink};
 use authkit_core::{Entropy, SessionId, Timestamp};
-use authkit_redis::testkit::{RedisCluster, RedisServer};
+use authkit_redis::testkit::{RedisCluster, RedisServer, SomeRedis};
 use authkit_redis::{ConnectError, RedisOptions, RedisRevocationBus, RefusalReason};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -53,7 +53,11 @@ fn options(redis: &RedisServer) -> RedisOptions {
 
 /// A node: a bus and what it hears.
 async fn node(redis: &RedisServer) -> (RedisRevocationBus, Arc<Heard>) {
-    let bus = RedisRevocationBus::connect(options(redis)).await.expect("Redis takes us");
+    node_at(&redis.url()).await
+}
+
+async fn node_at(url: &str) -> (RedisRevocationBus, Arc<Heard>) {
+    let bus = RedisRevocationBus::connect(RedisOptions::from_url(url).expect("a URL")).await.expect("Redis takes us");
     let heard = Arc::new(Heard::default());
     bus.subscribe(heard.clone());
     (bus, heard)
@@ -82,8 +86,8 @@ async fn flows(from: &RedisRevocationBus, to: &Heard, n: u128) {
 
 #[tokio::test]
 async fn nodes_hear_one_another_and_the_way_is_fast() {
-    let redis = RedisServer::start().await;
-    let ((one, heard_by_one), (two, heard_by_two)) = (node(&redis).await, node(&redis).await);
+    let redis = SomeRedis::find().await;
+    let ((one, heard_by_one), (two, heard_by_two)) = (node_at(redis.url()).await, node_at(redis.url()).await);
     flows(&one, &heard_by_two, 1).await;
     flows(&two, &heard_by_one, 2).await;
 

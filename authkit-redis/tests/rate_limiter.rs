@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use authkit_core::model::{LimitScope, Quota};
 use authkit_core::ports::{BucketKey, Charge, LimiterHealth, RateLimiter};
-use authkit_redis::testkit::{RedisCluster, RedisServer};
+use authkit_core::{Entropy, OsEntropy};
+use authkit_redis::testkit::{RedisCluster, RedisServer, SomeRedis};
 use authkit_redis::{RedisConnections, RedisOptions, RedisRateLimiter};
 use redis::aio::MultiplexedConnection;
 use tokio::time::{Instant, sleep};
@@ -97,8 +98,13 @@ async fn a_full_redis_is_one_that_does_not_work_until_it_has_room() {
     redis.configure("maxmemory-policy", "noeviction").await;
     redis.configure("maxmemory", "1").await;
     limiter.charge(&[charge("account", 3, HOUR)]).await.unwrap_err();
-    // It answers every PING, and must not be taken for well because of that.
     fails_at_once(&limiter).await;
+    // It answers every PING, and must not be taken for well because of that while nobody asks it for more.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(2_500) {
+        assert_eq!(limiter.health(), LimiterHealth::Degraded);
+        sleep(Duration::from_millis(5)).await;
+    }
     redis.configure("maxmemory", "0").await;
     until("the return", &limiter, LimiterHealth::Working).await;
     assert_eq!(remaining(&limiter, charge("account", 3, HOUR)).await, Some(1));
@@ -261,4 +267,53 @@ async fn in_a_cluster_a_bucket_is_followed_when_its_slot_moves() {
         assert_eq!(remaining(&limiter, bucket).await, Some(left), "it has moved");
     }
     assert_eq!(limiter.health(), LimiterHealth::Working);
+}
+
+#[tokio::test]
+async fn in_a_cluster_the_slots_of_a_dead_node_are_found_where_they_went() {
+    let mut cluster = RedisCluster::start().await;
+    let subject = &subjects(&cluster).await[0];
+    let limiter = limiter(&cluster.url()).await;
+    limiter.charge(&[charge(subject, 9, HOUR)]).await.unwrap();
+    cluster.node_mut(0).kill();
+    until("the loss", &limiter, LimiterHealth::Degraded).await;
+    // As an operator does whose node does not come back.
+    let mut heir = cluster.nodes()[1].connect().await.unwrap();
+    for words in [["DELSLOTSRANGE", "0", "5460"], ["ADDSLOTSRANGE", "0", "5460"]] {
+        redis::cmd("CLUSTER").arg(&words).exec_async(&mut heir).await.unwrap();
+    }
+    redis::cmd("CLUSTER").arg("BUMPEPOCH").exec_async(&mut heir).await.unwrap();
+    println!("found {:?} later", until("the heir", &limiter, LimiterHealth::Working).await);
+    assert_eq!(remaining(&limiter, charge(subject, 9, HOUR)).await, Some(8), "what the dead node had counted is gone with it");
+}
+
+#[tokio::test]
+async fn counting_is_no_burden() {
+    let redis = SomeRedis::find().await;
+    let limiter = limiter(redis.url()).await;
+    let mut own = [0; 16];
+    OsEntropy.fill(&mut own);
+    let charges = ["address", "account"].map(|of| charge(&format!("{own:?} {of}"), 1_000_000, Duration::from_millis(1)));
+    limiter.charge(&charges).await.unwrap();
+    let mut times = Vec::new();
+    for _ in 0..1_000 {
+        let start = Instant::now();
+        limiter.charge(&charges).await.unwrap();
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    println!("two buckets: median {:?}, p99 {:?}", times[500], times[990]);
+    let start = Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let limiter = limiter.clone();
+        running.spawn(async move {
+            for _ in 0..100 {
+                limiter.charge(&charges).await.unwrap();
+            }
+        });
+    }
+    running.join_all().await;
+    println!("64 at a time: {:.0} requests of two buckets a second", 6_400.0 / start.elapsed().as_secs_f64());
+    assert!(times[500] < Duration::from_millis(20), "a login waits {:?} to be counted", times[500]);
 }

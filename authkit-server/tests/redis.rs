@@ -187,6 +187,24 @@ async fn on_a_redis_cluster_the_loss_of_a_node_refuses_nobody_and_passes() {
     assert!(cluster.one.log().contains("over Redis Cluster at 127.0.0.1:"), "{}", cluster.one.log());
 }
 
+#[tokio::test]
+async fn the_doctor_knows_a_cluster_and_says_what_is_wrong_with_it() {
+    let mut redis = RedisCluster::start().await;
+    let place = Server::place();
+    let look = async |url: &str| {
+        let output = place.run(&["doctor"], &[("REDIS_URL", url)], "").await;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.lines().find(|line| line.contains(" redis ")).unwrap_or_else(|| panic!("nothing about Redis in {said}")).to_owned()
+    };
+    let well = look(&redis.url()).await;
+    assert!(well.starts_with("ok ") && well.contains("the cluster at 127.0.0.1:"), "{well}");
+    let wrong = look(&redis.nodes()[0].url()).await;
+    assert!(wrong.starts_with("fail ") && wrong.contains("redis+cluster://"), "{wrong}");
+    redis.node_mut(1).kill();
+    let ill = look(&redis.url()).await;
+    assert!(ill.starts_with("warn "), "{ill}");
+}
+
 /// Tries a wrong password at a server until it is refused for trying too often, and tells how often it was looked at.
 async fn guesses(server: &Server, email: &str) -> u32 {
     for guess in 0..100 {
