@@ -24,11 +24,11 @@ const LEASE_TIME: Duration = Duration::from_secs(5);
 pub struct LocalRecordCache {
     clock: Arc<dyn Clock>,
     capacity: usize,
-    shelf: Mutex<Shelf>,
+    kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Kept {
     entries: HashMap<RecordKey, Entry>,
     last_lease: u128,
 }
@@ -55,13 +55,13 @@ impl LocalRecordCache {
     /// A cache of at most so many records, and at least one.
     #[must_use]
     pub fn with_capacity(clock: Arc<dyn Clock>, capacity: usize) -> Self {
-        Self { clock, capacity: capacity.max(1), shelf: Mutex::default() }
+        Self { clock, capacity: capacity.max(1), kept: Mutex::default() }
     }
 
     /// How many records and leases are kept. Some of them may be too old and wait to make room.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shelf().entries.len()
+        self.lock().entries.len()
     }
 
     /// Whether nothing is kept.
@@ -70,12 +70,12 @@ impl LocalRecordCache {
         self.len() == 0
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shelf {
+impl Kept {
     fn good(&self, key: RecordKey, now: Timestamp) -> Option<&Held> {
         self.entries.get(&key).filter(|entry| entry.is_good(now)).map(|entry| &entry.held)
     }
@@ -86,7 +86,9 @@ impl Shelf {
             if self.entries.len() >= capacity {
                 // Whichever: the order of the table is as good as random, and a record that is wanted comes back.
                 let victims: Vec<_> = self.entries.keys().take(capacity.div_ceil(8)).copied().collect();
-                victims.iter().for_each(|victim| drop(self.entries.remove(victim)));
+                for victim in victims {
+                    self.entries.remove(&victim);
+                }
             }
         }
         self.entries.insert(key, Entry { since: now, until: now + time, held });
@@ -104,14 +106,14 @@ impl Entry {
 impl RecordCache for LocalRecordCache {
     async fn look_up(&self, key: RecordKey) -> Result<LookUp, CacheError> {
         let now = self.clock.now();
-        let mut shelf = self.shelf();
-        Ok(match shelf.good(key, now) {
+        let mut kept = self.lock();
+        Ok(match kept.good(key, now) {
             Some(Held::Record(record)) => LookUp::Found(record.clone()),
             Some(Held::Lease(_)) => LookUp::Missing(None),
             None => {
-                shelf.last_lease += 1;
-                let lease = Lease(shelf.last_lease);
-                shelf.put(key, Held::Lease(lease), now, LEASE_TIME, self.capacity);
+                kept.last_lease += 1;
+                let lease = Lease(kept.last_lease);
+                kept.put(key, Held::Lease(lease), now, LEASE_TIME, self.capacity);
                 LookUp::Missing(Some(lease))
             }
         })
@@ -119,17 +121,19 @@ impl RecordCache for LocalRecordCache {
 
     async fn fill(&self, key: RecordKey, lease: Lease, record: &[u8]) -> Result<(), CacheError> {
         let now = self.clock.now();
-        let mut shelf = self.shelf();
-        let is_leased = matches!(shelf.good(key, now), Some(Held::Lease(held)) if *held == lease);
+        let mut kept = self.lock();
+        let is_leased = matches!(kept.good(key, now), Some(Held::Lease(held)) if *held == lease);
         if is_leased && record.len() <= MAX_RECORD_BYTES {
-            shelf.put(key, Held::Record(record.to_vec()), now, MAX_RECORD_AGE, self.capacity);
+            kept.put(key, Held::Record(record.to_vec()), now, MAX_RECORD_AGE, self.capacity);
         }
         Ok(())
     }
 
     async fn invalidate(&self, keys: &[RecordKey]) -> Result<(), CacheError> {
-        let mut shelf = self.shelf();
-        keys.iter().for_each(|key| drop(shelf.entries.remove(key)));
+        let mut kept = self.lock();
+        for key in keys {
+            kept.entries.remove(key);
+        }
         Ok(())
     }
 

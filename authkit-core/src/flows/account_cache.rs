@@ -57,12 +57,15 @@ impl AccountCache {
     /// What has to be forgotten once these changes are committed.
     pub(crate) fn forgetting(&self, changes: &ChangeSet) -> Forgetting {
         let touched = |change: &Change| match change {
-            // One that is new was in no cache: absence is not cached.
-            Change::User(UserChange::Insert(_)) => None,
             Change::User(
                 UserChange::UpdateProfile { id, .. } | UserChange::RaiseAuthEpoch { id, .. } | UserChange::Close { id, .. },
             ) => Some(RecordKey::User(*id)),
-            Change::Credential(_) | Change::Session(_) | Change::Key(_) | Change::Audit(_) => None,
+            // An account that is new was in no cache: absence is not cached. The others are no part of an account.
+            Change::User(UserChange::Insert(_))
+            | Change::Credential(_)
+            | Change::Session(_)
+            | Change::Key(_)
+            | Change::Audit(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };
         let keys: Vec<_> = changes.changes().iter().filter_map(touched).collect();

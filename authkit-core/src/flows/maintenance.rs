@@ -1,10 +1,10 @@
-//! What runs in the background of every node: revocations are read from the store, keys rotated and forgotten.
+//! What runs in the background of every node: revocations are read from the store, keys rotated, and what is over forgotten.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::keys;
+use crate::flows::{keys, retention};
 use crate::ports::{BusHealth, CacheHealth, LimiterHealth, RevocationMark};
 use crate::primitives::{PageLimit, Timestamp};
 
@@ -119,10 +119,12 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
     if wide {
         engine.revoked.sessions.purge(engine.now());
         let purged = keys::purge(engine).await;
+        let forgotten = retention::purge(engine).await;
         // A store that takes no writes is no reason to be ignorant of keys that others have made.
         keys::reload(engine).await?;
         engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
         purged?;
+        forgotten?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ const FAST: Duration = Duration::from_millis(500);
 pub struct FreshBus {
     nodes: [Arc<dyn RevocationBus>; 2],
     outage: Option<Box<dyn Outage>>,
-    _guard: Option<Box<dyn Any + Send>>,
+    _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl FreshBus {
@@ -60,9 +60,8 @@ impl FreshBus {
 
     /// Keeps something alive for as long as the buses.
     #[must_use]
-    pub fn keeping(mut self, guard: impl Any + Send) -> Self {
-        self._guard = Some(Box::new(guard));
-        self
+    pub fn keeping(self, guard: impl Any + Send + Sync) -> Self {
+        Self { _guard: Some(Box::new(guard)), ..self }
     }
 
     /// What the sinks of both nodes hear, once both listen.

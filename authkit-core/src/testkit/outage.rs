@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 /// Takes the service behind a port away and brings it back.
 #[async_trait]
-pub trait Outage: Send {
+pub trait Outage: Send + Sync {
     /// From when this returns on, the service does nothing that it is asked. It may hang or refuse.
     async fn begin(&mut self);
 

@@ -42,7 +42,7 @@ const FAST: Duration = Duration::from_millis(500);
 pub struct FreshCache {
     nodes: [Arc<dyn RecordCache>; 2],
     outage: Option<Box<dyn Outage>>,
-    _guard: Option<Box<dyn Any + Send>>,
+    _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl FreshCache {
@@ -61,9 +61,8 @@ impl FreshCache {
 
     /// Keeps something alive for as long as the caches.
     #[must_use]
-    pub fn keeping(mut self, guard: impl Any + Send) -> Self {
-        self._guard = Some(Box::new(guard));
-        self
+    pub fn keeping(self, guard: impl Any + Send + Sync) -> Self {
+        Self { _guard: Some(Box::new(guard)), ..self }
     }
 
     async fn look_up(&self, n: u128) -> LookUp {

@@ -153,6 +153,18 @@ async fn a_change_overtakes_a_reader_that_read_before_it() {
 }
 
 #[tokio::test]
+async fn a_plan_that_the_host_has_committed_is_a_change_as_any_other() {
+    let cached = Cached::new().await;
+    cached.profile().await;
+    let full_name = Patch::Set(FullName::parse("Jane Doe").expect("a name"));
+    let update = ProfileUpdate { full_name, ..Default::default() };
+    let planned = cached.auth.accounts().plan_update_profile(&cached.caller, update, &request());
+    let committed = cached.world.store.commit(planned.changes()).await.expect("commits");
+    planned.committed(committed).await;
+    assert_eq!(name_of(&cached.profile().await), Some("Jane Doe"));
+}
+
+#[tokio::test]
 async fn a_commit_whose_reply_was_lost_is_taken_for_done() {
     let cached = Cached::new().await;
     cached.profile().await;

@@ -147,3 +147,6 @@ impl Store for PgStore {
 struct ReadOnly;
 
 impl_reads!(super::PgStore);
+
+#[cfg(test)]
+mod tests;
