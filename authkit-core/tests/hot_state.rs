@@ -1,4 +1,5 @@
 //! The in-process hot state against the contracts of its ports.
+#![expect(clippy::unused_async, reason = "a contract takes an async factory")]
 
 use std::sync::Arc;
 

@@ -84,12 +84,11 @@ impl Cluster {
         let mut opening = JoinSet::new();
         for (address, has) in masters {
             let address = address.clone();
-            match old.lanes.get(&address).filter(|lane| lane.is_for(&has)) {
-                Some(lane) => drop(lanes.insert(address, Arc::clone(lane))),
-                None => {
-                    let (options, place) = (Arc::clone(options), Place::Node(address.clone(), has[0].probe_key()));
-                    opening.spawn(async move { (address, Lane::open(&options, place).await) });
-                }
+            if let Some(lane) = old.lanes.get(&address).filter(|lane| lane.is_for(&has)) {
+                lanes.insert(address, Arc::clone(lane));
+            } else {
+                let (options, place) = (Arc::clone(options), Place::Node(address.clone(), has[0].probe_key()));
+                opening.spawn(async move { (address, Lane::open(&options, place).await) });
             }
         }
         let mut result = Ok(());

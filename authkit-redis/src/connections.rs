@@ -189,7 +189,7 @@ impl fmt::Debug for RedisConnections {
 /// Runs each group's commands on its lane, all at the same time.
 async fn run_groups(
     groups: &[(Arc<Lane>, Vec<usize>)],
-    command: impl Fn(usize) -> redis::Cmd,
+    command: impl Fn(usize) -> redis::Cmd + Sync,
 ) -> Vec<Result<Vec<Value>, CommandError>> {
     let pipe = |members: &[usize]| {
         let mut pipe = Pipeline::with_capacity(members.len());

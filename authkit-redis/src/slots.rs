@@ -35,11 +35,16 @@ impl SlotRange {
 
     /// A key in this range, which holds nothing: to see whether its node takes writes.
     pub(crate) fn probe_key(&self) -> String {
-        (0_u32..)
-            .map(|n| format!("authkit:probe:{{{n}}}"))
+        // Sixteen times as many as there are slots reach every one.
+        (0..u32::from(SLOTS) * 16)
+            .map(probe_key)
             .find(|key| self.contains(slot_of(key)))
-            .expect("numbers without end reach every slot")
+            .expect("a slot that some number reaches")
     }
+}
+
+fn probe_key(number: u32) -> String {
+    format!("authkit:probe:{{{number}}}")
 }
 
 /// Reads what a node answers to `CLUSTER SLOTS`. A node that does not say its own host is where it was asked.
@@ -82,6 +87,15 @@ mod tests {
         for (key, slot) in [("foo", 12_182), ("{user1000}.following", 3_443), ("foo{}{bar}", 8_363), ("foo{{bar}}zap", 4_015)] {
             assert_eq!(slot_of(key), slot, "{key}");
         }
+    }
+
+    #[test]
+    fn every_slot_has_a_probe() {
+        let mut is_reached = vec![false; usize::from(SLOTS)];
+        for number in 0..u32::from(SLOTS) * 16 {
+            is_reached[usize::from(slot_of(&probe_key(number)))] = true;
+        }
+        assert!(is_reached.into_iter().all(|is_reached| is_reached));
     }
 
     #[test]

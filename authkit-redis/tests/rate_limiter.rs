@@ -184,7 +184,7 @@ async fn a_clock_that_jumped_back_and_foreign_values_shut_no_bucket() {
 /// Subjects whose buckets are at each of the three nodes.
 async fn subjects(cluster: &RedisCluster) -> [String; 3] {
     let mut found = [const { None }; 3];
-    let mut connection = cluster.nodes()[0].connect().await.unwrap();
+    let mut connection = cluster.nodes()[0].connect().await.expect("a node that answers");
     for number in 0.. {
         let subject = format!("account {number}");
         let slot = slot_of(&mut connection, &subject).await;
@@ -198,7 +198,7 @@ async fn subjects(cluster: &RedisCluster) -> [String; 3] {
 
 async fn slot_of(connection: &mut MultiplexedConnection, subject: &str) -> u16 {
     let key = format!("authkit:limit:{{{}}}", charge(subject, 1, HOUR).key);
-    redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(connection).await.unwrap()
+    redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(connection).await.expect("a slot")
 }
 
 #[tokio::test]

@@ -84,15 +84,15 @@ pub(crate) fn plan_update_profile<'a>(
 ) -> Planned<'a, ()> {
     let at = engine.now();
     let id = principal.user_id();
-    let changed: Vec<&str> = [("full_name", update.full_name.is_keep()), ("locale", update.locale.is_keep())]
+    let fields: Vec<&str> = [("full_name", update.full_name.is_keep()), ("locale", update.locale.is_keep())]
         .into_iter()
         .filter_map(|(name, kept)| (!kept).then_some(name))
         .collect();
-    let changes = if changed.is_empty() {
+    let changes = if fields.is_empty() {
         ChangeSet::new()
     } else {
         let event = engine.event(at, AuditAction::ProfileChanged, Outcome::Success, context);
-        let event = event.by(actor(principal)).on(id).with("fields", changed.join(" "));
+        let event = event.by(actor(principal)).on(id).with("fields", fields.join(" "));
         let change = UserChange::UpdateProfile { id, full_name: update.full_name, locale: update.locale, at };
         ChangeSet::new().and(change).and(event)
     };

@@ -21,13 +21,11 @@ impl SomeRedis {
     /// # Panics
     /// When none is named and none can be started.
     pub async fn find() -> Self {
-        match env::var(VARIABLE) {
-            Ok(url) => Self { url, _own: None },
-            Err(_) => {
-                let server = RedisServer::start().await;
-                Self { url: server.url(), _own: Some(server) }
-            }
+        if let Ok(url) = env::var(VARIABLE) {
+            return Self { url, _own: None };
         }
+        let server = RedisServer::start().await;
+        Self { url: server.url(), _own: Some(server) }
     }
 
     /// Its URL.
