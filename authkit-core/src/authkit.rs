@@ -84,6 +84,13 @@ impl AuthKit {
         flows::maintenance::health(&self.engine).await
     }
 
+    /// Does once what the background task does: reads revocations, all of them when the bus has reported a gap, and with
+    /// `wide` what is done once a minute as well. For a simulation, whose nodes are built without that task.
+    #[cfg(feature = "testkit")]
+    pub async fn maintain(&self, wide: bool) -> Result<(), Internal> {
+        flows::maintenance::turn(&self.engine, wide).await
+    }
+
     /// How busy the hashing threads are.
     #[must_use]
     pub fn hashing(&self) -> PoolStats {

@@ -55,22 +55,29 @@ pub(crate) struct Statement {
     pub(crate) query: Query,
     pub(crate) guard: Guard,
     pub(crate) yields: Yields,
+    /// Whether it does a second thing beside its own.
+    pub(crate) is_fused: bool,
 }
 
 impl Statement {
     /// A write without a guard.
     pub(crate) const fn free(sql: &'static str, args: Vec<Value>) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count }
+        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count, is_fused: false }
     }
 
     /// A write that touches one row, or its guard did not hold.
     pub(crate) const fn guarded(sql: &'static str, args: Vec<Value>, conflict: Conflict) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count }
+        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count, is_fused: false }
     }
 
     /// A write that touches one row, or `probe` tells which guard did not hold.
     pub(crate) const fn probed(sql: &'static str, args: Vec<Value>, probe: Query, (found, absent): (Conflict, Conflict)) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::OneRowOr { probe, found, absent }, yields: Yields::Count }
+        Self {
+            query: Query::new(sql, args),
+            guard: Guard::OneRowOr { probe, found, absent },
+            yields: Yields::Count,
+            is_fused: false,
+        }
     }
 
     /// The same write, whose count the caller wants to know.

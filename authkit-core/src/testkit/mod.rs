@@ -1,5 +1,5 @@
 //! For the tests of stores, limiters and hosts: the contracts of the ports, a frozen clock, seeded entropy, ready-made rows,
-//! injected faults.
+//! injected faults, stores that are wrong on purpose.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
@@ -8,6 +8,7 @@ pub mod clock;
 pub mod entropy;
 pub mod faults;
 pub mod fixtures;
+pub mod mutant_store;
 pub mod outage;
 pub mod rate_limiter_contract;
 pub mod record_cache_contract;
@@ -17,4 +18,5 @@ pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
+pub use mutant_store::{Bug, MutantStore};
 pub use outage::Outage;

@@ -26,9 +26,21 @@ const ALL_NEXT: &str = select_events!(" WHERE id < $2");
 const OF_SUBJECT_FIRST: &str = select_events!(" WHERE subject_id = $2");
 const OF_SUBJECT_NEXT: &str = select_events!(" WHERE subject_id = $2 AND id < $3");
 
-const APPEND: &str = "INSERT INTO authkit_audit_events \
-    (id, at, action, outcome, actor, actor_user_id, actor_session_id, subject_id, ip, user_agent, request_id, details) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+macro_rules! insert_into {
+    () => {
+        "INSERT INTO authkit_audit_events \
+         (id, at, action, outcome, actor, actor_user_id, actor_session_id, subject_id, ip, user_agent, request_id, details)"
+    };
+}
+
+/// The beginning of what appends an event, for a statement that does more than that.
+pub(crate) const INSERT_INTO: &str = insert_into!();
+
+/// How many values an event has.
+pub(crate) const APPENDED: usize = 12;
+
+const APPEND: &str =
+    concat!(insert_into!(), " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING");
 
 macro_rules! purge {
     ($lock:literal) => {
@@ -80,6 +92,11 @@ fn actor(fields: &mut Fields<'_>) -> Result<Actor, DecodeError> {
         ("user", Some(user)) => Ok(Actor::User(UserId::from_uuid(user), session.map(SessionId::from_uuid))),
         _ => Err(DecodeError::Unknown { what: "audit actor" }),
     }
+}
+
+/// Whether a statement appends an event, and does nothing else.
+pub(crate) fn is_append(statement: &Statement) -> bool {
+    statement.query.sql == APPEND
 }
 
 /// The statement of a change.
