@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::flows::account_cache::AccountCache;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::HashPool;
@@ -83,6 +84,7 @@ pub(crate) struct Engine {
     pub(crate) bus: Arc<dyn RevocationBus>,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
+    pub(crate) accounts: AccountCache,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,
     /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.
@@ -103,11 +105,15 @@ impl Engine {
         AuditEvent::new(AuditEventId::generate(at, &*self.entropy), at, action, outcome, context)
     }
 
-    /// Commits, and then tells this node and the others which sessions ended.
+    /// Commits, and then tells this node and the others which sessions ended, and the cache which records changed.
     ///
-    /// INVARIANT: no flow calls `store.commit` itself, so that no revocation can be forgotten.
+    /// INVARIANT: no flow calls `store.commit` itself, so that no revocation and no invalidation can be forgotten.
     pub(crate) async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
-        let committed = self.store.commit(changes).await?;
+        let forgetting = self.accounts.forgetting(changes);
+        let result = self.store.commit(changes).await;
+        // Also after a failure: a commit whose reply was lost may have happened.
+        forgetting.done().await;
+        let committed = result?;
         self.announce(&committed).await;
         Ok(committed)
     }

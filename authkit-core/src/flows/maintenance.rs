@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::{keys, retention};
-use crate::ports::{BusHealth, LimiterHealth, RevocationMark};
+use crate::ports::{BusHealth, CacheHealth, LimiterHealth, RevocationMark};
 use crate::primitives::{PageLimit, Timestamp};
 use crate::token::RevokedSessions;
 
@@ -32,6 +32,8 @@ pub struct Health {
     pub bus: BusHealth,
     /// How well the rate limits work: degraded while each node counts by itself.
     pub limiter: LimiterHealth,
+    /// How well the cache works: degraded while every read goes to the store.
+    pub cache: CacheHealth,
     /// How long ago revocations were last read from the store; `None` when they never were.
     pub revocations_age: Option<Duration>,
     /// How far the clocks of this node and of the store are apart, looked at once a minute; `None` where the store has no clock
@@ -54,11 +56,15 @@ impl Health {
     }
 
     /// Whether a part works less well than it should: then revocations may take longer to arrive, or the quotas of the nodes
-    /// add up to a little more or less than they should.
+    /// add up to a little more or less than they should, or the store has more to do.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         let is_late = self.revocations_age.is_none_or(|age| age > POLL * 10);
-        !self.is_ready() || self.bus == BusHealth::Degraded || self.limiter == LimiterHealth::Degraded || is_late
+        !self.is_ready()
+            || self.bus == BusHealth::Degraded
+            || self.limiter == LimiterHealth::Degraded
+            || self.cache == CacheHealth::Degraded
+            || is_late
     }
 }
 
@@ -71,6 +77,7 @@ pub(crate) async fn health(engine: &Engine) -> Health {
         store: store.is_ok(),
         bus: engine.bus.health(),
         limiter: engine.throttle.health(),
+        cache: engine.accounts.health(),
         revocations_age: engine.revoked.read_at().map(|at| engine.now().since(at)),
         clock_skew: engine.skew.get(),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authkit_core::AuthKit;
 use authkit_core::flows::Health;
-use authkit_core::ports::{BusHealth, LimiterHealth};
+use authkit_core::ports::{BusHealth, CacheHealth, LimiterHealth};
 use poem::endpoint::{make, make_sync};
 use poem::http::{Method, StatusCode, header};
 use poem::{Endpoint, Response, Route, get};
@@ -105,6 +105,7 @@ fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode,
         Some(_) => "degraded",
         None => "unknown",
     };
+    let records = health.map_or("unknown", |health| if health.cache == CacheHealth::Working { "up" } else { "degraded" });
     let age = health.and_then(|health| health.revocations_age).map(|age| age.as_secs());
     let clock = match health.map(|health| (health.is_on_time(), health.clock_skew)) {
         Some((true, _)) => "up",
@@ -119,6 +120,7 @@ fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode,
             "database": { "status": part(health.is_some_and(|health| health.store)) },
             "revocations": { "status": bus, "age_seconds": age },
             "rate_limits": { "status": limits },
+            "records": { "status": records },
         },
     });
     (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
