@@ -1,14 +1,17 @@
-//! For the tests of stores and hosts: the store contract, a frozen clock, seeded entropy, ready-made rows, injected faults.
+//! For the tests of stores and hosts: the store contract, a frozen clock, seeded entropy, ready-made rows, injected faults of
+//! the store and of the network.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
 pub mod clock;
 pub mod entropy;
+pub mod fault_proxy;
 pub mod faults;
 pub mod fixtures;
 pub mod store_contract;
 
 pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
+pub use fault_proxy::{Direction, FaultProxy, NetworkFault};
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
