@@ -58,6 +58,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// The most connections at once of one client address.
     pub max_connections_per_address: usize,
+    /// How long requests are still taken after the signal to stop, while the readiness probe says so.
+    pub drain_delay: Duration,
     /// The data directory, as an absolute path.
     pub data_dir: PathBuf,
     /// The durable store, its file as an absolute path.

@@ -164,6 +164,10 @@ settings! {
         max_connections_per_address: u32 = Text("256"), Public,
             "AUTHKIT_MAX_CONNECTIONS_PER_ADDRESS", "server.max_connections_per_address",
             required(|t| parse::number(t, 1, 1_000_000));
+        /// How long the server still takes requests after SIGTERM, while /health/ready says 503 already: as long as the
+        /// balancer takes to notice, so that a rolling restart loses no request. 0s where nothing is in front.
+        drain_delay: Duration = Text("0s"), Public, "AUTHKIT_DRAIN_DELAY", "server.drain_delay",
+            required(|t| parse::duration(t, Duration::ZERO, Duration::from_mins(5)));
     }
     Storage {
         /// The directory for the SQLite file and the generated master key. It is made when it is missing.
