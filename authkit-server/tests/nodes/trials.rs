@@ -1,0 +1,55 @@
+//! What is held after each trial, whatever was broken in it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::checker::check;
+use crate::clients::Ended;
+use crate::cluster::Cluster;
+use crate::crew::Crew;
+use crate::history::{Entry, Outcome};
+use crate::support::calls;
+
+/// How long after its end a session may still be taken by another node, on a machine that runs every other test as well.
+const KNOWN_EVERYWHERE: Duration = Duration::from_millis(2_500);
+
+/// Holds the database against the record, and the sessions that ended against every node.
+pub(crate) async fn hold(crew: &mut Crew, cluster: &Cluster) {
+    check(&crew.history.entries(), &cluster.ledger().await);
+    if let Some(youngest) = crew.ended_sessions().map(Ended::age).min() {
+        sleep(KNOWN_EVERYWHERE.saturating_sub(youngest)).await;
+    }
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        let mut connection = node.connect();
+        for ended in crew.ended_sessions() {
+            let reply = connection.send(calls::only_verify(&ended.access_token)).await.expect("a reply");
+            assert_eq!(
+                reply.code(),
+                "auth.session_ended",
+                "PROMISE BROKEN: node {index} takes the token of a session that was logged out of {:?} ago",
+                ended.age()
+            );
+        }
+    }
+}
+
+/// Says how much was done, and fails when that was too little to prove anything.
+pub(crate) fn report(what: &str, crew: &Crew) {
+    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for entry in crew.history.entries() {
+        let outcome = match entry.outcome() {
+            Some(Outcome::Done { .. }) => "done",
+            Some(Outcome::Refused { .. }) => "refused",
+            Some(Outcome::NotSent) => "not sent",
+            Some(Outcome::Unknown { .. }) | None => "unknown",
+        };
+        *counts.entry((entry.deed.name(), outcome)).or_default() += 1;
+    }
+    let slowest = crew.history.entries().iter().filter_map(Entry::took).max().unwrap_or_default();
+    println!("{what}: {counts:?}; the slowest took {slowest:.1?}");
+    let sum = |wanted: &str| counts.iter().filter(|((_, outcome), _)| *outcome == wanted).map(|(_, count)| count).sum::<u64>();
+    assert!(sum("done") > 200, "too little was acknowledged to prove anything: {counts:?}");
+    assert!(sum("unknown") > 0, "nothing was caught in the act: {counts:?}");
+}
