@@ -1,13 +1,28 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
-use crate::aggregate::session;
+use crate::aggregate::{credential, session};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
 pub(crate) struct Dialect {
     /// The guarded rotation of a refresh token, which returns the session and its account; see [`session::rotation`].
     pub(crate) rotate: &'static str,
+    /// The beginning of a session, guarded by its account.
+    pub(crate) insert_session: &'static str,
+    /// The first password of an account, guarded by it.
+    pub(crate) insert_password: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
-pub(crate) const SQLITE: Dialect = Dialect { rotate: session::ROTATE_SQLITE };
+pub(crate) const SQLITE: Dialect = Dialect {
+    rotate: session::ROTATE_SQLITE,
+    insert_session: session::INSERT_SQLITE,
+    insert_password: credential::INSERT_SQLITE,
+};
+
+/// The texts for PostgreSQL 14 and later.
+pub(crate) const POSTGRES: Dialect = Dialect {
+    rotate: session::ROTATE_POSTGRES,
+    insert_session: session::INSERT_POSTGRES,
+    insert_password: credential::INSERT_POSTGRES,
+};

@@ -42,15 +42,23 @@
 //! half-done. No error shows a statement or the name of a constraint; the cause is in its `source()`, for the log.
 
 mod aggregate;
+mod apply;
 mod dialect;
 mod migration;
 mod mutant;
+mod postgres;
+mod reads;
 mod row;
 mod sqlite;
 mod statement;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+mod unreachable;
 mod value;
+mod work;
 
 pub use migration::{MigrateError, SchemaStatus};
+pub use postgres::{PgOpenError, PgOptions, PgStore, PgUrlError, SchemaNameError};
 pub use sqlite::{SqliteOpenError, SqliteOptions, SqliteStore, SqliteUrlError, WriterStats};
 
 #[cfg(feature = "mutants")]

@@ -21,9 +21,28 @@ impl Migration {
     }
 }
 
-/// Every step for SQLite. PostgreSQL's carry the same numbers and names.
-pub(crate) const SQLITE: &[Migration] =
-    &[Migration { version: 1, name: "initial", sql: include_str!("../migrations/sqlite/0001_initial.sql") }];
+/// The steps of a dialect, whose files carry the same numbers and names on all of them.
+macro_rules! steps {
+    ($dialect:literal: $($version:literal $name:literal $file:literal),+ $(,)?) => {
+        &[$(Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../migrations/", $dialect, "/", $file, ".sql")),
+        }),+]
+    };
+}
+
+/// Every step, for each dialect.
+macro_rules! histories {
+    ($($step:tt)+) => {
+        /// Every step for SQLite.
+        pub(crate) const SQLITE: &[Migration] = steps!("sqlite": $($step)+);
+        /// Every step for PostgreSQL.
+        pub(crate) const POSTGRES: &[Migration] = steps!("postgres": $($step)+);
+    };
+}
+
+histories! { 1 "initial" "0001_initial" }
 
 /// A step that a database has.
 #[derive(Debug, Clone)]

@@ -23,4 +23,10 @@ impl Mutation {
     pub(crate) const fn rewrite(self, sql: &'static str) -> &'static str {
         sql
     }
+
+    /// As often as it should be.
+    #[expect(clippy::unused_self, reason = "a planted fault looks at itself here")]
+    pub(crate) const fn attempts(self, attempts: u32) -> u32 {
+        attempts
+    }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::str::FromStr;
 
+use authkit_core::ports::StoreError;
 use authkit_core::{Digest, Timestamp};
 use uuid::Uuid;
 
@@ -22,6 +23,12 @@ pub(crate) enum DecodeError {
     /// A value is none that the model knows: the row was altered, or written by a newer version.
     #[error("a stored {what} has an unknown form")]
     Unknown { what: &'static str },
+}
+
+impl From<DecodeError> for StoreError {
+    fn from(error: DecodeError) -> Self {
+        Self::failed(error)
+    }
 }
 
 /// Access to the columns of a row by position; what a driver has to offer to share the decoding.

@@ -4,9 +4,10 @@ use authkit_core::model::{Change, ChangeSet};
 use authkit_core::ports::{Conflict, StoreError};
 
 use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::dialect::Dialect;
 use crate::value::Value;
 
-/// A text with `$1` binds, valid on every dialect unless it came from a [`Dialect`](crate::dialect::Dialect), and its arguments.
+/// A text with `$1` binds, valid on every dialect unless it came from a [`Dialect`], and its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
     pub(crate) sql: &'static str,
@@ -88,13 +89,13 @@ pub(crate) fn unknown_change() -> StoreError {
 }
 
 /// The statements of a change set, in order.
-pub(crate) fn compile(changes: &ChangeSet) -> Result<Vec<Statement>, StoreError> {
+pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Statement>, StoreError> {
     let mut statements = Vec::with_capacity(changes.changes().len());
     for change in changes.changes() {
         match change {
             Change::User(change) => user::statements(change, &mut statements)?,
-            Change::Credential(change) => statements.push(credential::statement(change)?),
-            Change::Session(change) => statements.push(session::statement(change)?),
+            Change::Credential(change) => statements.push(credential::statement(dialect, change)?),
+            Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
             Change::Audit(change) => statements.push(audit::statement(change)?),
             _ => return Err(unknown_change()),

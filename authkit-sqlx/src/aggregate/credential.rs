@@ -5,6 +5,7 @@ use authkit_core::ports::{Conflict, StoreError};
 use authkit_core::{Email, PasswordHash, UserId};
 
 use crate::aggregate::user::{self, user_columns};
+use crate::dialect::Dialect;
 use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, Statement, unknown_change};
 use crate::value::args;
@@ -25,8 +26,22 @@ const BY_EMAIL: &str = select_credentials!("u.email_normal = $1");
 
 const BY_USER: &str = select_credentials!("u.id = $1 AND u.status <> 'closed'");
 
-const INSERT: &str = "INSERT INTO authkit_password_credentials (user_id, hash, created_at, updated_at) \
-    SELECT u.id, $2, $3, $3 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed' ON CONFLICT DO NOTHING";
+macro_rules! insert {
+    ($lock:literal) => {
+        concat!(
+            "INSERT INTO authkit_password_credentials (user_id, hash, created_at, updated_at) \
+             SELECT u.id, $2, $3, $3 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed'",
+            $lock,
+            " ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
+/// SQLite has one writer at a time: what the guard read stays true until the transaction ends.
+pub(crate) const INSERT_SQLITE: &str = insert!("");
+
+/// INVARIANT: the account stays locked until the transaction ends, or one that is just being closed would get a password.
+pub(crate) const INSERT_POSTGRES: &str = insert!(" FOR NO KEY UPDATE OF u");
 
 const HAS_USER: &str = "SELECT 1 FROM authkit_users WHERE id = $1 AND status <> 'closed'";
 
@@ -50,10 +65,10 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Credentials, DecodeError
 }
 
 /// The statement of a change.
-pub(crate) fn statement(change: &CredentialChange) -> Result<Statement, StoreError> {
+pub(crate) fn statement(dialect: &Dialect, change: &CredentialChange) -> Result<Statement, StoreError> {
     Ok(match change {
         CredentialChange::InsertPassword { user_id, hash, at } => Statement::probed(
-            INSERT,
+            dialect.insert_password,
             args![*user_id, hash.expose(), *at],
             Query::new(HAS_USER, args![*user_id]),
             (Conflict::PasswordChanged, Conflict::UserChanged),

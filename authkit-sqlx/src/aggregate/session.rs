@@ -49,11 +49,27 @@ const REVOKED_AFTER: &str = "SELECT id, revoked_at FROM authkit_sessions \
     WHERE revoked_at IS NOT NULL AND (revoked_at, id) > ($1, $3) ORDER BY revoked_at, id LIMIT $2";
 
 /// The guard on the account is part of the statement: a login that was checked against an older password writes nothing.
-const INSERT: &str = "INSERT INTO authkit_sessions \
-    (id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
-     last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at) \
-    SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
-    FROM authkit_users u WHERE u.id = $2 AND u.status = 'active' AND u.auth_epoch = $16 ON CONFLICT DO NOTHING";
+macro_rules! insert {
+    ($lock:literal) => {
+        concat!(
+            "INSERT INTO authkit_sessions \
+             (id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
+              last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at) \
+             SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
+             FROM authkit_users u WHERE u.id = $2 AND u.status = 'active' AND u.auth_epoch = $16",
+            $lock,
+            " ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
+/// SQLite has one writer at a time: what the guard read stays true until the transaction ends.
+pub(crate) const INSERT_SQLITE: &str = insert!("");
+
+/// INVARIANT: the account stays locked until the transaction ends. Without the lock, a change of password that commits in
+/// between would not see the session and leave it alive; and two logins at once would not see each other's session when
+/// they count them for the cap. The lock lets others insert rows that refer to the account.
+pub(crate) const INSERT_POSTGRES: &str = insert!(" FOR NO KEY UPDATE OF u");
 
 const HAS_ACTIVE_USER: &str = "SELECT 1 FROM authkit_users WHERE id = $1 AND status = 'active' AND auth_epoch = $2";
 
@@ -110,6 +126,21 @@ pub(crate) const ROTATE_SQLITE: &str = concat!(
     account_column!("created_at"),
     ", ",
     account_column!("updated_at"),
+);
+
+/// PostgreSQL returns the account that it joined for the guard. The guards are those of [`ROTATE_SQLITE`]; a rival that waited
+/// for the row finds them checked again on what the first one left (READ COMMITTED, PostgreSQL manual §13.2.1).
+pub(crate) const ROTATE_POSTGRES: &str = concat!(
+    "UPDATE authkit_sessions s SET generation = s.generation + 1, secret = $4, refreshed_at = $5, \
+        idle_expires_at = least($6, s.expires_at), last_used_ip = $7, last_used_user_agent = $8 \
+     FROM authkit_users u \
+     WHERE s.id = $1 AND s.generation = $2 AND s.secret = $3 \
+        AND s.revoked_at IS NULL AND s.idle_expires_at > $5 AND s.expires_at > $5 \
+        AND u.id = s.user_id AND u.status = 'active' \
+     RETURNING ",
+    session_columns!(),
+    ", ",
+    user_columns!(),
 );
 
 /// Reads a session and its account.
@@ -213,9 +244,9 @@ fn methods(session: &Session) -> String {
 }
 
 /// The statement of a change.
-pub(crate) fn statement(change: &SessionChange) -> Result<Statement, StoreError> {
+pub(crate) fn statement(dialect: &Dialect, change: &SessionChange) -> Result<Statement, StoreError> {
     Ok(match change {
-        SessionChange::Insert { session, auth_epoch } => insert(session, *auth_epoch),
+        SessionChange::Insert { session, auth_epoch } => insert(dialect, session, *auth_epoch),
         SessionChange::Revoke { id, reason, at } => {
             Statement::guarded(REVOKE, args![*id, reason.as_str(), *at], Conflict::SessionEnded).revoking()
         }
@@ -233,7 +264,7 @@ pub(crate) fn statement(change: &SessionChange) -> Result<Statement, StoreError>
     })
 }
 
-fn insert(session: &Session, auth_epoch: u32) -> Statement {
+fn insert(dialect: &Dialect, session: &Session, auth_epoch: u32) -> Statement {
     let args = args![
         session.id,
         session.user_id,
@@ -253,5 +284,5 @@ fn insert(session: &Session, auth_epoch: u32) -> Statement {
         auth_epoch,
     ];
     let probe = Query::new(HAS_ACTIVE_USER, args![session.user_id, auth_epoch]);
-    Statement::probed(INSERT, args, probe, (Conflict::DuplicateId, Conflict::UserChanged))
+    Statement::probed(dialect.insert_session, args, probe, (Conflict::DuplicateId, Conflict::UserChanged))
 }

@@ -7,7 +7,9 @@ use authkit_core::model::{Rotation, RotationOutcome, SessionWithUser};
 use authkit_core::ports::{SessionReads, StoreError};
 use sqlx::SqliteConnection;
 
-use crate::sqlite::{Job, SqliteStore, Work, affect};
+use crate::apply::Executor;
+use crate::sqlite::{Job, affect};
+use crate::work::Work;
 
 /// One fault. Every one of them is a mistake that somebody has made in a store before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,53 +19,72 @@ pub enum Mutant {
     RotationGuardDropped,
     /// The rotation is decided on a read, and written without its guard.
     RotationCheckThenWrite,
-    /// Transactions start as readers and take the write lock late.
+    /// Transactions start as readers and take the write lock late. (SQLite)
     PlainBegin,
     /// The first change of a set is written before its transaction begins.
     ChangeOutsideTheTransaction,
     /// A session begins whatever has become of its account.
     SessionGuardDropped,
+    /// The account of a session that begins is looked at, and not locked. (PostgreSQL)
+    SessionLockDropped,
+    /// The account of a first password is looked at, and not locked. (PostgreSQL)
+    PasswordLockDropped,
     /// Two accounts can have one address.
     EmailIndexDropped,
     /// Accounts are looked up by the spelling of their address.
     EmailBySpelling,
     /// A refused change set leaves what it wrote before its guard failed.
-    SavepointNotRolledBack,
+    RefusedSetKept,
     /// A session can be revoked twice.
     RevokeGuardDropped,
     /// A password is replaced whatever it was.
     PasswordGuardDropped,
+    /// Rivals that undid each other are not begun anew. (PostgreSQL)
+    DeadlockReported,
+    /// Replicas do not wait for each other's migration. (PostgreSQL)
+    MigrationLockDropped,
 }
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
         Self::ChangeOutsideTheTransaction,
         Self::SessionGuardDropped,
+        Self::SessionLockDropped,
+        Self::PasswordLockDropped,
         Self::EmailIndexDropped,
         Self::EmailBySpelling,
-        Self::SavepointNotRolledBack,
+        Self::RefusedSetKept,
         Self::RevokeGuardDropped,
         Self::PasswordGuardDropped,
+        Self::DeadlockReported,
+        Self::MigrationLockDropped,
     ];
 
-    /// What is written instead of what. The arguments keep their numbers, and each is still named once.
-    const fn replacement(self) -> Option<(&'static str, &'static str)> {
+    /// What is written instead of what, in any dialect. The arguments keep their numbers, and each is still named once.
+    const fn replacements(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::RotationGuardDropped | Self::RotationCheckThenWrite => {
-                Some(("AND generation = $2 AND secret = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL"))
-            }
-            Self::PlainBegin => Some(("BEGIN IMMEDIATE", "BEGIN")),
-            Self::SessionGuardDropped => Some(("u.status = 'active' AND u.auth_epoch = $16", "$16 IS NOT NULL")),
-            Self::EmailIndexDropped => Some(("CREATE UNIQUE INDEX authkit_users_email", "CREATE INDEX authkit_users_email")),
-            Self::EmailBySpelling => Some(("u.email_normal = $1", "u.email = $1")),
-            Self::SavepointNotRolledBack => Some(("ROLLBACK TO authkit_set", "SELECT 1")),
-            Self::RevokeGuardDropped => Some(("WHERE id = $1 AND revoked_at IS NULL RETURNING", "WHERE id = $1 RETURNING")),
-            Self::PasswordGuardDropped => Some(("AND hash = $2", "AND $2 IS NOT NULL")),
-            Self::ChangeOutsideTheTransaction => None,
+            Self::RotationGuardDropped | Self::RotationCheckThenWrite => &[
+                ("AND generation = $2 AND secret = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL"),
+                ("AND s.generation = $2 AND s.secret = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL"),
+            ],
+            Self::PlainBegin => &[("BEGIN IMMEDIATE", "BEGIN")],
+            Self::SessionGuardDropped => &[("u.status = 'active' AND u.auth_epoch = $16", "$16 IS NOT NULL")],
+            Self::SessionLockDropped => &[("AND u.auth_epoch = $16 FOR NO KEY UPDATE OF u", "AND u.auth_epoch = $16")],
+            Self::PasswordLockDropped => &[("AND u.status <> 'closed' FOR NO KEY UPDATE OF u", "AND u.status <> 'closed'")],
+            Self::EmailIndexDropped => &[
+                ("CREATE UNIQUE INDEX authkit_users_email", "CREATE INDEX authkit_users_email"),
+                ("CREATE UNIQUE INDEX users_email", "CREATE INDEX users_email"),
+            ],
+            Self::EmailBySpelling => &[("u.email_normal = $1", "u.email = $1")],
+            Self::RefusedSetKept => &[("ROLLBACK TO authkit_set", "SELECT 1"), ("ROLLBACK", "COMMIT")],
+            Self::RevokeGuardDropped => &[("WHERE id = $1 AND revoked_at IS NULL RETURNING", "WHERE id = $1 RETURNING")],
+            Self::PasswordGuardDropped => &[("AND hash = $2", "AND $2 IS NOT NULL")],
+            Self::MigrationLockDropped => &[("pg_advisory_xact_lock", "abs")],
+            Self::ChangeOutsideTheTransaction | Self::DeadlockReported => &[],
         }
     }
 }
@@ -83,12 +104,15 @@ impl Mutation {
     }
 
     pub(crate) fn rewrite(self, sql: &'static str) -> &'static str {
-        let Some((mutant, (from, to))) = self.0.and_then(|mutant| Some((mutant, mutant.replacement()?))) else { return sql };
-        if !sql.contains(from) {
-            return sql;
-        }
+        let Some(mutant) = self.0 else { return sql };
+        let Some((from, to)) = mutant.replacements().iter().find(|(from, _)| sql.contains(from)) else { return sql };
         let mut rewritten = REWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
         rewritten.entry((mutant, sql)).or_insert_with(|| Box::leak(sql.replace(from, to).into_boxed_str()))
+    }
+
+    /// How often work is begun anew that rivals undid, where it would be `attempts` times.
+    pub(crate) fn attempts(self, attempts: u32) -> u32 {
+        if self.0 == Some(Mutant::DeadlockReported) { 1 } else { attempts }
     }
 
     /// Writes what belongs into the transaction before it.
@@ -105,18 +129,26 @@ impl Mutation {
         }
     }
 
-    pub(crate) fn checks_then_writes(self) -> bool {
-        self.0 == Some(Mutant::RotationCheckThenWrite)
+    /// Writes what belongs into the transaction before it.
+    pub(crate) async fn write_outside_postgres(self, session: &mut impl Executor, work: &Work) {
+        if self.0 == Some(Mutant::ChangeOutsideTheTransaction)
+            && let Work::Apply(statements) = work
+            && let [first, _, ..] = statements.as_slice()
+        {
+            let _ = session.affect(first.query.sql, &first.query.args).await;
+        }
     }
-}
 
-impl SqliteStore {
     /// Refuses a rotation on what was read, and leaves the rest to a write that asks no more.
-    pub(crate) async fn check_first(&self, rotation: &Rotation) -> Result<Option<RotationOutcome>, StoreError> {
-        if !self.mutation().checks_then_writes() {
+    pub(crate) async fn check_first(
+        self,
+        reads: &impl SessionReads,
+        rotation: &Rotation,
+    ) -> Result<Option<RotationOutcome>, StoreError> {
+        if self.0 != Some(Mutant::RotationCheckThenWrite) {
             return Ok(None);
         }
-        let read = self.session_by_id(rotation.session_id).await?;
+        let read = reads.session_by_id(rotation.session_id).await?;
         let holds =
             |read: &SessionWithUser| read.session.generation == rotation.generation && read.session.secret == rotation.presented;
         Ok(if read.as_ref().is_some_and(holds) { None } else { Some(RotationOutcome::Refused(read.map(Box::new))) })

@@ -3,8 +3,7 @@
 use authkit_core::ports::StoreError;
 use sqlx::Error;
 
-use crate::row::DecodeError;
-use crate::sqlite::job::Undone;
+use crate::work::Undone;
 
 /// What an error means for the transaction that it happened in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +44,15 @@ pub(super) fn store_error(error: Error) -> StoreError {
     }
 }
 
-impl From<DecodeError> for StoreError {
-    fn from(error: DecodeError) -> Self {
-        Self::failed(error)
+impl From<Error> for Undone {
+    fn from(error: Error) -> Self {
+        match severity(&error) {
+            Severity::Refused => Self::Refused(store_error(error)),
+            // SQLite may have rolled the whole transaction back (<https://www.sqlite.org/lang_transaction.html>): going on
+            // would write what follows outside of it.
+            Severity::Unavailable | Severity::Broken => Self::Lost(store_error(error)),
+            Severity::Busy => Self::Busy(store_error(error)),
+        }
     }
 }
 
@@ -66,20 +71,5 @@ impl Contended for Error {
 impl Contended for Undone {
     fn is_busy(&self) -> bool {
         matches!(self, Self::Busy(_))
-    }
-}
-
-/// Why the store did not even ask its database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreachable {
-    #[error("the store is closed")]
-    Closed,
-    #[error("the database did not answer in time")]
-    Stalled,
-}
-
-impl From<Unreachable> for StoreError {
-    fn from(error: Unreachable) -> Self {
-        Self::unavailable(error)
     }
 }

@@ -4,8 +4,11 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Error, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use crate::apply::Executor;
+use crate::mutant::Mutation;
 use crate::row::{DecodeError, Row};
 use crate::value::Value;
+use crate::work::Undone;
 
 fn arguments(values: &[Value]) -> Result<SqliteArguments, Error> {
     let mut arguments = SqliteArguments::default();
@@ -34,6 +37,24 @@ pub(crate) async fn affect(connection: &mut SqliteConnection, sql: &'static str,
 /// Runs a statement that takes no arguments, e.g. `COMMIT`.
 pub(super) async fn command(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Error> {
     sqlx::query(sql).execute(connection).await.map(drop)
+}
+
+/// The writing connection, as the work sees it.
+pub(super) struct Writing<'c> {
+    pub(super) connection: &'c mut SqliteConnection,
+    pub(super) mutation: Mutation,
+}
+
+impl Executor for Writing<'_> {
+    type Row = SqliteRow;
+
+    async fn rows(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<SqliteRow>, Undone> {
+        Ok(rows(self.connection, self.mutation.rewrite(sql), args).await?)
+    }
+
+    async fn affect(&mut self, sql: &'static str, args: &[Value]) -> Result<u64, Undone> {
+        Ok(affect(self.connection, self.mutation.rewrite(sql), args).await?)
+    }
 }
 
 /// Repeats what fails because another connection holds the lock, until the time is over. Each try waits for

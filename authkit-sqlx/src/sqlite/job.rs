@@ -1,47 +1,11 @@
-//! What the writer is asked to do, and how each request is answered.
+//! One request to the writer, and how it is answered.
 
 use std::sync::Arc;
 
-use authkit_core::model::{Committed, RotationOutcome};
-use authkit_core::ports::{CommitError, Conflict, StoreError};
+use authkit_core::ports::StoreError;
 use tokio::sync::oneshot;
 
-use crate::statement::{Query, Statement};
-
-/// What is written.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// A change set.
-    Apply(Vec<Statement>),
-    /// A rotation: the guarded write, and the read that tells how the session stands when it was refused.
-    Rotate { attempt: Query, state: Query },
-    /// Nothing: only whether something could be written.
-    Ping,
-}
-
-/// What became of it.
-#[derive(Debug)]
-pub(crate) enum Done {
-    Applied(Committed),
-    Rotated(RotationOutcome),
-    Alive,
-}
-
-/// Why it was not done.
-#[derive(Debug)]
-pub(super) enum Undone {
-    /// A guard did not hold.
-    Guard(Conflict),
-    /// This work alone cannot be done; the transaction goes on.
-    Refused(StoreError),
-    /// Another connection holds the lock; nothing has happened.
-    Busy(StoreError),
-    /// The transaction cannot go on, and nobody's work in it was done.
-    Lost(StoreError),
-}
-
-/// The answer to one request.
-pub(crate) type Answer = Result<Done, CommitError>;
+use crate::work::{Answer, Work};
 
 /// One request.
 #[derive(Debug)]
@@ -64,11 +28,6 @@ impl Job {
         }
     }
 }
-
-/// The writer answered another question than it was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("the writer gave an answer of another kind")]
-pub(super) struct Misanswered;
 
 /// The same failure for everybody whose work was in one transaction.
 #[derive(Debug, Clone, thiserror::Error)]

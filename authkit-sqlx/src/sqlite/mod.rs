@@ -1,6 +1,5 @@
 //! The store on SQLite.
 
-mod apply;
 mod connect;
 mod error;
 mod execute;
@@ -8,7 +7,6 @@ mod job;
 mod migrate;
 mod options;
 mod readers;
-mod reads;
 mod writer;
 
 use std::sync::Arc;
@@ -19,16 +17,20 @@ use authkit_core::ports::{CommitError, Store, StoreError};
 use tokio::time::timeout;
 
 use crate::aggregate::session;
+use crate::apply::PROBE;
 use crate::dialect;
 use crate::migration::{self, MigrateError, SchemaStatus};
+use crate::reads::impl_reads;
+use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, compile};
+use crate::work::{Work, without_conflict};
 
 pub use connect::SqliteOpenError;
 pub use options::{SqliteOptions, SqliteUrlError};
 pub use writer::WriterStats;
 
 #[cfg(feature = "mutants")]
-pub(crate) use {execute::affect, job::Job, job::Work};
+pub(crate) use {execute::affect, job::Job};
 
 use readers::Readers;
 use writer::Writer;
@@ -87,9 +89,22 @@ impl SqliteStore {
         }
     }
 
-    #[cfg(feature = "mutants")]
-    pub(crate) fn mutation(&self) -> crate::mutant::Mutation {
-        self.inner.options.mutation
+    /// The rows of a query.
+    async fn all<T>(
+        &self,
+        query: Query,
+        decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        self.inner.readers.all(query, decode).await
+    }
+
+    /// The only row of a query, if there is one.
+    async fn optional<T>(
+        &self,
+        query: Query,
+        decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.all(query, decode).await?.pop())
     }
 
     /// What the writer has done so far.
@@ -105,37 +120,27 @@ impl Store for SqliteStore {
         if changes.changes().is_empty() {
             return Ok(Committed::default());
         }
-        match self.inner.writer.submit(job::Work::Apply(compile(changes)?)).await? {
-            job::Done::Applied(committed) => Ok(committed),
-            _ => Err(StoreError::failed(job::Misanswered).into()),
-        }
+        Ok(self.inner.writer.submit(Work::Apply(compile(&dialect::SQLITE, changes)?)).await?.applied()?)
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
         let attempt = session::rotation(&dialect::SQLITE, rotation);
         let state = session::by_id(rotation.session_id);
         #[cfg(feature = "mutants")]
-        if let Some(outcome) = self.check_first(rotation).await? {
+        if let Some(outcome) = self.inner.options.mutation.check_first(self, rotation).await? {
             return Ok(outcome);
         }
-        match self.inner.writer.submit(job::Work::Rotate { attempt, state }).await {
-            Ok(job::Done::Rotated(outcome)) => Ok(outcome),
-            Ok(_) => Err(StoreError::failed(job::Misanswered)),
-            Err(CommitError::Store(error)) => Err(error),
-            Err(other) => Err(StoreError::failed(other)),
-        }
+        self.inner.writer.submit(Work::Rotate { attempt, state }).await.map_err(without_conflict)?.rotated()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let read = Query::new("SELECT 1 FROM authkit_migrations LIMIT 1", Vec::new());
-        self.inner.readers.all(read, |_| Ok(())).await?;
-        match self.inner.writer.submit(job::Work::Ping).await {
-            Ok(_) => Ok(()),
-            Err(CommitError::Store(error)) => Err(error),
-            Err(other) => Err(StoreError::failed(other)),
-        }
+        self.all(Query::new(PROBE, Vec::new()), |_| Ok(())).await?;
+        self.inner.writer.submit(Work::Ping).await.map_err(without_conflict)?;
+        Ok(())
     }
 }
+
+impl_reads!(super::SqliteStore);
 
 #[cfg(test)]
 mod tests;

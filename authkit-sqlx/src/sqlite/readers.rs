@@ -10,10 +10,11 @@ use tokio::time::timeout;
 
 use crate::row::{DecodeError, Fields};
 use crate::sqlite::connect;
-use crate::sqlite::error::{Severity, Unreachable, severity, store_error};
+use crate::sqlite::error::{Severity, severity, store_error};
 use crate::sqlite::execute;
 use crate::sqlite::options::SqliteOptions;
 use crate::statement::Query;
+use crate::unreachable::Unreachable;
 
 /// A few connections, opened when they are first needed and lent one read at a time.
 ///
@@ -55,15 +56,6 @@ impl Readers {
     ) -> Result<Vec<T>, StoreError> {
         let rows = timeout(self.options.operation_timeout, self.fetch(query)).await.map_err(|_| Unreachable::Stalled)??;
         rows.iter().map(|row| decode(&mut Fields::of(row)).map_err(StoreError::from)).collect()
-    }
-
-    /// The only row of a query, if there is one.
-    pub(super) async fn optional<T>(
-        &self,
-        query: Query,
-        decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
-    ) -> Result<Option<T>, StoreError> {
-        Ok(self.all(query, decode).await?.pop())
     }
 
     async fn fetch(&self, query: Query) -> Result<Vec<SqliteRow>, StoreError> {

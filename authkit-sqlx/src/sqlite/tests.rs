@@ -114,7 +114,7 @@ async fn every_statement_finds_its_rows_by_an_index() {
     let mut connection = connect::writer(&options).await.expect("connects");
     let changes = every_change(&fixtures).into_iter().collect();
     let mut texts: Vec<&str> = every_query(&fixtures).iter().map(|query| query.sql).collect();
-    for statement in compile(&changes).expect("known") {
+    for statement in compile(&dialect::SQLITE, &changes).expect("known") {
         texts.push(statement.query.sql);
         if let crate::statement::Guard::OneRowOr { probe, .. } = statement.guard {
             texts.push(probe.sql);

@@ -8,13 +8,14 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::sqlite::apply::{apply, rotate};
+use crate::apply::{apply, rotate};
 use crate::sqlite::connect;
-use crate::sqlite::error::{Unreachable, store_error};
-use crate::sqlite::execute::{command, patiently};
-use crate::sqlite::job::{Answer, Done, Job, SharedFailure, Undone, Work};
+use crate::sqlite::error::store_error;
+use crate::sqlite::execute::{Writing, command, patiently};
+use crate::sqlite::job::{Job, SharedFailure};
 use crate::sqlite::options::SqliteOptions;
-use crate::statement::Guard;
+use crate::unreachable::Unreachable;
+use crate::work::{Answer, Done, Undone, Work};
 
 /// How much work one transaction takes in: enough to share a sync of the disk among all who wait, and little enough that
 /// the first of them does not wait long for the last (about 5 ms of statements).
@@ -199,20 +200,15 @@ impl Task {
     /// when its guard did not hold and the answer asks for a second look, which must see what the first one saw.
     async fn alone(&mut self, work: &Work) -> Result<Option<Answer>, StoreError> {
         let (lock_timeout, mutation) = (self.options.lock_timeout, self.options.mutation);
-        let connection = self.connection().await?;
+        let mut writing = Writing { connection: self.connection().await?, mutation };
         let outcome = match work {
-            Work::Apply(statements) => match statements.as_slice() {
-                [statement] if !matches!(statement.guard, Guard::OneRowOr { .. }) => {
-                    patiently!(lock_timeout, apply(connection, mutation, work).await)
-                }
-                _ => return Ok(None),
-            },
-            Work::Rotate { attempt, .. } => match patiently!(lock_timeout, rotate(connection, mutation, attempt).await) {
+            Work::Apply(_) if work.is_single() => patiently!(lock_timeout, apply(&mut writing, work).await),
+            Work::Rotate { attempt, .. } => match patiently!(lock_timeout, rotate(&mut writing, attempt).await) {
                 Ok(None) => return Ok(None),
                 Ok(Some(rotated)) => Ok(Done::Rotated(rotated)),
                 Err(undone) => Err(undone),
             },
-            Work::Ping => return Ok(None),
+            Work::Apply(_) | Work::Ping => return Ok(None),
         };
         answer_of(outcome).map(Some)
     }
@@ -237,7 +233,7 @@ impl Task {
             if savepoint {
                 command(connection, SAVEPOINT).await.map_err(store_error)?;
             }
-            let outcome = apply(connection, mutation, &job.work).await;
+            let outcome = apply(&mut Writing { connection: &mut *connection, mutation }, &job.work).await;
             let undo = outcome.is_err();
             let answer = answer_of(outcome)?;
             keep |= !undo;

@@ -57,7 +57,7 @@ pub(crate) fn every_query(fixtures: &Fixtures) -> Vec<Query> {
 }
 
 fn statements(fixtures: &Fixtures) -> Vec<Statement> {
-    compile(&every_change(fixtures).into_iter().collect()).expect("every change is known")
+    compile(&dialect::SQLITE, &every_change(fixtures).into_iter().collect()).expect("every change is known")
 }
 
 /// The numbers of a text's binds.
@@ -99,6 +99,6 @@ fn arguments_never_show_themselves() {
     let fixtures = Fixtures::new(3);
     let hash = fixtures.password_hash();
     let change = CredentialChange::InsertPassword { user_id: fixtures.user().id, hash: hash.clone(), at: fixtures.now() };
-    let shown = format!("{:?}", compile(&ChangeSet::new().and(change)).expect("known"));
+    let shown = format!("{:?}", compile(&dialect::SQLITE, &ChangeSet::new().and(change)).expect("known"));
     assert!(!shown.contains(hash.expose()) && !shown.contains("argon2"), "{shown}");
 }

@@ -1,0 +1,149 @@
+//! The store on PostgreSQL.
+
+mod connect;
+mod error;
+mod execute;
+mod migrate;
+mod options;
+mod perform;
+mod pool;
+mod texts;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use authkit_core::model::{ChangeSet, Committed, Rotation, RotationOutcome};
+use authkit_core::ports::{CommitError, Store, StoreError};
+use sqlx::PgConnection;
+use tokio::time::timeout;
+
+use crate::aggregate::session;
+use crate::dialect;
+use crate::migration::{self, MigrateError, SchemaStatus};
+use crate::reads::impl_reads;
+use crate::row::{DecodeError, Fields};
+use crate::statement::{Query, compile};
+use crate::work::{Work, without_conflict};
+
+pub use connect::PgOpenError;
+pub use options::{PgOptions, PgUrlError, SchemaNameError};
+
+use perform::Worker;
+use pool::Pool;
+use texts::Texts;
+
+/// What tells whether the database takes writes, in one round trip and without one.
+const SIGN_OF_LIFE: &str =
+    "SELECT version FROM authkit_migrations WHERE current_setting('transaction_read_only') = 'off' LIMIT 1";
+
+/// The durable store in a PostgreSQL database, version 14 or later, in a schema of its own.
+///
+/// # What a flow costs
+/// A read, a refresh and a change of one row are one statement and one round trip each. A change set of several rows is one
+/// round trip for each of its statements, and two for BEGIN and COMMIT.
+///
+/// # When PostgreSQL is away
+/// Every call fails as [`StoreError::Unavailable`] within [`PgOptions::operation_timeout`], and within milliseconds once a
+/// connection could not be opened; nothing is half-done. The pool opens new connections by itself when it is back. A write
+/// whose COMMIT was not answered is never repeated here: it may have happened.
+///
+/// # Rivals
+/// Everything runs under READ COMMITTED. Guards are part of their statements, and a guard that depends on another row locks it.
+/// Transactions that PostgreSQL undoes because they stood in each other's way are begun anew, and no caller learns of it.
+///
+/// It is cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PgStore {
+    worker: Worker,
+}
+
+impl PgStore {
+    /// Opens the database, and sees that it can be worked with. The schema is left alone: [`migrate`](Self::migrate) brings it
+    /// up to date. Must be called on a Tokio runtime with its timer.
+    pub async fn open(options: PgOptions) -> Result<Self, PgOpenError> {
+        let first = connect::first(&options).await?;
+        let texts = Arc::new(Texts::new(options.schema.clone(), options.mutation));
+        Ok(Self { worker: Worker { pool: Pool::new(options, first), texts } })
+    }
+
+    /// Applies the migrations that are missing, all of them or none, and says how far the schema is. Any number of replicas
+    /// may do so at once: one of them works, and the others wait for it.
+    pub async fn migrate(&self) -> Result<SchemaStatus, MigrateError> {
+        migrate::migrate(self.worker.pool.options(), &self.worker.texts, migration::POSTGRES).await
+    }
+
+    /// Says how far the schema is, and writes nothing.
+    pub async fn check(&self) -> Result<SchemaStatus, MigrateError> {
+        migrate::check(self.worker.pool.options(), &self.worker.texts, migration::POSTGRES).await
+    }
+
+    /// Applies a change set inside a transaction of the caller's own, whole or not at all, so that a use case of AuthKit and
+    /// rows of the application are committed together or not at all. A conflict leaves the transaction usable, and without
+    /// any of the changes.
+    ///
+    /// After the COMMIT, and not before, hand what this returns to [`Planned::committed`](authkit_core::Planned::committed).
+    pub async fn apply(&self, transaction: &mut PgConnection, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        self.worker.apply_within(transaction, &Work::Apply(compile(&dialect::POSTGRES, changes)?)).await
+    }
+
+    /// Finishes what was begun and closes the connections. Whoever asks afterwards is told that the store is unavailable.
+    pub async fn close(&self) {
+        let patience = self.worker.pool.options().operation_timeout;
+        if timeout(patience, self.worker.pool.close()).await.is_err() {
+            tracing::warn!("the connections to the database did not close in time");
+        }
+    }
+
+    /// The rows of a query.
+    async fn all<T>(
+        &self,
+        query: Query,
+        decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.worker.read(query).await?;
+        rows.iter().map(|row| decode(&mut Fields::of(row)).map_err(StoreError::from)).collect()
+    }
+
+    /// The only row of a query, if there is one.
+    async fn optional<T>(
+        &self,
+        query: Query,
+        decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.all(query, decode).await?.pop())
+    }
+}
+
+#[async_trait]
+impl Store for PgStore {
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        if changes.changes().is_empty() {
+            return Ok(Committed::default());
+        }
+        Ok(self.worker.write(Work::Apply(compile(&dialect::POSTGRES, changes)?)).await?.applied()?)
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
+        let attempt = session::rotation(&dialect::POSTGRES, rotation);
+        let state = session::by_id(rotation.session_id);
+        #[cfg(feature = "mutants")]
+        if let Some(outcome) = self.worker.texts.mutation().check_first(self, rotation).await? {
+            return Ok(outcome);
+        }
+        self.worker.write(Work::Rotate { attempt, state }).await.map_err(without_conflict)?.rotated()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        match self.optional(Query::new(SIGN_OF_LIFE, Vec::new()), |_| Ok(())).await? {
+            Some(()) => Ok(()),
+            None => Err(StoreError::unavailable(ReadOnly)),
+        }
+    }
+}
+
+/// The database answers and takes no writes.
+#[derive(Debug, thiserror::Error)]
+#[error("the database is read-only")]
+struct ReadOnly;
+
+impl_reads!(super::PgStore);

@@ -1,0 +1,87 @@
+//! A store of two nodes.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use authkit_core::model::{
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
+    User,
+};
+use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+
+/// Two stores on one database, asked in turn, as by a balancer: what one acknowledged, the other must know.
+#[derive(Debug)]
+pub(crate) struct InTurn<S> {
+    nodes: [S; 2],
+    asked: AtomicUsize,
+}
+
+impl<S> InTurn<S> {
+    pub(crate) const fn new(first: S, second: S) -> Self {
+        Self { nodes: [first, second], asked: AtomicUsize::new(0) }
+    }
+
+    fn next(&self) -> &S {
+        &self.nodes[self.asked.fetch_add(1, Ordering::Relaxed) % 2]
+    }
+}
+
+#[async_trait]
+impl<S: Store> UserReads for InTurn<S> {
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.next().user_by_id(id).await
+    }
+
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+        self.next().credentials_by_email(email).await
+    }
+
+    async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        self.next().credentials_by_id(id).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> SessionReads for InTurn<S> {
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionWithUser>, StoreError> {
+        self.next().session_by_id(id).await
+    }
+
+    async fn live_sessions(&self, user_id: UserId, now: Timestamp, page: PageRequest) -> Result<Page<Session>, StoreError> {
+        self.next().live_sessions(user_id, now, page).await
+    }
+
+    async fn revocations_after(&self, mark: RevocationMark, limit: PageLimit) -> Result<Vec<Revocation>, StoreError> {
+        self.next().revocations_after(mark, limit).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> KeyReads for InTurn<S> {
+    async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
+        self.next().server_keys().await
+    }
+}
+
+#[async_trait]
+impl<S: Store> AuditReads for InTurn<S> {
+    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        self.next().audit_events(subject, page).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for InTurn<S> {
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        self.next().commit(changes).await
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
+        self.next().rotate(rotation).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.next().ping().await
+    }
+}
