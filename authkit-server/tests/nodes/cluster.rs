@@ -12,10 +12,13 @@ use tokio::time::{sleep, timeout};
 use crate::balancer::{Balancer, Door};
 use crate::ground::Ground;
 use crate::ledger::Ledger;
+use crate::stopwatch::Stopwatch;
 use crate::support::Server;
 
 /// How many nodes there are.
 pub(crate) const NODES: usize = 3;
+/// How long nodes may take to work again once what they need is back: the promise is 5 s.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 /// How long nodes may take to say that they are well, on a machine that runs every other test as well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -47,11 +50,10 @@ impl Cluster {
         let master_keys = MasterKey::generate_dated(&SystemClock, &OsEntropy).to_text();
         let mut nodes = Vec::new();
         for node in 0..NODES {
-            let mut env: Vec<(String, String)> = ground.settings(node);
-            env.push(("AUTHKIT_MASTER_KEYS".to_owned(), master_keys.clone()));
-            env.extend(redis.as_ref().map(|redis| ("REDIS_URL".to_owned(), redis.url())));
-            env.extend(SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-            let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let (database_url, redis_url) = (ground.url(node), redis.as_ref().map(RedisServer::url));
+            let mut env = vec![("DATABASE_URL", database_url.as_str()), ("AUTHKIT_MASTER_KEYS", master_keys.as_str())];
+            env.extend(redis_url.as_ref().map(|url| ("REDIS_URL", url.as_str())));
+            env.extend(SETTINGS);
             nodes.push(Server::start(&env).await);
         }
         let balancer = Balancer::new(nodes.iter().map(Server::address));
@@ -89,6 +91,13 @@ impl Cluster {
             }
         });
         assert!(all.await.is_ok(), "a node does not want requests; the logs:\n{}", self.logs());
+    }
+
+    /// Returns when every node says that it is well: within seconds of the return of what it needs, and without a restart.
+    pub(crate) async fn recovers(&self) {
+        let watch = Stopwatch::start();
+        self.all_take_requests().await;
+        assert!(watch.elapsed() < RECOVERED_WITHIN, "PROMISE BROKEN: nodes recover by themselves: {:?}", watch.elapsed());
     }
 
     /// Returns when every node says that this is how it is.

@@ -1,12 +1,10 @@
 //! The database as it is, read without a server.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::support::HALF_MADE;
+use crate::support::{HALF_MADE, for_postgres};
 
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +18,7 @@ pub(crate) struct Account {
 }
 
 /// By address: how often the password was changed, sessions, those that were logged out of, rotations.
-const ACCOUNTS: &str = "SELECT u.email_normal, CAST(u.auth_epoch AS bigint),
+const ACCOUNTS: &str = "SELECT u.email_normal, u.auth_epoch,
         (SELECT count(*) FROM authkit_sessions s WHERE s.user_id = u.id),
         (SELECT count(*) FROM authkit_sessions s WHERE s.user_id = u.id AND s.revoked_reason = 'logout'),
         (SELECT CAST(coalesce(sum(s.generation), 0) AS bigint) FROM authkit_sessions s WHERE s.user_id = u.id)
@@ -37,16 +35,18 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Reads a SQLite file.
-    pub(crate) async fn of_sqlite(file: &Path) -> Self {
-        let options = SqliteConnectOptions::new().filename(file).create_if_missing(false);
-        let mut database: SqliteConnection = options.connect().await.expect("the database opens");
+    /// Reads the tables, as they are in one moment.
+    pub(crate) async fn read(mut database: PgConnection) -> Self {
+        let mut moment = database.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.expect("a snapshot");
         let mut half_made = Vec::new();
         for (what, sql) in HALF_MADE {
-            let found: i64 = sqlx::query_scalar(*sql).fetch_one(&mut database).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+            let sql = AssertSqlSafe(for_postgres(sql));
+            let found: i64 = sqlx::query_scalar(sql).fetch_one(&mut *moment).await.unwrap_or_else(|e| panic!("{what}: {e}"));
             half_made.push((*what, found));
         }
-        let rows: Vec<Row> = sqlx::query_as(ACCOUNTS).fetch_all(&mut database).await.expect("accounts are readable");
+        let sql = AssertSqlSafe(for_postgres(ACCOUNTS));
+        let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&mut *moment).await.expect("accounts are readable");
+        moment.rollback().await.expect("nothing was changed");
         database.close().await.expect("closes");
         Self::new(rows, half_made)
     }

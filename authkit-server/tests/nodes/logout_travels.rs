@@ -83,7 +83,7 @@ fn report(how: &str, unseen: &mut [Duration]) -> [Duration; 3] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_logout_is_known_on_every_node_within_a_second_with_redis_and_without() {
-    let ground = Ground::of_test();
+    let ground = Ground::new().await;
     let mut cluster = Cluster::start(ground, Some(RedisServer::start().await)).await;
     cluster.all_become("ready").await;
     let [median, ..] = report("with Redis", &mut distribution(&cluster, OFTEN).await);
@@ -97,6 +97,6 @@ async fn a_logout_is_known_on_every_node_within_a_second_with_redis_and_without(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_logout_is_known_on_every_node_within_a_second_where_there_never_was_a_redis() {
-    let cluster = Cluster::start(Ground::of_test(), None).await;
+    let cluster = Cluster::start(Ground::new().await, None).await;
     report("no Redis", &mut distribution(&cluster, SELDOM).await);
 }

@@ -19,6 +19,8 @@ mod history;
 mod ledger;
 mod logout_travels;
 mod node_lost;
+mod outage;
+mod parts_lost;
 mod refresh_race;
 mod rolling_restart;
 mod stopwatch;

@@ -18,7 +18,7 @@ async fn a_killed_node_takes_nothing_with_it_that_was_acknowledged() {
     let seed = number("NODES_SEED", random_seed());
     println!("NODES_SEED={seed}");
     let mut dice = Dice::new(seed);
-    let mut cluster = Cluster::start(Ground::of_test(), Some(RedisServer::start().await)).await;
+    let mut cluster = Cluster::start(Ground::new().await, Some(RedisServer::start().await)).await;
     let mut crew = Crew::of(&cluster).await;
     for round in 0..number("NODES_ROUNDS", ROUNDS) {
         let (node, delay) = (dice.index(NODES), Duration::from_millis(dice.between(100..500)));
@@ -32,5 +32,6 @@ async fn a_killed_node_takes_nothing_with_it_that_was_acknowledged() {
         .await;
         trials::hold(&mut crew, &cluster).await;
     }
-    trials::report("killed nodes", &crew);
+    let counts = trials::report("killed nodes", &crew);
+    assert!(counts.of("unknown") > 0, "nothing was caught in the act: {counts:?}");
 }

@@ -20,7 +20,7 @@ const SESSIONS: usize = 8;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_refresh_token_at_every_node_at_once_gives_one_lineage() {
     let each = number("NODES_RACES", RACES).div_ceil(SESSIONS);
-    let cluster = Cluster::start(Ground::of_test(), None).await;
+    let cluster = Cluster::start(Ground::new().await, None).await;
     let watch = Stopwatch::start();
     let mut sessions = JoinSet::new();
     for session in 0..SESSIONS {

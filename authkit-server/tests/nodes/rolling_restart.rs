@@ -20,7 +20,7 @@ const IN_PEACE: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_under_load_fails_no_request() {
-    let mut cluster = Cluster::start(Ground::of_test(), Some(RedisServer::start().await)).await;
+    let mut cluster = Cluster::start(Ground::new().await, Some(RedisServer::start().await)).await;
     let mut crew = Crew::of(&cluster).await;
     for _ in 0..number("NODES_ROUNDS", ROUNDS) {
         for node in 0..NODES {

@@ -35,21 +35,32 @@ pub(crate) async fn hold(crew: &mut Crew, cluster: &Cluster) {
     }
 }
 
+/// How often what came of which deed.
+#[derive(Debug)]
+pub(crate) struct Counts(BTreeMap<(&'static str, &'static str), u64>);
+
+impl Counts {
+    /// How often something came of any deed.
+    pub(crate) fn of(&self, outcome: &str) -> u64 {
+        self.0.iter().filter(|((_, came), _)| *came == outcome).map(|(_, count)| count).sum()
+    }
+}
+
 /// Says how much was done, and fails when that was too little to prove anything.
-pub(crate) fn report(what: &str, crew: &Crew) {
-    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for entry in crew.history.entries() {
+pub(crate) fn report(what: &str, crew: &Crew) -> Counts {
+    let mut counts = Counts(BTreeMap::new());
+    let entries = crew.history.entries();
+    for entry in &entries {
         let outcome = match entry.outcome() {
             Some(Outcome::Done { .. }) => "done",
             Some(Outcome::Refused { .. }) => "refused",
             Some(Outcome::NotSent) => "not sent",
             Some(Outcome::Unknown { .. }) | None => "unknown",
         };
-        *counts.entry((entry.deed.name(), outcome)).or_default() += 1;
+        *counts.0.entry((entry.deed.name(), outcome)).or_default() += 1;
     }
-    let slowest = crew.history.entries().iter().filter_map(Entry::took).max().unwrap_or_default();
-    println!("{what}: {counts:?}; the slowest took {slowest:.1?}");
-    let sum = |wanted: &str| counts.iter().filter(|((_, outcome), _)| *outcome == wanted).map(|(_, count)| count).sum::<u64>();
-    assert!(sum("done") > 200, "too little was acknowledged to prove anything: {counts:?}");
-    assert!(sum("unknown") > 0, "nothing was caught in the act: {counts:?}");
+    let slowest = entries.iter().filter_map(Entry::took).max().unwrap_or_default();
+    println!("{what}: {:?}; the slowest took {slowest:.1?}", counts.0);
+    assert!(counts.of("done") > 200, "too little was acknowledged to prove anything: {counts:?}");
+    counts
 }
