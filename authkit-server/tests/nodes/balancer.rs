@@ -76,8 +76,12 @@ impl Balancer {
         *self.nodes[node].address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
-    /// Whether a node was last seen to want requests.
-    pub(crate) fn sends_to(&self, node: usize) -> bool {
+    /// Whether every node was last seen to want requests.
+    pub(crate) fn sends_to_all(&self) -> bool {
+        (0..self.nodes.len()).all(|node| self.sends_to(node))
+    }
+
+    fn sends_to(&self, node: usize) -> bool {
         self.nodes[node].wants_requests.load(Ordering::SeqCst)
     }
 

@@ -68,6 +68,10 @@ impl Client {
                 assert!(!reply.header("retry-after").is_empty(), "a 503 says when to come again");
                 (Outcome::Unknown { why: reply.code() }, Told::Unknown)
             }
+            // A balancer lost the node that it had sent the request to.
+            Ok(reply) if matches!(reply.status, 502 | 504) && reply.code().is_empty() => {
+                (Outcome::Unknown { why: format!("{} of the balancer", reply.status) }, Told::Unknown)
+            }
             Ok(reply) => (Outcome::Refused { status: reply.status, code: reply.code() }, Told::Refused { status: reply.status }),
             Err(error) if error.was_sent => (Outcome::Unknown { why: error.to_string() }, Told::Unknown),
             Err(_) => (Outcome::NotSent, Told::Refused { status: 0 }),

@@ -46,6 +46,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts the nodes one after the other, as an operator would.
     pub(crate) async fn start(ground: Ground, redis: Option<RedisServer>) -> Self {
+        Self::start_with(ground, redis, &[]).await
+    }
+
+    /// Starts the nodes with settings that differ from those of every cluster here.
+    pub(crate) async fn start_with(ground: Ground, redis: Option<RedisServer>, other: &[(&str, &str)]) -> Self {
         // The keys that open the keys in the database must be the same everywhere.
         let master_keys = MasterKey::generate_dated(&SystemClock, &OsEntropy).to_text();
         let mut nodes = Vec::new();
@@ -53,7 +58,7 @@ impl Cluster {
             let (database_url, redis_url) = (ground.url(node), redis.as_ref().map(RedisServer::url));
             let mut env = vec![("DATABASE_URL", database_url.as_str()), ("AUTHKIT_MASTER_KEYS", master_keys.as_str())];
             env.extend(redis_url.as_ref().map(|url| ("REDIS_URL", url.as_str())));
-            env.extend(SETTINGS);
+            env.extend(SETTINGS.iter().chain(other));
             nodes.push(Server::start(&env).await);
         }
         let balancer = Balancer::new(nodes.iter().map(Server::address));
@@ -86,7 +91,7 @@ impl Cluster {
     /// Returns when the balancer sends requests to every node.
     pub(crate) async fn all_take_requests(&self) {
         let all = timeout(PATIENCE, async {
-            while !(0..NODES).all(|node| self.balancer.sends_to(node)) {
+            while !self.balancer.sends_to_all() {
                 sleep(Duration::from_millis(10)).await;
             }
         });

@@ -9,12 +9,14 @@
 //! are raced.
 
 mod balancer;
+mod behind_haproxy;
 mod checker;
 mod client;
 mod clients;
 mod cluster;
 mod crew;
 mod ground;
+mod haproxy;
 mod history;
 mod ledger;
 mod logout_travels;

@@ -40,6 +40,11 @@ pub(crate) async fn hold(crew: &mut Crew, cluster: &Cluster) {
 pub(crate) struct Counts(BTreeMap<(&'static str, &'static str), u64>);
 
 impl Counts {
+    /// How often anything was asked for.
+    pub(crate) fn all(&self) -> u64 {
+        self.0.values().sum()
+    }
+
     /// How often something came of any deed.
     pub(crate) fn of(&self, outcome: &str) -> u64 {
         self.0.iter().filter(|((_, came), _)| *came == outcome).map(|(_, count)| count).sum()

@@ -20,4 +20,5 @@ mod server;
 pub(crate) use connection::{Connection, NoReply, Reply, get, post};
 pub(crate) use dice::{Dice, random_seed};
 pub(crate) use half_made::{HALF_MADE, for_postgres};
+pub(crate) use port::free as free_address;
 pub(crate) use server::Server;
