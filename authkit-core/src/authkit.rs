@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
     self, AuthenticateError, ChangePasswordError, CloseAccountError, Health, Internal, KeyStatus, LoggedIn, Login, LoginError,
-    LogoutError, PasswordChange, Principal, ProfileError, ProfileUpdate, ReauthenticateError, RefreshError, Refreshed,
-    RegisterError, Registration, RotateKeyError, SessionError,
+    LogoutError, PasswordChange, Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError, RefreshError,
+    Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
 };
 use crate::model::{AuditEvent, KeyPurpose, RequestContext, Session, User};
 use crate::password::PoolStats;
@@ -88,6 +88,12 @@ impl AuthKit {
     #[must_use]
     pub fn hashing(&self) -> PoolStats {
         self.engine.pool.stats()
+    }
+
+    /// How many requests were refused by a rate limit.
+    #[must_use]
+    pub fn rate_limits(&self) -> RateLimitStats {
+        self.engine.throttle.stats()
     }
 
     /// How many revoked sessions this node remembers.

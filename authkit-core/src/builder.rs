@@ -7,11 +7,12 @@ use arc_swap::ArcSwap;
 
 use crate::authkit::AuthKit;
 use crate::config::{Config, InvalidConfig};
-use crate::embedded::{LocalKeyCustody, LocalRevocationBus, MemoryStore};
+use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
 use crate::flows::engine::{Engine, RevokedSet};
+use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance};
 use crate::password::HashPool;
-use crate::ports::{KeyCustody, RevocationBus, RevocationSink, Store};
+use crate::ports::{KeyCustody, RateLimiter, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
 
@@ -63,12 +64,14 @@ pub struct Builder<State> {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     bus: Option<Arc<dyn RevocationBus>>,
+    limiter: Option<Arc<dyn RateLimiter>>,
     state: State,
 }
 
 impl Builder<WantsStore> {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy), bus: None, state: WantsStore(()) }
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+        Self { config, clock, entropy, bus: None, limiter: None, state: WantsStore(()) }
     }
 
     /// Keeps accounts and sessions in `store`.
@@ -110,8 +113,16 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Counts in `limiter`, together with the other nodes that do. By default each node counts by itself, and that is also
+    /// what it falls back to while `limiter` fails.
+    pub fn rate_limiter(mut self, limiter: Arc<dyn RateLimiter>) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        Builder { config: self.config, clock: self.clock, entropy: self.entropy, bus: self.bus, state: next(self.state) }
+        let Self { config, clock, entropy, bus, limiter, state } = self;
+        Builder { config, clock, entropy, bus, limiter, state: next(state) }
     }
 }
 
@@ -127,12 +138,15 @@ impl Builder<Ready> {
         let revoked = Arc::new(RevokedSet::new(RevokedSessions::new(&self.config.tokens)));
         let bus = self.bus.unwrap_or_else(|| Arc::new(LocalRevocationBus::new()));
         bus.subscribe(Arc::clone(&revoked) as Arc<dyn RevocationSink>);
+        let own = Arc::new(LocalRateLimiter::new(Arc::clone(&self.clock)));
+        let throttle = Throttle::new(self.config.limits.clone(), Arc::clone(&self.clock), self.limiter, own);
         let engine = Arc::new(Engine {
             store: self.state.store,
             clock: self.clock,
             entropy: self.entropy,
             custody: self.state.custody,
             bus,
+            throttle,
             pool: pool.map_err(BuildError::Threads)?,
             keyring: ArcSwap::from_pointee(Keyring::default()),
             keyring_turn: tokio::sync::Mutex::new(()),

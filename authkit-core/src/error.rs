@@ -22,6 +22,8 @@ pub enum ErrorKind {
     NotFound,
     /// It clashes with what is there: 409.
     Conflict,
+    /// The caller tried too often; the same request can succeed after this time: 429.
+    Throttled(Duration),
     /// Too much is going on; the same request can succeed after this time: 503.
     Overloaded(Duration),
     /// A part below is away; the same request can succeed later: 503.
@@ -40,16 +42,19 @@ impl ErrorKind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
+            Self::Throttled(_) => 429,
             Self::Overloaded(_) | Self::Unavailable => 503,
             Self::Internal => 500,
         }
     }
 
-    /// When to try again, in whole seconds, where that can help.
+    /// When to try again, in whole seconds and not too early, where that can help.
     #[must_use]
     pub fn retry_after(self) -> Option<u64> {
         match self {
-            Self::Overloaded(after) => Some(after.as_secs().max(1)),
+            Self::Throttled(after) | Self::Overloaded(after) => {
+                Some((after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1))
+            }
             Self::Unavailable => Some(1),
             _ => None,
         }
@@ -127,6 +132,11 @@ impl Error {
             | Self::Login(LoginError::Overloaded { retry_after })
             | Self::Reauthenticate(ReauthenticateError::Overloaded { retry_after })
             | Self::ChangePassword(ChangePasswordError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
+            Self::Register(RegisterError::Throttled { retry_after })
+            | Self::Login(LoginError::Throttled { retry_after })
+            | Self::Refresh(RefreshError::Throttled { retry_after })
+            | Self::Reauthenticate(ReauthenticateError::Throttled { retry_after })
+            | Self::ChangePassword(ChangePasswordError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
             Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
                 ErrorKind::Invalid

@@ -3,6 +3,7 @@
 mod assembly;
 mod checks;
 mod commands;
+mod durable;
 mod hot_state;
 mod metrics;
 mod operations_routes;

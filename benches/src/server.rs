@@ -86,7 +86,9 @@ impl ServerSpec {
         // Nothing is inherited: a DATABASE_URL of the caller's must not be filled with made-up accounts.
         command
             .env_clear()
-            // The same accounts log in again and again, and the sessions of earlier scenarios must not make room for them.
+            // The same accounts log in again and again, from one address, and the sessions of earlier scenarios must not make
+            // room for them.
+            .env("AUTHKIT_RATE_LIMITING", "off")
             .env("AUTHKIT_SESSION_MAX_PER_USER", "1000")
             .env("AUTHKIT_LOG", "warn")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))

@@ -78,6 +78,7 @@ impl Config {
                 "must not exceed hashing.max_memory_kib",
             ),
             ((1..=1024).contains(&self.hashing.threads), "hashing.threads", "must be 1 to 1024"),
+            ((1..=1_000).contains(&self.limits.nodes), "limits.nodes", "must be 1 to 1000"),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             None => Ok(()),
@@ -110,5 +111,6 @@ mod tests {
         assert_eq!(broken(&|c| c.tokens.key_lead = Duration::from_secs(30)), "tokens.key_lead");
         assert_eq!(broken(&|c| c.tokens.key_lifetime = Duration::MAX), "tokens.key_lifetime");
         assert_eq!(broken(&|c| c.sessions.recent_authentication = Duration::MAX), "sessions.recent_authentication");
+        assert_eq!(broken(&|c| c.limits.nodes = 0), "limits.nodes");
     }
 }

@@ -4,12 +4,14 @@
 
 pub mod hashing;
 mod invalid;
+pub mod limits;
 pub mod password;
 pub mod session;
 pub mod token;
 
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
+pub use limits::LimitConfig;
 pub use password::{Argon2Params, PasswordConfig, PasswordProfile};
 pub use session::{ReusePolicy, SessionConfig};
 pub use token::{HmacSecret, HmacSecretError, SigningAlgorithm, TokenConfig};
@@ -26,6 +28,8 @@ pub struct Config {
     pub passwords: PasswordConfig,
     /// The pool that hashes.
     pub hashing: HashingConfig,
+    /// How often something may be tried.
+    pub limits: LimitConfig,
 }
 
 impl Config {
@@ -37,6 +41,7 @@ impl Config {
             sessions: SessionConfig::default(),
             passwords: PasswordConfig::default(),
             hashing: HashingConfig::default(),
+            limits: LimitConfig::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
+use crate::flows::throttle::Throttled;
 use crate::model::{
     AuditAction, ChangeSet, Committed, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange,
     UserChange, UserStatus,
@@ -37,6 +38,12 @@ pub enum ChangePasswordError {
     /// The account is suspended.
     #[error("the account is suspended")]
     Suspended,
+    /// Too many were tried. Nothing was looked up or changed.
+    #[error("too many attempts, retry in {retry_after:?}")]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too many passwords are being hashed right now.
     #[error("too many requests at once, retry in {retry_after:?}")]
     Overloaded {
@@ -57,6 +64,7 @@ impl ChangePasswordError {
             Self::WeakPassword(_) => "password.too_weak",
             Self::Gone => "auth.session_ended",
             Self::Suspended => "account.suspended",
+            Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
             Self::Internal(error) => error.code(),
         }
@@ -64,6 +72,7 @@ impl ChangePasswordError {
 }
 
 super::engine::hash_error_into!(ChangePasswordError);
+super::throttle::throttled_into!(ChangePasswordError);
 
 impl From<SetPasswordError> for ChangePasswordError {
     fn from(error: SetPasswordError) -> Self {
@@ -84,6 +93,7 @@ pub(crate) async fn change_password(
     change: PasswordChange,
     context: &RequestContext,
 ) -> Result<usize, ChangePasswordError> {
+    engine.throttle.password_check(principal.user_id(), context).await?;
     let mut overtaken = Conflict::PasswordChanged;
     for _ in 0..ATTEMPTS {
         match attempt(engine, principal, &change, context).await? {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::HashPool;
 use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
@@ -81,6 +82,7 @@ pub(crate) struct Engine {
     pub(crate) custody: Arc<dyn KeyCustody>,
     pub(crate) bus: Arc<dyn RevocationBus>,
     pub(crate) config: Config,
+    pub(crate) throttle: Throttle,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,
     /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.

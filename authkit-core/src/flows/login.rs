@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
 use crate::flows::session_issue::LoggedIn;
+use crate::flows::throttle::Throttled;
 use crate::model::{Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, UserStatus};
 use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
@@ -42,6 +43,12 @@ pub enum LoginError {
     /// The account is suspended. Said only after the right password.
     #[error("the account is suspended")]
     Suspended,
+    /// Too many were tried. Nothing was looked up, whether the account exists included.
+    #[error("too many attempts, retry in {retry_after:?}")]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too many passwords are being hashed right now.
     #[error("too many requests at once, retry in {retry_after:?}")]
     Overloaded {
@@ -60,6 +67,7 @@ impl LoginError {
         match self {
             Self::InvalidCredentials => "auth.invalid_credentials",
             Self::Suspended => "account.suspended",
+            Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
             Self::Internal(error) => error.code(),
         }
@@ -67,12 +75,14 @@ impl LoginError {
 }
 
 super::engine::hash_error_into!(LoginError);
+super::throttle::throttled_into!(LoginError);
 
 /// How often a login starts over when the account changes under it.
 const ATTEMPTS: usize = 3;
 
 /// Checks the password and begins a session.
 pub(crate) async fn log_in(engine: &Engine, login: Login, context: &RequestContext) -> Result<LoggedIn, LoginError> {
+    engine.throttle.login(&login.email, context).await?;
     let mut overtaken = Conflict::UserChanged;
     for _ in 0..ATTEMPTS {
         match attempt(engine, &login, context).await {

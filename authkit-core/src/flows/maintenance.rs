@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::keys;
-use crate::ports::{BusHealth, RevocationMark};
+use crate::ports::{BusHealth, LimiterHealth, RevocationMark};
 use crate::primitives::{PageLimit, Timestamp};
 
 /// How often revocations are read from the store: what a lost message of the bus costs at most.
@@ -26,6 +26,8 @@ pub struct Health {
     pub store: bool,
     /// How well revocations travel between nodes.
     pub bus: BusHealth,
+    /// How well the rate limits work: degraded while each node counts by itself.
+    pub limiter: LimiterHealth,
     /// How long ago revocations were last read from the store; `None` when they never were.
     pub revocations_age: Option<Duration>,
 }
@@ -37,10 +39,12 @@ impl Health {
         self.store
     }
 
-    /// Whether a part works less well than it should: then revocations may take longer to arrive.
+    /// Whether a part works less well than it should: then revocations may take longer to arrive, or the quotas of the nodes
+    /// add up to a little more or less than they should.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
-        !self.store || self.bus == BusHealth::Degraded || self.revocations_age.is_none_or(|age| age > POLL * 10)
+        let is_late = self.revocations_age.is_none_or(|age| age > POLL * 10);
+        !self.store || self.bus == BusHealth::Degraded || self.limiter == LimiterHealth::Degraded || is_late
     }
 }
 
@@ -52,6 +56,7 @@ pub(crate) async fn health(engine: &Engine) -> Health {
     Health {
         store: store.is_ok(),
         bus: engine.bus.health(),
+        limiter: engine.throttle.health(),
         revocations_age: engine.revoked.read_at().map(|at| engine.now().since(at)),
     }
 }

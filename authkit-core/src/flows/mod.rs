@@ -2,11 +2,12 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `first_factor` and `session_issue`.
+//! doors: `engine`, `throttle`, `first_factor` and `session_issue`.
 
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod session_issue;
+pub(crate) mod throttle;
 
 pub mod authenticate;
 pub mod change_password;
@@ -35,3 +36,4 @@ pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
+pub use throttle::RateLimitStats;

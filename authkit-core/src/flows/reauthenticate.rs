@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::session_issue::access_token;
+use crate::flows::throttle::Throttled;
 use crate::model::{AuditAction, AuthMethod, ChangeSet, Outcome, RequestContext, SessionChange, UserStatus};
 use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
@@ -20,6 +21,12 @@ pub enum ReauthenticateError {
     /// The session or the account has ended.
     #[error("the session has ended")]
     SessionEnded,
+    /// Too many were tried. Nothing was looked up or changed.
+    #[error("too many attempts, retry in {retry_after:?}")]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too many passwords are being hashed right now.
     #[error("too many requests at once, retry in {retry_after:?}")]
     Overloaded {
@@ -38,6 +45,7 @@ impl ReauthenticateError {
         match self {
             Self::InvalidCredentials => "auth.invalid_credentials",
             Self::SessionEnded => "auth.session_ended",
+            Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
             Self::Internal(error) => error.code(),
         }
@@ -45,6 +53,7 @@ impl ReauthenticateError {
 }
 
 super::engine::hash_error_into!(ReauthenticateError);
+super::throttle::throttled_into!(ReauthenticateError);
 
 /// Checks the password again, and issues an access token with a fresh `auth_time`.
 pub(crate) async fn reauthenticate(
@@ -54,6 +63,7 @@ pub(crate) async fn reauthenticate(
     context: &RequestContext,
 ) -> Result<(AccessToken, Duration), ReauthenticateError> {
     let id = principal.user_id();
+    engine.throttle.password_check(id, context).await?;
     let identifier = id.to_string();
     let origin = HashOrigin::new(context.client.ip, &identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;

@@ -1,8 +1,11 @@
 //! Refresh: a new pair of tokens for a refresh token, which is used up by it.
 
+use std::time::Duration;
+
 use crate::config::ReusePolicy;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::session_issue::{LoggedIn, pair};
+use crate::flows::throttle::Throttled;
 use crate::model::{
     Actor, AuditAction, ChangeSet, Outcome, RequestContext, RevocationReason, Rotation, RotationOutcome, Session, SessionChange,
     SessionWithUser, UserStatus,
@@ -33,6 +36,12 @@ pub enum RefreshError {
     /// Never issued here, or its session has ended.
     #[error("the refresh token is not valid, log in again")]
     InvalidToken,
+    /// The session was refreshed too often. The token was not used up.
+    #[error("too many attempts, retry in {retry_after:?}")]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// A part below failed; the same token can be presented again.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -44,10 +53,13 @@ impl RefreshError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidToken => "auth.invalid_refresh_token",
+            Self::Throttled { .. } => Throttled::CODE,
             Self::Internal(error) => error.code(),
         }
     }
 }
+
+super::throttle::throttled_into!(RefreshError);
 
 /// Uses up `token` and issues its successor.
 pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &RequestContext) -> Result<Refreshed, RefreshError> {
@@ -58,6 +70,7 @@ pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &Req
         tracing::debug!(reason = error.reason(), "refresh token refused");
         RefreshError::InvalidToken
     })?;
+    engine.throttle.refresh(presented.session_id(), context).await?;
     let successor = presented.successor(&keyring, at).map_err(Internal::from)?;
     let rotation = Rotation {
         session_id: presented.session_id(),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
 use crate::flows::session_issue::LoggedIn;
+use crate::flows::throttle::Throttled;
 use crate::model::{
     Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
 };
@@ -48,6 +49,12 @@ pub enum RegisterError {
     /// The password can be guessed; the reasons say how to make a better one.
     #[error(transparent)]
     WeakPassword(#[from] Weakness),
+    /// Too many were tried. Nothing was looked up or changed.
+    #[error("too many attempts, retry in {retry_after:?}")]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too many passwords are being hashed right now.
     #[error("too many requests at once, retry in {retry_after:?}")]
     Overloaded {
@@ -66,6 +73,7 @@ impl RegisterError {
         match self {
             Self::EmailTaken => "account.email_taken",
             Self::WeakPassword(_) => "password.too_weak",
+            Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
             Self::Internal(error) => error.code(),
         }
@@ -78,6 +86,7 @@ pub(crate) async fn register(
     registration: Registration,
     context: &RequestContext,
 ) -> Result<LoggedIn, RegisterError> {
+    engine.throttle.registration(context).await?;
     let (user, hash, at) = prepare(engine, &registration, context).await?;
     let session = complete_first_factor(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
@@ -87,7 +96,7 @@ pub(crate) async fn register(
     Ok(session.logged_in())
 }
 
-/// Makes the account for somebody else: nobody is logged in. For the operator's command line.
+/// Makes the account for somebody else: nobody is logged in, and nothing is counted. For the operator's command line.
 pub(crate) async fn create(engine: &Engine, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
     let (user, hash, at) = prepare(engine, &registration, context).await?;
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
@@ -146,3 +155,4 @@ impl From<SetPasswordError> for RegisterError {
 }
 
 super::engine::hash_error_into!(RegisterError);
+super::throttle::throttled_into!(RegisterError);

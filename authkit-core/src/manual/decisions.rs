@@ -26,6 +26,17 @@
 //! Under more logins than the processor can hash, somebody has to be turned away. That happens before anything is read, so
 //! that being turned away says nothing about an account, and it is a 503 with a time to come back, never a slow failure of all.
 //!
+//! # A refused request is not audited
+//! The audit log has what was judged: each attempt that a rate limit let through, so at most a quota's worth of each address and
+//! account. What was turned away judged nothing and changed nothing. An event for each would let a stranger fill the database at the
+//! speed of the network, which is what the limit is there to prevent. Refusals are counted by scope for the metrics, and the log is told
+//! of each scope once a minute.
+//!
+//! # Buckets are charged in order, not all or none
+//! All or none would need one place for all buckets of a request, which a cluster of limiters cannot give, and it would let somebody
+//! hammer at an account that is used up without paying for it. In order, the client's own bucket first, an address that is used up
+//! cannot use up an account, and every attempt costs its address.
+//!
 //! # Passwords are composed (NFC), not folded (NFKC)
 //! SP 800-63B speaks of compatibility normalisation, ASVS 6.2.8 of the password exactly as received. Composition alone makes
 //! the same keys on two systems the same password; folding would make different passwords equal.

@@ -2,12 +2,14 @@
 //!
 //! - [`architecture`]: the floors of the library, and the life of a use case.
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
+//! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
 //! - [`your_own_store`]: what a store has to promise, and how to show that it does.
 //! - [`decisions`]: choices that could have gone another way.
 
 pub mod architecture;
 pub mod decisions;
+pub mod rate_limits;
 pub mod refresh_tokens;
 pub mod revocation;
 pub mod your_own_store;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::model::RateLimitReport;
 use crate::primitives::{RequestId, UserAgent};
 
 /// The client of a request, as far as it is known.
@@ -13,11 +14,13 @@ pub struct Client {
     pub user_agent: Option<UserAgent>,
 }
 
-/// What every use case is told about the request that it serves.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What every use case is told about the request that it serves, and what it says about it beside its answer.
+#[derive(Debug, Clone, Default)]
 pub struct RequestContext {
     /// The client.
     pub client: Client,
     /// The id of the request, for the audit log.
     pub request_id: Option<RequestId>,
+    /// What the request has left of its quotas, written down by the flow that counted it.
+    pub rate_limit: RateLimitReport,
 }

@@ -5,6 +5,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 
+use crate::primitives::client_network;
+
 use super::queue::HashClass;
 
 /// The most places of one identifier in one class: one that hashes, one that waits.
@@ -33,24 +35,22 @@ impl<'a> HashOrigin<'a> {
 /// A network that shares a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Network {
-    V4(u32),
+    Client(IpAddr),
     V4Subnet(u32),
-    V6(u64),
-    V6Site(u64),
+    V6Site(u128),
 }
 
-/// The address and its subnet. `None` for loopback: there the host itself is the client, or a balancer beside it.
-///
-// SECURITY: `::ffff:192.0.2.1` is 192.0.2.1, and one host owns a whole /64; else either would be a way around the bound.
+/// The client and its subnet: a /24 or a /48. `None` for loopback: there the host itself is the client, or a balancer beside it.
 fn networks(ip: IpAddr) -> Option<(Network, Network)> {
-    match ip.to_canonical() {
-        ip if ip.is_loopback() => None,
-        IpAddr::V4(ip) => Some((Network::V4(ip.to_bits()), Network::V4Subnet(ip.to_bits() >> 8))),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments().map(u64::from);
-            Some((Network::V6(a << 48 | b << 32 | c << 16 | d), Network::V6Site(a << 32 | b << 16 | c)))
-        }
+    if ip.to_canonical().is_loopback() {
+        return None;
     }
+    let client = client_network(ip);
+    let subnet = match client {
+        IpAddr::V4(ip) => Network::V4Subnet(ip.to_bits() >> 8),
+        IpAddr::V6(ip) => Network::V6Site(ip.to_bits() >> 80),
+    };
+    Some((Network::Client(client), subnet))
 }
 
 /// What one place counts against.

@@ -1,9 +1,11 @@
 //! The traits that a host can plug in, each with its failure policy.
 
 pub mod key_custody;
+pub mod rate_limiter;
 pub mod revocation_bus;
 pub mod store;
 
 pub use key_custody::{CustodyError, KeyCustody};
+pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
 pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};

@@ -101,7 +101,8 @@ impl Fixtures {
     #[must_use]
     pub fn event(&self, subject: UserId) -> AuditEvent {
         let id = AuditEventId::generate(self.now(), &self.entropy);
-        let context = RequestContext { client: self.client(), request_id: Some(RequestId::generate(self.now(), &self.entropy)) };
+        let request_id = Some(RequestId::generate(self.now(), &self.entropy));
+        let context = RequestContext { client: self.client(), request_id, ..RequestContext::default() };
         AuditEvent::new(id, self.now(), AuditAction::Login, Outcome::Success, &context)
             .by(Actor::User(subject, Some(SessionId::generate(self.now(), &self.entropy))))
             .on(subject)

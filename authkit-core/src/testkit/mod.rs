@@ -1,5 +1,5 @@
-//! For the tests of stores and hosts: the store contract, a frozen clock, seeded entropy, ready-made rows, injected faults of
-//! the store and of the network.
+//! For the tests of stores, limiters and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected faults
+//! of the store and of the network.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
@@ -8,6 +8,7 @@ pub mod entropy;
 pub mod fault_proxy;
 pub mod faults;
 pub mod fixtures;
+pub mod rate_limiter_contract;
 pub mod store_contract;
 
 pub use clock::FrozenClock;

@@ -4,6 +4,7 @@ mod account;
 mod authentication;
 mod faults;
 mod keys;
+mod limits;
 mod login;
 mod refresh;
 mod support;

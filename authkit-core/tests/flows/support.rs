@@ -84,10 +84,11 @@ fn rand_seed() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// The defaults, with a hash that costs next to nothing.
+/// The defaults, with a hash that costs next to nothing, and no limit on how often a test tries.
 pub(crate) fn config() -> Config {
     let mut config = Config::new("https://auth.example");
     config.passwords.params = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
+    config.limits.enabled = false;
     config
 }
 

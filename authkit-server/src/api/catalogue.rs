@@ -27,6 +27,9 @@ const BEARER: &[ProblemCode] =
 /// What every route that hashes a password can answer.
 const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 
+/// What every route that counts its requests can answer.
+const LIMITED: &[ProblemCode] = &[(429, "rate_limit.exceeded")];
+
 /// What every route can answer.
 const ANY: &[ProblemCode] = &[(500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
 
@@ -35,18 +38,18 @@ type Operation = (&'static str, &'static [&'static [ProblemCode]], &'static [Pro
 
 /// Every operation.
 const OPERATIONS: &[Operation] = &[
-    ("register", &[BODY, FIELDS, HASHING], &[(409, "account.email_taken"), (422, "password.too_weak")]),
-    ("login", &[BODY, FIELDS, HASHING], &[(401, "auth.invalid_credentials"), (403, "account.suspended")]),
-    ("refresh", &[BODY], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
+    ("register", &[BODY, FIELDS, HASHING, LIMITED], &[(409, "account.email_taken"), (422, "password.too_weak")]),
+    ("login", &[BODY, FIELDS, HASHING, LIMITED], &[(401, "auth.invalid_credentials"), (403, "account.suspended")]),
+    ("refresh", &[BODY, LIMITED], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
     ("logout", &[BODY], &[(401, "auth.invalid_refresh_token")]),
     ("logoutAll", &[BEARER], &[]),
-    ("reauthenticate", &[BODY, FIELDS, BEARER, HASHING], &[(401, "auth.invalid_credentials")]),
+    ("reauthenticate", &[BODY, FIELDS, BEARER, HASHING, LIMITED], &[(401, "auth.invalid_credentials")]),
     ("getProfile", &[BEARER], &[(403, "account.suspended")]),
     ("updateProfile", &[BODY, FIELDS, BEARER], &[(403, "account.suspended")]),
     ("closeAccount", &[BEARER], &[(403, "auth.reauthentication_required")]),
     (
         "changePassword",
-        &[BODY, FIELDS, BEARER, HASHING],
+        &[BODY, FIELDS, BEARER, HASHING, LIMITED],
         &[(403, "account.suspended"), (403, "password.wrong_current"), (422, "password.too_weak")],
     ),
     ("listSessions", &[BEARER], &[(400, "request.invalid_parameter")]),

@@ -41,6 +41,7 @@ pub fn document(service: &Service) -> String {
         schemas.values_mut().for_each(mark_nullable);
         schemas.extend(problem_schemas());
     }
+    document["components"]["headers"] = headers();
     let mut text = format!("{document:#}");
     text.push('\n');
     text
@@ -77,6 +78,32 @@ fn describe_problems(operation: &mut Value) {
         let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
         responses.insert(status.to_string(), json!({ "description": codes.join(", "), "content": content }));
     }
+    if responses.contains_key("429") {
+        responses.iter_mut().filter(|(status, _)| counts(status)).for_each(|(_, response)| describe_rate_limit(response));
+        responses["429"]["headers"]["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
+    }
+}
+
+/// Whether a reply of a route that counts its requests can be one that was counted: not where the request could not be read.
+fn counts(status: &str) -> bool {
+    status.starts_with('2') || matches!(status, "401" | "403" | "409" | "422" | "429")
+}
+
+fn describe_rate_limit(response: &mut Value) {
+    for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"] {
+        response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
+    }
+}
+
+/// The headers that several replies have.
+fn headers() -> Value {
+    let header = |description: &str| json!({ "description": description, "schema": { "type": "integer", "minimum": 0 } });
+    json!({
+        "RateLimit-Limit": header("How often it may be tried at once, where the request was counted."),
+        "RateLimit-Remaining": header("How much of that is left."),
+        "RateLimit-Reset": header("In how many seconds all of it is there again."),
+        "Retry-After": header("In how many seconds to try again."),
+    })
 }
 
 /// Every operation id, for the test that holds the catalogue against the routes.

@@ -40,7 +40,7 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
         }
         // RFC 9470 §3.
         (Error::CloseAccount(_), ErrorKind::Forbidden) => problem.challenge("insufficient_user_authentication"),
-        (_, ErrorKind::Overloaded(after)) => problem.retry_after(after),
+        (_, ErrorKind::Throttled(after) | ErrorKind::Overloaded(after)) => problem.retry_after(after),
         _ => problem,
     };
     let Some(weakness) = error.weakness() else { return problem };
@@ -64,6 +64,7 @@ fn sentences(error: &Error) -> (&'static str, String) {
         ),
         "password.wrong_current" => ("The current password is wrong", "Nothing was changed."),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
+        "rate_limit.exceeded" => ("This was tried too often", "Try again after the time in Retry-After."),
         "service.overloaded" => ("Too many passwords are being checked right now", "Try again after the time in Retry-After."),
         "password.too_weak" => return ("The password can be guessed", error.to_string()),
         _ => return ("The request was refused", error.to_string()),

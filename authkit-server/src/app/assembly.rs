@@ -5,16 +5,16 @@ use std::sync::Arc;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::ports::RevocationBus;
 use authkit_core::{AuthKit, OsEntropy, SystemClock};
-use authkit_sqlx::{SqliteOptions, SqliteStore};
 
+use super::durable::Durable;
 use crate::cli::OperationError;
 use crate::data_dir::DataDir;
-use crate::settings::{Database, Settings};
+use crate::settings::Settings;
 
 /// An `AuthKit` and the store under it.
 pub(super) struct Assembly {
     pub(super) auth: AuthKit,
-    pub(super) store: SqliteStore,
+    pub(super) store: Durable,
 }
 
 impl Assembly {
@@ -22,7 +22,7 @@ impl Assembly {
     /// command, the nodes learn of revocations from the store.
     pub(super) async fn open(settings: &Settings, bus: Option<Arc<dyn RevocationBus>>) -> Result<Self, OperationError> {
         let directory = DataDir::open(&settings.data_dir)?;
-        let store = open_store(settings).await?;
+        let store = Durable::open(settings).await?;
         store.migrate().await?;
         let keys = match &settings.master_keys {
             Some(keys) => keys.clone(),
@@ -34,7 +34,7 @@ impl Assembly {
             },
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
-        let mut builder = AuthKit::builder(settings.core_config()).store(Arc::new(store.clone())).custody(Arc::new(custody));
+        let mut builder = AuthKit::builder(settings.core_config()).store(store.store()).custody(Arc::new(custody));
         if let Some(bus) = bus {
             builder = builder.revocation_bus(bus);
         }
@@ -48,15 +48,8 @@ impl Assembly {
     }
 }
 
-/// Opens the store and leaves its schema alone.
-pub(super) async fn open_store(settings: &Settings) -> Result<SqliteStore, OperationError> {
-    let Database::Sqlite { path } = &settings.database;
-    Ok(SqliteStore::open(SqliteOptions::new(path)).await?)
-}
-
-async fn has_sealed_keys(store: &SqliteStore) -> Result<bool, OperationError> {
-    use authkit_core::ports::KeyReads;
-    Ok(!store.server_keys().await?.is_empty())
+async fn has_sealed_keys(store: &Durable) -> Result<bool, OperationError> {
+    Ok(!store.store().server_keys().await?.is_empty())
 }
 
 fn lost_master_key(directory: &DataDir) -> OperationError {

@@ -1,18 +1,16 @@
 //! The doctor's look at the store, Redis, the keys and the clock. It changes nothing.
 
-use std::path::Path;
 use std::time::Duration;
 
 use authkit_core::embedded::LocalKeyCustody;
-use authkit_core::ports::{BusHealth, KeyReads, RevocationBus, Store};
+use authkit_core::ports::{BusHealth, RevocationBus};
 use authkit_core::{OsEntropy, SystemClock};
-use authkit_sqlx::SqliteStore;
 
-use super::assembly::open_store;
 use super::commands::runtime;
+use super::durable::Durable;
 use super::hot_state;
 use crate::cli::doctor::{Check, Outcome};
-use crate::settings::{Database, Settings};
+use crate::settings::Settings;
 
 /// Whether the clock is plausible: this build was made after that.
 const BUILT_AFTER: i64 = 1_760_000_000;
@@ -20,15 +18,13 @@ const BUILT_AFTER: i64 = 1_760_000_000;
 pub(super) fn of_the_store(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![clock()];
     checks.extend(redis(settings));
-    let Database::Sqlite { path } = &settings.database;
-    // Opening the file would make it.
-    if !Path::new(path).exists() {
-        checks.push(Check::new("database", Outcome::Ok, format!("{} is made at the first start", path.display())));
+    if Durable::is_missing(settings) {
+        checks.push(Check::new("database", Outcome::Ok, format!("{} is made at the first start", settings.database)));
         return checks;
     }
     let looked = runtime().map_err(|error| error.to_string()).and_then(|runtime| {
         runtime.block_on(async {
-            let store = tokio::time::timeout(Duration::from_secs(10), open_store(settings)).await;
+            let store = tokio::time::timeout(Duration::from_secs(10), Durable::open(settings)).await;
             let store = store.map_err(|_| "it does not open within 10 s".to_owned())?.map_err(|error| error.to_string())?;
             let found = vec![database(settings, &store).await, keys(settings, &store).await];
             store.close().await;
@@ -62,10 +58,10 @@ fn redis(settings: &Settings) -> Option<Check> {
     })
 }
 
-async fn database(settings: &Settings, store: &SqliteStore) -> Check {
+async fn database(settings: &Settings, store: &Durable) -> Check {
     const NAME: &str = "database";
     let shown = &settings.database;
-    match (store.check().await, store.ping().await) {
+    match (store.check().await, store.store().ping().await) {
         (Err(error), _) => Check::new(NAME, Outcome::Fail, format!("{shown}: {error}")),
         (_, Err(error)) => Check::new(NAME, Outcome::Fail, format!("{shown} does not answer: {error}")),
         (Ok(status), Ok(())) if status.is_current() => {
@@ -79,9 +75,9 @@ async fn database(settings: &Settings, store: &SqliteStore) -> Check {
 }
 
 /// Opens every sealed key, as a start would.
-async fn keys(settings: &Settings, store: &SqliteStore) -> Check {
+async fn keys(settings: &Settings, store: &Durable) -> Check {
     const NAME: &str = "keys";
-    let stored = match store.server_keys().await {
+    let stored = match store.store().server_keys().await {
         Ok(stored) if stored.is_empty() => return Check::new(NAME, Outcome::Ok, "none yet, they are made at the first start"),
         Ok(stored) => stored,
         Err(error) => return Check::new(NAME, Outcome::Fail, format!("cannot be read: {error}")),

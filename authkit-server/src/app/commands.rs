@@ -2,19 +2,19 @@
 
 use std::future::Future;
 use std::io::Write;
-use std::path::Path;
 
 use authkit_core::flows::{KeyStatus, RotateKeyError};
 use authkit_core::model::KeyPurpose;
 use authkit_core::{AuthKit, Config, Registration, RequestContext, UserId};
 
-use super::assembly::{Assembly, open_store};
+use super::assembly::Assembly;
+use super::durable::Durable;
 use super::{checks, serve};
 use crate::api;
 use crate::cli::doctor::Check;
 use crate::cli::{NewUser, OperationError, Operations};
 use crate::data_dir::DataDir;
-use crate::settings::{Database, Settings};
+use crate::settings::Settings;
 
 /// The assembled server, as the command line uses it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,16 +26,15 @@ impl Operations for App {
     }
 
     fn migrate(&self, settings: &Settings, check: bool, out: &mut dyn Write) -> Result<(), OperationError> {
-        let Database::Sqlite { path } = &settings.database;
         // A check changes nothing, and opening the file would make it.
-        if check && !Path::new(path).exists() {
-            return Err(format!("{} does not exist: run authkit-server migrate", path.display()).into());
+        if check && Durable::is_missing(settings) {
+            return Err(format!("{} does not exist: run authkit-server migrate", settings.database).into());
         }
         if !check {
             DataDir::open(&settings.data_dir)?;
         }
         let status = runtime()?.block_on(async {
-            let store = open_store(settings).await?;
+            let store = Durable::open(settings).await?;
             let status = if check { store.check().await } else { store.migrate().await };
             store.close().await;
             Ok::<_, OperationError>(status?)

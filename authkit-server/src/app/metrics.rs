@@ -1,18 +1,20 @@
 //! The figures of the library and the store, beside those of the HTTP shell.
 
 use authkit_core::AuthKit;
+use authkit_core::model::LimitScope;
 use authkit_core::password::HashClass;
-use authkit_sqlx::SqliteStore;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::durable::Durable;
+
 /// Reads the figures when they are asked for.
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) auth: AuthKit,
-    pub(super) store: SqliteStore,
+    pub(super) store: Durable,
 }
 
 impl Collector for Figures {
@@ -37,17 +39,31 @@ impl Collector for Figures {
             let gauge = ConstGauge::new(value.as_secs_f64());
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let writer = self.store.stats();
         let counters = [
             ("hashing_hashed", "Hashes that were computed", pool.hashed),
             ("hashing_expired", "Hashes whose turn did not come in time", pool.expired),
             ("hashing_abandoned", "Hashes whose client was gone before their turn", pool.abandoned),
-            ("store_batches", "Transactions of the writer", writer.batches),
-            ("store_change_sets", "Change sets in them", writer.change_sets),
         ];
-        for (name, help, value) in counters {
+        let writer = self.store.writer_stats().map(|writer| {
+            [
+                ("store_batches", "Transactions of the writer", writer.batches),
+                ("store_change_sets", "Change sets in them", writer.change_sets),
+            ]
+        });
+        for (name, help, value) in counters.into_iter().chain(writer.into_iter().flatten()) {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let limits = self.auth.rate_limits();
+        let fallbacks = ConstCounter::new(limits.fallbacks);
+        let help = "Requests that this node counted by itself because the shared limiter could not";
+        fallbacks.encode(encoder.encode_descriptor("rate_limit_fallbacks", help, None, fallbacks.metric_type())?)?;
+        let refused = ConstCounter::new(0_u64);
+        let help = "Requests that a rate limit refused";
+        let mut family = encoder.encode_descriptor("rate_limit_refused", help, None, refused.metric_type())?;
+        for scope in LimitScope::ALL {
+            let counter = ConstCounter::new(limits.refused(scope));
+            counter.encode(family.encode_family(&[("scope", scope.as_str())])?)?;
         }
         let shed = ConstCounter::new(0_u64);
         let mut family = encoder.encode_descriptor("hashing_shed", "Requests that got no place", None, shed.metric_type())?;

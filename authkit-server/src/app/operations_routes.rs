@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authkit_core::AuthKit;
 use authkit_core::flows::Health;
-use authkit_core::ports::BusHealth;
+use authkit_core::ports::{BusHealth, LimiterHealth};
 use poem::endpoint::{make, make_sync};
 use poem::http::{Method, StatusCode, header};
 use poem::{Endpoint, Response, Route, get};
@@ -82,13 +82,13 @@ fn ready(auth: AuthKit, readiness: Readiness) -> impl Endpoint<Output = Response
         let (auth, stopping) = (auth.clone(), !readiness.is_ready());
         async move {
             let health = tokio::time::timeout(HEALTH_TIMEOUT, auth.health()).await.ok();
-            let (status, body) = report(health.as_ref(), stopping);
+            let (status, body) = report(health.as_ref(), auth.config().limits.enabled, stopping);
             json_reply(status, &body)
         }
     })
 }
 
-fn report(health: Option<&Health>, stopping: bool) -> (StatusCode, Value) {
+fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode, Value) {
     let is_ready = !stopping && health.is_some_and(Health::is_ready);
     let is_degraded = health.is_none_or(Health::is_degraded);
     let status = match (stopping, is_ready, is_degraded) {
@@ -99,12 +99,19 @@ fn report(health: Option<&Health>, stopping: bool) -> (StatusCode, Value) {
     };
     let part = |up: bool| if up { "up" } else { "down" };
     let bus = health.map_or("unknown", |health| if health.bus == BusHealth::Connected { "up" } else { "degraded" });
+    let limits = match health.map(|health| health.limiter) {
+        _ if !counts => "off",
+        Some(LimiterHealth::Working) => "up",
+        Some(_) => "degraded",
+        None => "unknown",
+    };
     let age = health.and_then(|health| health.revocations_age).map(|age| age.as_secs());
     let body = json!({
         "status": status,
         "parts": {
             "database": { "status": part(health.is_some_and(|health| health.store)) },
             "revocations": { "status": bus, "age_seconds": age },
+            "rate_limits": { "status": limits },
         },
     });
     (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)

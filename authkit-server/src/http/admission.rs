@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use authkit_core::primitives::client_network;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::client_address::{TrustedProxies, rate_key};
+use super::client_address::TrustedProxies;
 use super::limits::Limits;
 
 /// Why a connection was turned away.
@@ -47,7 +48,7 @@ impl Admission {
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Ticket, Refusal> {
         // SECURITY: all clients behind a proxy share its address, so a cap on it would let one of them lock out the rest.
         let exempt = peer.to_canonical().is_loopback() || self.exempt.contains(peer);
-        let address = (!exempt).then(|| rate_key(peer));
+        let address = (!exempt).then(|| client_network(peer));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= self.max_total {
             return Err(Refusal::Full);

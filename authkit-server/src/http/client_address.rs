@@ -75,16 +75,6 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxie
     }
 }
 
-/// The key under which a client is counted: an IPv4 address, or the /64 network of an IPv6 address, which is what one
-/// subscriber gets.
-#[must_use]
-pub fn rate_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// Goes from hop to hop, nearest first; `None` is a hop that cannot be read.
 fn walk(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) -> IpAddr {
     let mut last = peer;

@@ -22,6 +22,7 @@ pub(super) fn load(inputs: &Inputs) -> Result<Settings, Problems> {
     let mut reading = Reading::new(&sources, &mut problems);
     let parsed = Parsed::read(&mut reading);
     check_signing(&parsed, &mut reading);
+    check_database(&parsed, &mut reading);
     check_redis(&mut reading);
     check_sessions(&parsed, &mut reading);
     check_argon2(&parsed, &mut reading);
@@ -46,6 +47,14 @@ fn check_signing(parsed: &Parsed, reading: &mut Reading<'_>) {
             "remove it, or set JWT_ALGORITHM=HS256",
         ),
         _ => {}
+    }
+}
+
+/// SQLite has no connections to count.
+fn check_database(parsed: &Parsed, reading: &mut Reading<'_>) {
+    if reading.is_chosen("AUTHKIT_DATABASE_CONNECTIONS") && !matches!(parsed.database, Some(Some(Database::Postgres(_))) | None) {
+        let what = "is set while DATABASE_URL names no PostgreSQL, and would be ignored";
+        reading.refuse("AUTHKIT_DATABASE_CONNECTIONS", what, "remove it, or set DATABASE_URL=postgresql://…");
     }
 }
 
@@ -116,8 +125,10 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         max_connections: parsed.max_connections? as usize,
         max_connections_per_address: parsed.max_connections_per_address? as usize,
         drain_delay: parsed.drain_delay?,
+        rate_limiting: parsed.rate_limiting?,
         data_dir,
         database,
+        database_connections: parsed.database_connections?,
         redis,
         algorithm: parsed.algorithm?,
         access_token_lifetime: minutes_of(parsed.access_minutes?),
@@ -167,6 +178,9 @@ fn warnings(settings: &Settings) -> Vec<String> {
              every client seems to have the proxy's address"
                 .to_owned(),
         );
+    }
+    if !settings.rate_limiting {
+        warnings.push("AUTHKIT_RATE_LIMITING is off: passwords can be guessed as fast as they can be hashed".to_owned());
     }
     if settings.algorithm == JwtAlgorithm::Hs256 {
         warnings.push("JWT_ALGORITHM is HS256: whoever can verify a token can also issue one; prefer ES256".to_owned());

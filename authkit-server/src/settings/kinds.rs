@@ -98,6 +98,10 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, Refusal> {
     parse::choice(text, &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)])
 }
 
+pub(super) fn switch(text: &str) -> Result<bool, Refusal> {
+    parse::choice(text, &[("on", true), ("off", false)])
+}
+
 /// Checks a log filter (`info`, `warn,authkit_server=debug`).
 ///
 /// A single word that is no level is refused, though the filter's language reads it as "everything of the module of that

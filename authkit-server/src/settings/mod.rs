@@ -32,7 +32,7 @@ use ipnet::IpNet;
 
 use crate::telemetry::LogFormat;
 
-pub use database::Database;
+pub use database::{Database, Postgres};
 pub(crate) use entry::as_text;
 pub use entry::{Entry, env_example};
 pub use kinds::{Exposure, JwtAlgorithm};
@@ -60,10 +60,14 @@ pub struct Settings {
     pub max_connections_per_address: usize,
     /// How long requests are still taken after the signal to stop, while the readiness probe says so.
     pub drain_delay: Duration,
+    /// Whether rate limits are kept.
+    pub rate_limiting: bool,
     /// The data directory, as an absolute path.
     pub data_dir: PathBuf,
     /// The durable store, its file as an absolute path.
     pub database: Database,
+    /// How many connections to PostgreSQL are open at most.
+    pub database_connections: u32,
     /// The shared hot state, when there is one.
     pub redis: Option<RedisEndpoint>,
     /// How access tokens are signed. The secret of HS256 is in [`Settings::core_config`].
@@ -138,6 +142,7 @@ impl Settings {
         config.passwords.params = self.argon2;
         config.hashing.threads = self.hashing_threads;
         config.hashing.max_wait = self.hashing_max_wait;
+        config.limits.enabled = self.rate_limiting;
         config
     }
 

@@ -168,13 +168,21 @@ settings! {
         /// balancer takes to notice, so that a rolling restart loses no request. 0s where nothing is in front.
         drain_delay: Duration = Text("0s"), Public, "AUTHKIT_DRAIN_DELAY", "server.drain_delay",
             required(|t| parse::duration(t, Duration::ZERO, Duration::from_mins(5)));
+        /// Whether logins, registrations, refreshes and checks of a password are counted, by client address and by account, and
+        /// refused with 429 when there are too many: on or off. Off is for tests and for load that comes from one address.
+        rate_limiting: bool = Text("on"), Public, "AUTHKIT_RATE_LIMITING", "server.rate_limiting", required(kinds::switch);
     }
     Storage {
         /// The directory for the SQLite file and the generated master key. It is made when it is missing.
         data_dir: PathBuf = Text("./authkit-data"), Public, "AUTHKIT_DATA_DIR", "storage.data_dir", required(path);
-        /// The durable store: sqlite://path/to/file.
+        /// The durable store: postgresql://user:password@host:5432/database (with ?sslmode=verify-full across a network), or
+        /// sqlite://path/to/file.
         database: Option<Database> = Derived("authkit.sqlite3 in the data directory"), Url,
             "DATABASE_URL", "storage.database_url", optional(Database::parse);
+        /// With PostgreSQL: how many connections this server opens at most. All servers together must stay below its
+        /// max_connections.
+        database_connections: u32 = Text("16"), Public, "AUTHKIT_DATABASE_CONNECTIONS", "storage.database_connections",
+            required(|t| parse::number(t, 1, 1_000));
         /// Shared hot state: redis://, rediss:// (TLS) or redis+cluster://, with the password in the URL.
         redis_url: Option<RedisEndpoint> = Unset("hot state stays in this process"), Url,
             "REDIS_URL", "redis.url", optional(RedisEndpoint::parse);

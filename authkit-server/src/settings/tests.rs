@@ -94,8 +94,12 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_TRUSTED_PROXIES", &[("AUTHKIT_TRUSTED_PROXIES", "*")]),
         ("AUTHKIT_TRUSTED_PROXIES", &[("AUTHKIT_TRUSTED_PROXIES", "10.0.0.1/8")]),
         ("AUTHKIT_MAX_CONNECTIONS", &[("AUTHKIT_MAX_CONNECTIONS", "0")]),
+        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "no")]),
+        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "")]),
         ("AUTHKIT_DATA_DIR", &[("AUTHKIT_DATA_DIR", "")]),
-        ("DATABASE_URL", &[("DATABASE_URL", "postgresql://user:canary@localhost:5432/userdb")]),
+        ("DATABASE_URL", &[("DATABASE_URL", "postgresql://user:canary@localhost:5432")]),
+        ("DATABASE_URL", &[("DATABASE_URL", "postgresql://user:canary@localhost:5432/userdb?sslmode=canary")]),
+        ("AUTHKIT_DATABASE_CONNECTIONS", &[("AUTHKIT_DATABASE_CONNECTIONS", "8")]),
         ("DATABASE_URL", &[("DATABASE_URL", "mysql://user:canary@localhost/userdb")]),
         ("DATABASE_URL", &[("DATABASE_URL", "sqlite::memory:")]),
         ("DATABASE_URL", &[("DATABASE_URL", "sqlite://")]),
@@ -148,7 +152,6 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_LOG", &[("AUTHKIT_LOG", "inof")]),
         ("AUTHKIT_LOG_FORMAT", &[("AUTHKIT_LOG_FORMAT", "xml")]),
         ("AUTHKIT_SMTP_URL", &[("AUTHKIT_SMTP_URL", "smtp://me:canary@mail")]),
-        ("AUTHKIT_RATE_LIMITING", &[("AUTHKIT_RATE_LIMITING", "off")]),
         ("AUTHKIT_LISTN", &[("AUTHKIT_LISTN", "127.0.0.1:8000")]),
         ("authkit_listen", &[("authkit_listen", "127.0.0.1:8000")]),
         ("AUTHKIT_PORT", &[("AUTHKIT_PORT", "9000")]),
@@ -195,7 +198,7 @@ fn all_problems_are_shown_at_once() {
 #[test]
 fn the_names_of_the_seed_work_with_values_of_ones_own() {
     let dotenv = format!(
-        "DATABASE_URL=sqlite://users.db\nJWT_SECRET_KEY={SECRET}\nJWT_ALGORITHM=HS256\nACCESS_TOKEN_EXPIRE_MINUTES=30\n\
+        "DATABASE_URL=postgresql://user:hunter-one-canary@localhost:5432/userdb\nJWT_SECRET_KEY={SECRET}\nJWT_ALGORITHM=HS256\nACCESS_TOKEN_EXPIRE_MINUTES=30\n\
          REDIS_HOST=localhost\nREDIS_PORT=6380\nREDIS_PASSWORD=hunter-two-canary\nPOSTGRES_USER=somebody\n"
     );
     let place = Place::new().file(".env", &dotenv);
@@ -203,7 +206,7 @@ fn the_names_of_the_seed_work_with_values_of_ones_own() {
     let config = settings.core_config();
     assert!(matches!(&config.tokens.algorithm, SigningAlgorithm::Hs256(secret) if secret.expose() == SECRET.as_bytes()));
     assert_eq!(config.tokens.lifetime, Duration::from_mins(30));
-    assert_eq!(settings.database, Database::Sqlite { path: place.dir.path().join("users.db") });
+    assert_eq!(settings.database.to_string(), "postgresql://user:***@localhost:5432/userdb");
     assert_eq!(settings.redis.as_ref().unwrap().expose_url(), "redis://:hunter-two-canary@localhost:6380");
     assert!(settings.warnings.iter().any(|w| w.contains("HS256")));
     assert_eq!(settings.files_with_secrets(), [place.dir.path().join(".env")]);
@@ -250,9 +253,11 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         max_connections = 7
         max_connections_per_address = 6
         drain_delay = "5s"
+        rate_limiting = false
         [storage]
         data_dir = "/srv/authkit"
-        database_url = "sqlite:///srv/a.db"
+        database_url = "postgresql://app:p4ss@db/users"
+        database_connections = 5
         [redis]
         url = "rediss://u:p4ss@r:1/2"
         [tokens]
@@ -295,8 +300,10 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!((config.hashing.threads, config.hashing.max_wait), (2, Duration::from_millis(250)));
     assert_eq!((settings.max_connections, settings.max_connections_per_address), (7, 6));
     assert_eq!(settings.drain_delay, Duration::from_secs(5));
+    assert!(!config.limits.enabled);
     assert_eq!(settings.data_dir, PathBuf::from("/srv/authkit"));
-    assert_eq!(settings.database.to_string(), "sqlite:///srv/a.db");
+    assert_eq!(settings.database.to_string(), "postgresql://app:***@db/users");
+    assert_eq!(settings.database_connections, 5);
     assert!(settings.redis.as_ref().unwrap().is_tls());
     assert_eq!(settings.master_keys.as_ref().unwrap()[0].to_text(), key);
     assert_eq!(show_networks(&settings.trusted_proxies), "10.0.0.0/8,::1/128");
@@ -403,6 +410,7 @@ fn what_works_and_should_be_known_is_warned_of() {
     warned(&[("AUTHKIT_PUBLIC_URL", "http://192.168.0.7:8000")], "in the clear");
     warned(&[("AUTHKIT_PUBLIC_URL", "https://auth.shop.com")], "AUTHKIT_TRUSTED_PROXIES is empty");
     warned(&[("AUTHKIT_PASSWORD_MIN_SCORE", "1")], "AUTHKIT_PASSWORD_MIN_SCORE is 1");
+    warned(&[("AUTHKIT_RATE_LIMITING", "off")], "AUTHKIT_RATE_LIMITING is off");
 }
 
 #[test]
@@ -428,6 +436,7 @@ fn the_table_has_one_name_and_one_key_for_each_setting_and_says_what_it_means() 
         "AUTHKIT_MASTER_KEYS",
         "AUTHKIT_PUBLIC_URL",
         "AUTHKIT_TRUSTED_PROXIES",
+        "AUTHKIT_RATE_LIMITING",
         "AUTHKIT_LOG",
         "AUTHKIT_LOG_FORMAT",
     ] {
@@ -452,9 +461,10 @@ fn env_example_can_be_copied_and_uncommented() {
         .filter(|line| !line.starts_with([' ', '#']) && !line.ends_with('='))
         .map(|line| format!("{line}\n"))
         .collect();
-    let without_redis = uncommented.replace("REDIS_PORT=6379\n", "");
-    assert!(without_redis.lines().count() > 15);
-    let (set, unset) = (Place::new().file(".env", &without_redis).load().unwrap(), Place::new().load().unwrap());
+    // Both belong to something that the defaults do not have.
+    let chosen = uncommented.replace("REDIS_PORT=6379\n", "").replace("AUTHKIT_DATABASE_CONNECTIONS=16\n", "");
+    assert!(chosen.lines().count() > 15);
+    let (set, unset) = (Place::new().file(".env", &chosen).load().unwrap(), Place::new().load().unwrap());
     assert_eq!(format!("{:?}", set.core_config()), format!("{:?}", unset.core_config()));
     assert_eq!((set.listen, set.warnings), (unset.listen, unset.warnings));
 }

@@ -43,12 +43,17 @@ impl Server {
     /// Starts the binary on a fresh data directory, with `env` beside the settings that say where it lives, and waits until it
     /// is ready.
     pub(crate) async fn start(env: &[(&str, &str)]) -> Self {
-        let home = tempfile::Builder::new().prefix("authkit-test-").tempdir().expect("a temporary directory");
-        fs::create_dir(home.path().join("data")).expect("a data directory");
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { home: Arc::new(home), log: "server.log", env, address: port::free(), child: None };
+        let mut server = Self::place();
+        server.env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         server.start_again().await;
         server
+    }
+
+    /// A data directory without a server, to run commands on.
+    pub(crate) fn place() -> Self {
+        let home = tempfile::Builder::new().prefix("authkit-test-").tempdir().expect("a temporary directory");
+        fs::create_dir(home.path().join("data")).expect("a data directory");
+        Self { home: Arc::new(home), log: "server.log", env: Vec::new(), address: port::free(), child: None }
     }
 
     /// Starts a second server on the same data, with the same settings, and waits until it is ready.

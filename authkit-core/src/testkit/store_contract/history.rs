@@ -304,7 +304,7 @@ fn key(index: u8, access: bool, serial: u8) -> ServerKey {
 }
 
 fn event(index: u8, subject: Option<u8>) -> AuditEvent {
-    let context = RequestContext { client: client(index), request_id: None };
+    let context = RequestContext { client: client(index), ..RequestContext::default() };
     let id = AuditEventId::from_uuid(uuid(3, index));
     let event = AuditEvent::new(id, at(0), AuditAction::Login, Outcome::Success, &context).with("n", index.to_string());
     match subject {

@@ -53,6 +53,7 @@ use std::time::Duration;
 use crate::ports::store::Store;
 
 pub use promises::{Promise, promises};
+pub(super) use trial::{race, rounds};
 
 /// How long one promise may take before it counts as broken: a store that hangs is not one that holds.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -178,7 +179,7 @@ pub fn assert_promise(promise: &Promise, stores: &Stores) {
     }
 }
 
-fn panic_message(panic: Box<dyn Any + Send>) -> String {
+pub(super) fn panic_message(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(message) => *message,
         Err(panic) => panic.downcast::<&str>().map_or_else(|_| "the check panicked".to_owned(), |message| (*message).to_owned()),

@@ -156,7 +156,7 @@ pub(super) fn revocations_of<'a>(sessions: impl IntoIterator<Item = &'a Session>
 }
 
 /// Releases `rivals` tasks at once and gathers what became of each.
-pub(super) async fn race<T, Run>(rivals: usize, task: impl Fn(usize) -> Run) -> Vec<T>
+pub(in crate::testkit) async fn race<T, Run>(rivals: usize, task: impl Fn(usize) -> Run) -> Vec<T>
 where
     T: Send + 'static,
     Run: Future<Output = T> + Send + 'static,
@@ -193,6 +193,6 @@ pub(super) fn setting(name: &str, default: u32) -> u32 {
 }
 
 /// How often a race is run.
-pub(super) fn rounds() -> u32 {
+pub(in crate::testkit) fn rounds() -> u32 {
     setting("AUTHKIT_CONTRACT_ROUNDS", 20)
 }

@@ -9,10 +9,11 @@ use poem::http::{HeaderName, HeaderValue};
 use poem::{Endpoint, Middleware, Request, Response, Result};
 
 use crate::http::client_address::{TrustedProxies, client_address};
+use crate::http::rate_limit_headers;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Adds the [`RequestContext`] to every request and the id to every reply.
+/// Adds the [`RequestContext`] to every request, and to every reply the id and what is left of the client's quotas.
 #[derive(Debug)]
 pub(crate) struct AddRequestContext {
     trusted: TrustedProxies,
@@ -59,6 +60,7 @@ impl<E> WithRequestContext<E> {
                 user_agent: user_agent.and_then(|text| UserAgent::from_header(&text)),
             },
             request_id: Some(id),
+            ..RequestContext::default()
         }
     }
 }
@@ -69,10 +71,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for WithRequestContext<E> {
     async fn call(&self, mut request: Request) -> Result<Response> {
         let context = self.context(&request);
         let id = context.request_id.as_ref().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
+        let rate_limit = context.rate_limit.clone();
         request.extensions_mut().insert(context);
         let mut response = self.inner.call(request).await?;
         if let Some(id) = id {
             response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        if let Some(reading) = rate_limit.reading() {
+            rate_limit_headers::write(response.headers_mut(), &reading);
         }
         Ok(response)
     }

@@ -1,0 +1,102 @@
+//! Settings of rate limits: how often something may be tried.
+
+use std::time::Duration;
+
+use crate::model::{LimitScope, Quota};
+
+/// Settings of rate limits.
+///
+/// A quota is a burst, which is allowed at once, and an interval, after which one more is. The burst is for people: a
+/// household behind one address, a person who has forgotten which password it was. The interval is against programs, which
+/// use the burst up in a second and live on what comes back.
+///
+/// An address is one IPv4 address, or the /64 of an IPv6 address. Where it is not known nothing is counted by it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LimitConfig {
+    /// Whether anything is counted. Default yes. Without it nothing but the hashing pool bounds how fast passwords can be tried.
+    pub enabled: bool,
+    /// Logins from one address, whatever account they are for. Default 100 at once and one a second.
+    ///
+    /// It is against the trying of stolen passwords at one account after another (ASVS 6.3.1, OWASP Credential Stuffing
+    /// Prevention): a list of ten thousand takes an address almost three hours and not seconds. An office of some hundred people
+    /// behind one address fits in, even when all of them log in within the same few minutes, which sessions of weeks make
+    /// rare. It cannot be much less: carriers put thousands of subscribers behind one address.
+    pub login_per_address: Quota,
+    /// Logins to one account, from wherever. Default 10 at once and one in 30 seconds.
+    ///
+    /// It is against guessing at one account from many addresses, where the limit by address says nothing (ASVS 6.3.1).
+    /// Together with passwords that take a million guesses it leaves years to find the first; SP 800-63B-4 §3.2.2 asks for a
+    /// ceiling of 100 failures in a row besides. Whoever tries every password that she can think of does not try ten within a
+    /// minute. What is counted is the address that was written, whether it has an account or not, so that a refusal says
+    /// nothing about that.
+    pub login_per_account: Quota,
+    /// Registrations from one address. Default 50 at once and one a minute.
+    ///
+    /// A classroom or a workshop registers at once and is through with it; whoever makes accounts to sell gets 60 an hour from
+    /// each address (OWASP Automated Threats OAT-019). An account costs a hash and rows for ever, so it is less than for logins.
+    pub registration_per_address: Quota,
+    /// Refreshes of one session. Default 60 at once and one a second.
+    ///
+    /// A client refreshes every few minutes, and a browser with many tabs some times at once. It is against a client that
+    /// refreshes in a loop: each refresh is a write. Nothing can be guessed here, a refresh token has 256 bits; so every node
+    /// counts by itself, and a refresh costs no round trip to a limiter that the nodes share.
+    pub refresh_per_session: Quota,
+    /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.
+    /// Default 10 at once and one in 30 seconds.
+    ///
+    /// It is against whoever holds a stolen access token and wants the password too (ASVS 6.2.3), so it is the quota of a login
+    /// to an account. It is counted apart from that: a stranger who guesses at the account cannot keep its owner, who is
+    /// logged in, from changing the password.
+    pub password_per_account: Quota,
+    /// By how many nodes a quota is divided while the limiter that they share is away and each counts by itself. Default 3:
+    /// the least number that survives the loss of one without being half of what it was.
+    ///
+    /// With more nodes than that a shared limiter that fails makes the quotas larger, with fewer smaller; nothing becomes
+    /// unlimited.
+    pub nodes: u32,
+}
+
+impl LimitConfig {
+    /// The quota of a scope.
+    #[must_use]
+    pub const fn quota(&self, scope: LimitScope) -> Quota {
+        match scope {
+            LimitScope::LoginAddress => self.login_per_address,
+            LimitScope::LoginAccount => self.login_per_account,
+            LimitScope::RegistrationAddress => self.registration_per_address,
+            LimitScope::RefreshSession => self.refresh_per_session,
+            LimitScope::PasswordAccount => self.password_per_account,
+        }
+    }
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            login_per_address: Quota::of(100, Duration::from_secs(1)),
+            login_per_account: Quota::of(10, Duration::from_secs(30)),
+            registration_per_address: Quota::of(50, Duration::from_mins(1)),
+            refresh_per_session: Quota::of(60, Duration::from_secs(1)),
+            password_per_account: Quota::of(10, Duration::from_secs(30)),
+            nodes: 3,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_counted_and_every_scope_has_its_own() {
+        let limits = LimitConfig::default();
+        for scope in LimitScope::ALL {
+            let quota = limits.quota(scope);
+            assert_eq!(Quota::new(quota.burst(), quota.interval()), Ok(quota), "{scope:?}");
+        }
+        assert_eq!(limits.quota(LimitScope::RegistrationAddress), limits.registration_per_address);
+        assert_ne!(limits.quota(LimitScope::LoginAddress), limits.quota(LimitScope::LoginAccount));
+    }
+}

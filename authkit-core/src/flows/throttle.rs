@@ -1,0 +1,248 @@
+//! Counting what is tried, before anything else is done about it: a refusal costs no look-up, no hash and no write.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::config::LimitConfig;
+use crate::model::{LimitScope, Reading, RequestContext};
+use crate::ports::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
+use crate::primitives::{Clock, Email, SessionId, UserId, client_network};
+
+/// How long a flow waits for the limiter that the nodes share. A limiter gives up sooner by itself; this is for one that does not.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// How long a failure of the shared limiter shows in the health of this node when nothing is counted after it.
+const FAILURE_SHOWS_FOR: Duration = Duration::from_secs(10);
+/// How often a scope's refusals are told to the log at most. A flood must fill neither the log nor the store.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
+
+/// Too many were tried. Nothing was looked up, hashed or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Throttled {
+    pub(crate) retry_after: Duration,
+}
+
+impl Throttled {
+    /// The stable code of a flow's `Throttled`.
+    pub(crate) const CODE: &'static str = "rate_limit.exceeded";
+}
+
+/// What the rate limits of a node have done since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateLimitStats {
+    refused: [u64; LimitScope::ALL.len()],
+    /// How often this node counted by itself because the shared limiter could not.
+    pub fallbacks: u64,
+}
+
+impl RateLimitStats {
+    /// How many requests were refused in a scope.
+    #[must_use]
+    pub const fn refused(&self, scope: LimitScope) -> u64 {
+        self.refused[scope as usize]
+    }
+}
+
+/// Counts for the flows.
+///
+/// INVARIANT: a limiter that fails opens nothing. When the shared one cannot count, this node counts by itself, its part of
+/// every quota; when that fails too, the request is refused.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    limits: LimitConfig,
+    clock: Arc<dyn Clock>,
+    /// The limiter that the nodes share; `None`: there are no others.
+    shared: Option<Arc<dyn RateLimiter>>,
+    /// This node's own.
+    own: Arc<dyn RateLimiter>,
+    /// When the shared limiter failed, in microseconds; `i64::MIN` when it has counted since.
+    failed_at: AtomicI64,
+    fallbacks: AtomicU64,
+    scopes: [ScopeBooks; LimitScope::ALL.len()],
+}
+
+#[derive(Debug)]
+struct ScopeBooks {
+    refused: AtomicU64,
+    /// When the log was last told, in microseconds.
+    told_at: AtomicI64,
+}
+
+impl Default for ScopeBooks {
+    fn default() -> Self {
+        Self { refused: AtomicU64::new(0), told_at: AtomicI64::new(i64::MIN) }
+    }
+}
+
+impl Throttle {
+    pub(crate) fn new(
+        limits: LimitConfig,
+        clock: Arc<dyn Clock>,
+        shared: Option<Arc<dyn RateLimiter>>,
+        own: Arc<dyn RateLimiter>,
+    ) -> Self {
+        let (failed_at, fallbacks) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
+        Self { limits, clock, shared, own, failed_at, fallbacks, scopes: Default::default() }
+    }
+
+    /// Counts a login, of whatever account and whether there is one or not.
+    pub(crate) async fn login(&self, email: &Email, context: &RequestContext) -> Result<(), Throttled> {
+        // SECURITY: the address in front of the account: an address that is used up cannot use up somebody's account.
+        let address = self.address(LimitScope::LoginAddress, context);
+        let account = self.charge(LimitScope::LoginAccount, email.normal().as_bytes());
+        self.count(address.into_iter().chain([account]), context).await
+    }
+
+    /// Counts a registration.
+    pub(crate) async fn registration(&self, context: &RequestContext) -> Result<(), Throttled> {
+        self.count(self.address(LimitScope::RegistrationAddress, context), context).await
+    }
+
+    /// Counts a check of the password of somebody who is logged in.
+    pub(crate) async fn password_check(&self, user_id: UserId, context: &RequestContext) -> Result<(), Throttled> {
+        self.count([self.charge(LimitScope::PasswordAccount, user_id.as_uuid().as_bytes())], context).await
+    }
+
+    /// Counts a refresh, on this node alone: nothing can be guessed there, so it is worth no round trip.
+    pub(crate) async fn refresh(&self, session_id: SessionId, context: &RequestContext) -> Result<(), Throttled> {
+        if !self.limits.enabled {
+            return Ok(());
+        }
+        let charges = [self.charge(LimitScope::RefreshSession, session_id.as_uuid().as_bytes())];
+        self.conclude(&charges, self.count_alone(&charges).await, context)
+    }
+
+    /// How well the limits work.
+    pub(crate) fn health(&self) -> LimiterHealth {
+        let Some(shared) = self.shared.as_ref().filter(|_| self.limits.enabled) else { return LimiterHealth::Working };
+        let failed_at = self.failed_at.load(Ordering::Relaxed);
+        let failed = failed_at != i64::MIN && self.micros().saturating_sub(failed_at) < micros(FAILURE_SHOWS_FOR);
+        if failed { LimiterHealth::Degraded } else { shared.health() }
+    }
+
+    pub(crate) fn stats(&self) -> RateLimitStats {
+        RateLimitStats {
+            refused: std::array::from_fn(|index| self.scopes[index].refused.load(Ordering::Relaxed)),
+            fallbacks: self.fallbacks.load(Ordering::Relaxed),
+        }
+    }
+
+    fn charge(&self, scope: LimitScope, subject: &[u8]) -> Charge {
+        Charge { key: BucketKey::new(scope, subject), quota: self.limits.quota(scope) }
+    }
+
+    /// The bucket of the client's network. A request without an address is one of the host's own.
+    fn address(&self, scope: LimitScope, context: &RequestContext) -> Option<Charge> {
+        Some(match client_network(context.client.ip?) {
+            IpAddr::V4(ip) => self.charge(scope, &ip.octets()),
+            IpAddr::V6(ip) => self.charge(scope, &ip.octets()),
+        })
+    }
+
+    async fn count(&self, charges: impl IntoIterator<Item = Charge> + Send, context: &RequestContext) -> Result<(), Throttled> {
+        if !self.limits.enabled {
+            return Ok(());
+        }
+        let charges: Vec<Charge> = charges.into_iter().collect();
+        let readings = match &self.shared {
+            None => self.count_alone(&charges).await,
+            Some(shared) => match self.count_together(&**shared, &charges).await {
+                Some(readings) => readings,
+                None => {
+                    let part = |charge: &Charge| Charge { quota: charge.quota.part_of(self.limits.nodes), ..*charge };
+                    self.count_alone(&charges.iter().map(part).collect::<Vec<_>>()).await
+                }
+            },
+        };
+        self.conclude(&charges, readings, context)
+    }
+
+    /// Asks the shared limiter; `None` when it could not count.
+    async fn count_together(&self, shared: &dyn RateLimiter, charges: &[Charge]) -> Option<Vec<Reading>> {
+        let cause = match tokio::time::timeout(PATIENCE, shared.charge(charges)).await {
+            Ok(Ok(readings)) if is_answer(&readings, charges) => {
+                self.failed_at.store(i64::MIN, Ordering::Relaxed);
+                return Some(readings);
+            }
+            Ok(Ok(_)) => RateLimiterError::new("an answer for other buckets than were charged"),
+            Ok(Err(error)) => error,
+            Err(_) => RateLimiterError::new("no answer in time"),
+        };
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+        if self.failed_at.swap(self.micros(), Ordering::Relaxed) == i64::MIN {
+            tracing::warn!(
+                error = &cause as &dyn std::error::Error,
+                "the shared rate limiter failed, this node counts by itself"
+            );
+        }
+        None
+    }
+
+    async fn count_alone(&self, charges: &[Charge]) -> Vec<Reading> {
+        match self.own.charge(charges).await {
+            Ok(readings) if is_answer(&readings, charges) => readings,
+            answer => {
+                tracing::error!(?answer, "a node's own rate limiter failed, the request is refused");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Says what the readings mean. Too few of them are a refusal.
+    fn conclude(&self, charges: &[Charge], readings: Vec<Reading>, context: &RequestContext) -> Result<(), Throttled> {
+        context.rate_limit.note(&readings);
+        let refused = readings.iter().zip(charges).find_map(|(reading, charge)| Some((charge, reading.retry_after?)));
+        match refused {
+            None if readings.len() == charges.len() => Ok(()),
+            None => Err(Throttled { retry_after: Duration::from_secs(1) }),
+            Some((charge, retry_after)) => {
+                self.tell(charge.key.scope(), context);
+                Err(Throttled { retry_after })
+            }
+        }
+    }
+
+    /// Counts a refusal, and tells the log of it now and then. The audit log is not told: it holds what was judged, at most
+    /// a quota's worth of attempts, and not what was turned away.
+    fn tell(&self, scope: LimitScope, context: &RequestContext) {
+        let books = &self.scopes[scope as usize];
+        let refused = books.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let (now, told_at) = (self.micros(), books.told_at.load(Ordering::Relaxed));
+        // A clock that was set back must not silence it either.
+        if told_at != i64::MIN && (told_at..told_at.saturating_add(micros(TOLD_EVERY))).contains(&now) {
+            return;
+        }
+        if books.told_at.compare_exchange(told_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let client = context.client.ip.map(tracing::field::display);
+            tracing::warn!(scope = scope.as_str(), client, refused, "requests are refused by a rate limit");
+        }
+    }
+
+    fn micros(&self) -> i64 {
+        self.clock.now().unix_micros()
+    }
+}
+
+/// Whether a limiter kept its word: a reading for each bucket up to the first that refuses.
+fn is_answer(readings: &[Reading], charges: &[Charge]) -> bool {
+    let refused = readings.iter().position(|reading| !reading.is_allowed());
+    readings.len() == refused.map_or(charges.len(), |index| index + 1) && readings.len() <= charges.len()
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Turns a refusal into a flow's own `Throttled`.
+macro_rules! throttled_into {
+    ($error:ident) => {
+        impl From<$crate::flows::throttle::Throttled> for $error {
+            fn from(throttled: $crate::flows::throttle::Throttled) -> Self {
+                Self::Throttled { retry_after: throttled.retry_after }
+            }
+        }
+    };
+}
+pub(crate) use throttled_into;

@@ -1,0 +1,149 @@
+//! The contract of [`RateLimiter`]: what every implementation promises, as checks that can fail.
+//!
+//! A limiter of one's own passes it with a few lines in a test file:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use authkit_core::embedded::LocalRateLimiter;
+//! use authkit_core::ports::RateLimiter;
+//! use authkit_core::testkit::FrozenClock;
+//! use authkit_core::testkit::rate_limiter_contract::LimiterUnderTest;
+//! use authkit_core::{Clock, Timestamp};
+//!
+//! struct Local(FrozenClock, Arc<LocalRateLimiter>);
+//!
+//! #[async_trait::async_trait]
+//! impl LimiterUnderTest for Local {
+//!     fn nodes(&self) -> Vec<Arc<dyn RateLimiter>> {
+//!         vec![self.1.clone()]
+//!     }
+//!
+//!     fn now(&self) -> Timestamp {
+//!         self.0.now()
+//!     }
+//!
+//!     async fn pass(&self, time: Duration) {
+//!         self.0.advance(time);
+//!     }
+//!
+//!     async fn buckets(&self) -> usize {
+//!         self.1.sweep();
+//!         self.1.len()
+//!     }
+//! }
+//!
+//! async fn fresh_limiter() -> Local {
+//!     let clock = FrozenClock::new();
+//!     Local(clock.clone(), Arc::new(LocalRateLimiter::new(Arc::new(clock))))
+//! }
+//!
+//! authkit_core::rate_limiter_contract!(fresh_limiter);
+//! # fn main() {}
+//! ```
+//!
+//! Where time cannot be told to pass, `now` is the machine's clock and `pass` sleeps: no check waits for longer than a few
+//! seconds, and none fails because the machine was slow.
+//!
+//! `AUTHKIT_CONTRACT_ROUNDS` (default 20) says how often each race is run.
+
+#[doc(hidden)]
+pub mod buckets;
+#[doc(hidden)]
+pub mod counting;
+mod promises;
+#[doc(hidden)]
+pub mod time;
+mod trial;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::ports::rate_limiter::RateLimiter;
+use crate::primitives::Timestamp;
+
+use super::store_contract::panic_message;
+
+pub use promises::{Promise, promises};
+
+/// How long one promise may take before it counts as broken.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A limiter that holds nothing yet and is nobody else's, and the time that it lives in.
+#[async_trait]
+pub trait LimiterUnderTest: Send + Sync {
+    /// The handles that count in the same buckets, as so many nodes would; at least one.
+    fn nodes(&self) -> Vec<Arc<dyn RateLimiter>>;
+
+    /// The time as the limiter sees it: only differences matter.
+    fn now(&self) -> Timestamp;
+
+    /// Returns when at least this much time has passed for the limiter.
+    async fn pass(&self, time: Duration);
+
+    /// How many buckets it holds state of.
+    async fn buckets(&self) -> usize;
+}
+
+/// Where a check gets its limiters from.
+#[derive(Clone)]
+pub struct Limiters(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn LimiterUnderTest>> + Send>> + Send + Sync>);
+
+impl Limiters {
+    /// Limiters made by an async function or closure.
+    pub fn new<F, Making, L>(fresh_limiter: F) -> Self
+    where
+        F: Fn() -> Making + Send + Sync + 'static,
+        Making: Future<Output = L> + Send + 'static,
+        L: LimiterUnderTest + 'static,
+    {
+        Self(Arc::new(move || {
+            let making = fresh_limiter();
+            Box::pin(async move { Arc::new(making.await) as Arc<dyn LimiterUnderTest> })
+        }))
+    }
+
+    /// Makes one.
+    pub async fn fresh(&self) -> Arc<dyn LimiterUnderTest> {
+        (self.0)().await
+    }
+}
+
+impl fmt::Debug for Limiters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiters").finish_non_exhaustive()
+    }
+}
+
+/// Holds the limiters to one promise. The error is what the check said when it failed.
+pub async fn run(promise: &Promise, limiters: &Limiters) -> Result<(), String> {
+    let check = tokio::spawn((promise.check)(limiters.clone()));
+    let stop = check.abort_handle();
+    match tokio::time::timeout(PATIENCE, check).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failed)) => Err(failed.try_into_panic().map_or_else(|_| "the check was cancelled".to_owned(), panic_message)),
+        Err(_) => {
+            stop.abort();
+            Err(format!("not done within {PATIENCE:?}"))
+        }
+    }
+}
+
+/// Runs one promise as a test, on a runtime with several threads.
+///
+/// # Panics
+/// When the promise is broken.
+#[doc(hidden)]
+pub fn assert_promise(promise: &Promise, limiters: &Limiters) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    let result = runtime.expect("the machine can run four threads").block_on(run(promise, limiters));
+    if let Err(message) = result {
+        panic!("{} is broken: {message}", promise.name);
+    }
+}
