@@ -60,9 +60,9 @@ async fn haproxy_sends_nothing_twice_when_a_node_is_killed() {
             cluster.nodes[node].start_again_in_place().await;
         })
         .await;
-        trials::hold(&mut crew, &cluster).await;
+        trials::hold(&crew, &cluster).await;
     }
-    trials::report("killed nodes behind HAProxy", &crew);
+    trials::conclude("killed nodes behind HAProxy", &crew, &cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

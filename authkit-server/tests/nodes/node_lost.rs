@@ -30,8 +30,8 @@ async fn a_killed_node_takes_nothing_with_it_that_was_acknowledged() {
             cluster.start_again(node).await;
         })
         .await;
-        trials::hold(&mut crew, &cluster).await;
+        trials::hold(&crew, &cluster).await;
     }
-    let counts = trials::report("killed nodes", &crew);
+    let counts = trials::conclude("killed nodes", &crew, &cluster).await;
     assert!(counts.of("unknown") > 0, "nothing was caught in the act: {counts:?}");
 }

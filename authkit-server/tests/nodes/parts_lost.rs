@@ -31,9 +31,9 @@ async fn endure(what: &str, rounds: usize, fault: impl AsyncFn(&mut Cluster, &mu
             sleep(Duration::from_millis(200)).await;
         })
         .await;
-        trials::hold(&mut crew, &cluster).await;
+        trials::hold(&crew, &cluster).await;
     }
-    let counts = trials::report(what, &crew);
+    let counts = trials::conclude(what, &crew, &cluster).await;
     (cluster, counts)
 }
 
@@ -101,7 +101,9 @@ async fn a_node_that_alone_is_cut_off_is_not_missed() {
         cluster.ground.spoil_link(node, NetworkFault::None).await;
     })
     .await;
-    assert_caught(&counts);
+    // The balancer notices within moments, and then nothing goes there.
+    let (done, unknown) = (counts.of("done"), counts.of("unknown"));
+    assert!(unknown * 10 < done, "PROMISE BROKEN: a node without a database is sent nothing: {counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

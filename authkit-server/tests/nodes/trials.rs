@@ -15,15 +15,12 @@ use crate::support::calls;
 /// How long after its end a session may still be taken by another node, on a machine that runs every other test as well.
 const KNOWN_EVERYWHERE: Duration = Duration::from_millis(2_500);
 
-/// Holds the database against the record, and the sessions that ended against every node.
-pub(crate) async fn hold(crew: &mut Crew, cluster: &Cluster) {
+/// Holds the database against the record, and the sessions that ended a while ago against every node.
+pub(crate) async fn hold(crew: &Crew, cluster: &Cluster) {
     check(&crew.history.entries(), &cluster.ledger().await);
-    if let Some(youngest) = crew.ended_sessions().map(Ended::age).min() {
-        sleep(KNOWN_EVERYWHERE.saturating_sub(youngest)).await;
-    }
     for (index, node) in cluster.nodes.iter().enumerate() {
         let mut connection = node.connect();
-        for ended in crew.ended_sessions() {
+        for ended in crew.ended_sessions().filter(|ended| ended.age() > KNOWN_EVERYWHERE) {
             let reply = connection.send(calls::only_verify(&ended.access_token)).await.expect("a reply");
             assert_eq!(
                 reply.code(),
@@ -33,6 +30,14 @@ pub(crate) async fn hold(crew: &mut Crew, cluster: &Cluster) {
             );
         }
     }
+}
+
+/// Holds everything once more, the youngest ended session included, and reports.
+pub(crate) async fn conclude(what: &str, crew: &Crew, cluster: &Cluster) -> Counts {
+    let youngest = crew.ended_sessions().map(Ended::age).min().expect("somebody logged out");
+    sleep(KNOWN_EVERYWHERE.saturating_sub(youngest) + Duration::from_millis(1)).await;
+    hold(crew, cluster).await;
+    report(what, crew)
 }
 
 /// How often what came of which deed.
