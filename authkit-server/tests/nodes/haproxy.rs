@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::cluster::{Cluster, NODES};
+use crate::cluster::NODES;
 use crate::support::free_address;
 
 /// Where Debian keeps it, which is not on everybody's PATH.
@@ -27,14 +27,14 @@ pub(crate) struct HaProxy {
 }
 
 impl HaProxy {
-    /// Starts it in front of the nodes where they are now. A test that needs HAProxy is never skipped.
-    pub(crate) async fn start(cluster: &Cluster) -> Self {
+    /// Starts it in front of nodes. A test that needs HAProxy is never skipped.
+    pub(crate) async fn start(nodes: [SocketAddr; NODES]) -> Self {
         let program = if Path::new(DEBIAN).exists() { DEBIAN } else { "haproxy" };
         let address = free_address();
         let mut command = Command::new(program);
         command.args(["-db", "-f", CONFIGURATION]).env_clear().env("AUTHKIT_BALANCER_LISTEN", address.to_string());
-        for node in 0..NODES {
-            command.env(format!("AUTHKIT_NODE_{}", node + 1), cluster.nodes[node].address().to_string());
+        for (index, node) in nodes.iter().enumerate() {
+            command.env(format!("AUTHKIT_NODE_{}", index + 1), node.to_string());
         }
         let home = tempfile::Builder::new().prefix("authkit-haproxy-").tempdir().expect("a temporary directory");
         let log = File::create(home.path().join("log")).expect("a log file");
