@@ -84,7 +84,7 @@ async fn a_network_that_swallows_everything_and_comes_back_delivers_nothing_twic
     // Longer than a node waits for the database, so that what was given up for lost arrives afterwards.
     let (_, counts) = endure("black hole", 3, async |cluster, dice| {
         cluster.ground.spoil(NetworkFault::BlackHole).await;
-        sleep(Duration::from_millis(dice.between(1_000..6_000))).await;
+        sleep(Duration::from_millis(dice.between(2_500..6_000))).await;
         cluster.ground.spoil(NetworkFault::None).await;
     })
     .await;
