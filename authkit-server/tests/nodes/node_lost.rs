@@ -21,13 +21,15 @@ async fn a_killed_node_takes_nothing_with_it_that_was_acknowledged() {
     let mut cluster = Cluster::start(Ground::new().await, Some(RedisServer::start().await)).await;
     let mut crew = Crew::of(&cluster).await;
     for round in 0..number("NODES_ROUNDS", ROUNDS) {
-        let (node, delay) = (dice.index(NODES), Duration::from_millis(dice.between(100..500)));
-        println!("round {round}: node {node} is killed after {delay:?}");
         crew.work_during(&mut cluster, async |cluster| {
-            sleep(delay).await;
-            cluster.kill(node);
-            sleep(delay).await;
-            cluster.start_again(node).await;
+            for _ in 0..3 {
+                let (node, delay) = (dice.index(NODES), Duration::from_millis(dice.between(50..300)));
+                println!("round {round}: node {node} is killed after {delay:?}");
+                sleep(delay).await;
+                cluster.kill(node);
+                sleep(delay).await;
+                cluster.start_again(node).await;
+            }
         })
         .await;
         trials::hold(&crew, &cluster).await;

@@ -123,9 +123,12 @@ async fn backends_that_the_database_ends_take_nothing_with_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_crashes_takes_nothing_with_it() {
     let (_, counts) = endure("database crashed", ROUNDS, async |cluster, dice| {
-        cluster.ground.postgres.crash();
-        sleep(Duration::from_millis(dice.between(0..800))).await;
-        cluster.ground.postgres.start_again().await;
+        for _ in 0..3 {
+            cluster.ground.postgres.crash();
+            sleep(Duration::from_millis(dice.between(0..400))).await;
+            cluster.ground.postgres.start_again().await;
+            cluster.recovers().await;
+        }
     })
     .await;
     assert_caught(&counts);
