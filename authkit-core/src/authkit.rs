@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
     self, AuthenticateError, ChangePasswordError, CloseAccountError, Health, Internal, KeyStatus, LoggedIn, Login, LoginError,
-    LogoutError, PasswordChange, Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError, RefreshError,
-    Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
+    LogoutError, PasswordChange, Planned, Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError,
+    RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
 };
 use crate::model::{AuditEvent, KeyPurpose, RequestContext, Session, User};
 use crate::password::PoolStats;
@@ -84,6 +84,13 @@ impl AuthKit {
         flows::maintenance::health(&self.engine).await
     }
 
+    /// Does once what the background task does: reads revocations, all of them when the bus has reported a gap, and with
+    /// `wide` what is done once a minute as well. For a simulation, whose nodes are built without that task.
+    #[cfg(feature = "testkit")]
+    pub async fn maintain(&self, wide: bool) -> Result<(), Internal> {
+        flows::maintenance::turn(&self.engine, wide).await
+    }
+
     /// How busy the hashing threads are.
     #[must_use]
     pub fn hashing(&self) -> PoolStats {
@@ -115,7 +122,7 @@ pub struct Accounts<'a> {
     engine: &'a Engine,
 }
 
-impl Accounts<'_> {
+impl<'a> Accounts<'a> {
     /// Makes an account and logs its owner in.
     pub async fn register(&self, registration: Registration, context: &RequestContext) -> Result<LoggedIn, RegisterError> {
         flows::register::register(self.engine, registration, context).await
@@ -124,6 +131,45 @@ impl Accounts<'_> {
     /// Makes an account on behalf of its owner; nobody is logged in. For operators.
     pub async fn create(&self, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
         flows::register::create(self.engine, registration, context).await
+    }
+
+    /// Decides [`register`](Self::register), to be committed in a transaction of the caller's own.
+    pub async fn plan_register(
+        &self,
+        registration: Registration,
+        context: &RequestContext,
+    ) -> Result<Planned<'a, LoggedIn>, RegisterError> {
+        flows::register::plan_register(self.engine, registration, context).await
+    }
+
+    /// Decides [`create`](Self::create), to be committed in a transaction of the caller's own.
+    pub async fn plan_create(
+        &self,
+        registration: Registration,
+        context: &RequestContext,
+    ) -> Result<Planned<'a, User>, RegisterError> {
+        flows::register::plan_create(self.engine, registration, context).await
+    }
+
+    /// Decides [`update_profile`](Self::update_profile), to be committed in a transaction of the caller's own.
+    pub fn plan_update_profile(&self, principal: &Principal, update: ProfileUpdate, context: &RequestContext) -> Planned<'a, ()> {
+        flows::profile::plan_update_profile(self.engine, principal, update, context)
+    }
+
+    /// Decides [`change_password`](Self::change_password), to be committed in a transaction of the caller's own. A conflict when
+    /// it is applied says that the account changed in between: plan again.
+    pub async fn plan_change_password(
+        &self,
+        principal: &Principal,
+        change: &PasswordChange,
+        context: &RequestContext,
+    ) -> Result<Planned<'a, usize>, ChangePasswordError> {
+        flows::change_password::plan_change_password(self.engine, principal, change, context).await
+    }
+
+    /// Decides [`close`](Self::close), to be committed in a transaction of the caller's own.
+    pub fn plan_close(&self, principal: &Principal, context: &RequestContext) -> Result<Planned<'a, ()>, CloseAccountError> {
+        flows::close_account::plan_close_account(self.engine, principal, context)
     }
 
     /// Reads the caller's account.

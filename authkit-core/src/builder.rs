@@ -133,6 +133,19 @@ impl Builder<Ready> {
     /// # Errors
     /// A setting that cannot be used, a store that does not answer, a key that does not open: nothing is served then.
     pub async fn build(self) -> Result<AuthKit, BuildError> {
+        let engine = self.assemble().await?;
+        tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
+        Ok(AuthKit::from_engine(engine))
+    }
+
+    /// Builds like [`build`](Self::build), but starts no background task: what it would do happens when
+    /// [`AuthKit::maintain`] is called, so that a simulation decides when.
+    #[cfg(feature = "testkit")]
+    pub async fn build_unattended(self) -> Result<AuthKit, BuildError> {
+        Ok(AuthKit::from_engine(self.assemble().await?))
+    }
+
+    async fn assemble(self) -> Result<Arc<Engine>, BuildError> {
         self.config.validate()?;
         let pool = HashPool::start(&self.config.hashing, &self.config.passwords, Arc::clone(&self.entropy));
         let revoked = Arc::new(RevokedSet::new(RevokedSessions::new(&self.config.tokens)));
@@ -156,8 +169,7 @@ impl Builder<Ready> {
         });
         keys::reload(&engine).await?;
         maintenance::catch_up(&engine).await?;
-        tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
-        Ok(AuthKit::from_engine(engine))
+        Ok(engine)
     }
 }
 

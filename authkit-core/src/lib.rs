@@ -49,6 +49,8 @@ pub use builder::{BuildError, Builder};
 pub use config::Config;
 pub use embedded::LocalKeyCustody;
 pub use error::{Error, ErrorKind};
-pub use flows::{LoggedIn, Login, PasswordChange, Principal, ProfileUpdate, Refreshed, Registration, TokenPair, TokenReply};
+pub use flows::{
+    LoggedIn, Login, PasswordChange, Planned, Principal, ProfileUpdate, Refreshed, Registration, TokenPair, TokenReply,
+};
 pub use model::RequestContext;
 pub use primitives::*;

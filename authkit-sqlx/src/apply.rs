@@ -71,6 +71,11 @@ async fn run<E: Executor>(
     let (sql, args) = (statement.query.sql, &statement.query.args);
     let touched = match statement.yields {
         Yields::Count => executor.affect(sql, args).await?,
+        Yields::Purged => {
+            let purged = executor.affect(sql, args).await?;
+            committed.purged += purged;
+            purged
+        }
         Yields::Revocations => {
             let rows = executor.rows(sql, args).await?;
             for row in &rows {

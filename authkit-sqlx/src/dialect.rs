@@ -1,6 +1,6 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
-use crate::aggregate::{credential, session};
+use crate::aggregate::{audit, credential, session};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
@@ -11,6 +11,10 @@ pub(crate) struct Dialect {
     pub(crate) insert_session: &'static str,
     /// The first password of an account, guarded by it.
     pub(crate) insert_password: &'static str,
+    /// The end of sessions that are long over.
+    pub(crate) purge_sessions: &'static str,
+    /// The end of old audit events.
+    pub(crate) purge_events: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -18,6 +22,8 @@ pub(crate) const SQLITE: Dialect = Dialect {
     rotate: session::ROTATE_SQLITE,
     insert_session: session::INSERT_SQLITE,
     insert_password: credential::INSERT_SQLITE,
+    purge_sessions: session::PURGE_SQLITE,
+    purge_events: audit::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -25,4 +31,6 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     rotate: session::ROTATE_POSTGRES,
     insert_session: session::INSERT_POSTGRES,
     insert_password: credential::INSERT_POSTGRES,
+    purge_sessions: session::PURGE_POSTGRES,
+    purge_events: audit::PURGE_POSTGRES,
 };

@@ -42,7 +42,7 @@ macro_rules! histories {
     };
 }
 
-histories! { 1 "initial" "0001_initial" }
+histories! { 1 "initial" "0001_initial", 2 "session_expiry" "0002_session_expiry" }
 
 /// A step that a database has.
 #[derive(Debug, Clone)]

@@ -45,6 +45,8 @@ pub(crate) enum Yields {
     Count,
     /// One row for each session that it revoked: its id and the instant.
     Revocations,
+    /// How many rows it removed, for the caller to know.
+    Purged,
 }
 
 /// One guarded write.
@@ -53,22 +55,35 @@ pub(crate) struct Statement {
     pub(crate) query: Query,
     pub(crate) guard: Guard,
     pub(crate) yields: Yields,
+    /// Whether it does a second thing beside its own.
+    pub(crate) is_fused: bool,
 }
 
 impl Statement {
     /// A write without a guard.
     pub(crate) const fn free(sql: &'static str, args: Vec<Value>) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count }
+        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count, is_fused: false }
     }
 
     /// A write that touches one row, or its guard did not hold.
     pub(crate) const fn guarded(sql: &'static str, args: Vec<Value>, conflict: Conflict) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count }
+        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count, is_fused: false }
     }
 
     /// A write that touches one row, or `probe` tells which guard did not hold.
     pub(crate) const fn probed(sql: &'static str, args: Vec<Value>, probe: Query, (found, absent): (Conflict, Conflict)) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::OneRowOr { probe, found, absent }, yields: Yields::Count }
+        Self {
+            query: Query::new(sql, args),
+            guard: Guard::OneRowOr { probe, found, absent },
+            yields: Yields::Count,
+            is_fused: false,
+        }
+    }
+
+    /// The same write, whose count the caller wants to know.
+    pub(crate) const fn purging(mut self) -> Self {
+        self.yields = Yields::Purged;
+        self
     }
 
     /// The same write, which returns the sessions that it revoked.
@@ -97,7 +112,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Credential(change) => statements.push(credential::statement(dialect, change)?),
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
-            Change::Audit(change) => statements.push(audit::statement(change)?),
+            Change::Audit(change) => statements.push(audit::statement(dialect, change)?),
             _ => return Err(unknown_change()),
         }
     }

@@ -7,27 +7,31 @@
 use std::cmp::Reverse;
 
 use authkit_core::model::{
-    AuditChange, AuditEvent, Change, Client, CredentialChange, KeyChange, Patch, Revocation, RevocationReason, Rotation, Session,
-    SessionChange, SessionWithUser, UserChange, UserStatus,
+    AuditChange, AuditEvent, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation, RevocationReason,
+    Rotation, Session, SessionChange, SessionWithUser, UserChange, UserStatus,
 };
 use authkit_core::ports::{CommitError, Conflict, StoreError};
-use authkit_core::{PasswordHash, Timestamp, UserId};
+use authkit_core::{AuditEventId, PasswordHash, Timestamp, UserId};
 use redb::WriteTransaction;
 
 use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
 use crate::tables::{
     CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
-    has, put, remove, set,
+    all, has, put, remove, set,
 };
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
-pub(crate) fn apply(tx: &WriteTransaction, change: &Change, revoked: &mut Vec<Revocation>) -> Result<(), CommitError> {
+pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Committed) -> Result<(), CommitError> {
     match change {
         Change::User(change) => apply_user(tx, change),
         Change::Credential(change) => apply_credential(tx, change),
-        Change::Session(change) => apply_session(tx, change, revoked),
+        Change::Session(change) => apply_session(tx, change, committed),
         Change::Key(change) => apply_key(tx, change),
         Change::Audit(AuditChange::Append(event)) => append(tx, event),
+        Change::Audit(AuditChange::Purge { below, limit }) => {
+            committed.purged += purge_events(tx, *below, *limit)?;
+            Ok(())
+        }
         _ => Err(unknown()),
     }
 }
@@ -91,7 +95,8 @@ fn apply_credential(tx: &WriteTransaction, change: &CredentialChange) -> Result<
     Ok(())
 }
 
-fn apply_session(tx: &WriteTransaction, change: &SessionChange, revoked: &mut Vec<Revocation>) -> Result<(), CommitError> {
+fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut Committed) -> Result<(), CommitError> {
+    let revoked = &mut committed.revoked;
     match change {
         SessionChange::Insert { session, auth_epoch } => {
             let user = active_user(tx, session.user_id)?;
@@ -117,6 +122,21 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, revoked: &mut Ve
             live.sort_by_key(|session| Reverse((session.refreshed_at, session.id)));
             for session in live.into_iter().skip(usize::try_from(*keep).unwrap_or(usize::MAX)) {
                 revoked.push(revoke(tx, session, RevocationReason::SessionCap, *at)?);
+            }
+        }
+        SessionChange::Purge { ended_before, limit } => {
+            // A scan: fine for the size of a file, where a store for millions would keep an index by the end.
+            let mut ended: Vec<Session> = all(tx)?;
+            ended.retain(|session| {
+                session.expires_at < *ended_before || session.revoked.is_some_and(|(at, _)| at < *ended_before)
+            });
+            for session in ended.into_iter().take(usize::try_from(*limit).unwrap_or(usize::MAX)) {
+                remove(tx, SESSIONS_BY_USER, (session.user_id.as_uuid(), session.id.as_uuid()))?;
+                if let Some((at, _)) = session.revoked {
+                    remove(tx, REVOCATIONS, (at.unix_micros(), session.id.as_uuid()))?;
+                }
+                remove(tx, SESSIONS, session.id.as_uuid())?;
+                committed.purged += 1;
             }
         }
         SessionChange::Reauthenticate { id, auth_epoch, at } => {
@@ -151,6 +171,20 @@ fn append(tx: &WriteTransaction, event: &AuditEvent) -> Result<(), CommitError> 
         set(tx, EVENTS_BY_SUBJECT, (subject.as_uuid(), id), ())?;
     }
     Ok(put(tx, event)?)
+}
+
+/// Cuts off the old end of the log, and tells how many events that were.
+fn purge_events(tx: &WriteTransaction, below: AuditEventId, limit: u32) -> Result<u64, StoreError> {
+    let mut old: Vec<AuditEvent> = all(tx)?;
+    old.retain(|event| event.id < below);
+    old.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    for event in &old {
+        if let Some(subject) = event.subject {
+            remove(tx, EVENTS_BY_SUBJECT, (subject.as_uuid(), event.id.as_uuid()))?;
+        }
+        remove(tx, EVENTS, event.id.as_uuid())?;
+    }
+    Ok(old.len() as u64)
 }
 
 /// Why a session did not move on.

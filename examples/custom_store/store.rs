@@ -124,7 +124,7 @@ impl Store for RedbStore {
         self.write(move |tx| {
             let mut committed = Committed::default();
             for change in changes.changes() {
-                changes::apply(tx, change, &mut committed.revoked)?;
+                changes::apply(tx, change, &mut committed)?;
             }
             Ok(committed)
         })

@@ -88,6 +88,13 @@ pub(crate) fn get<M: Stored>(tx: &impl Readable, key: KeyOf<'_, M>) -> Result<Op
     value(tx, M::TABLE, key, M::decode)?.transpose()
 }
 
+/// Every record, in the order of the keys.
+pub(crate) fn all<M: Stored>(tx: &impl Readable) -> Result<Vec<M>, StoreError> {
+    let rows = tx.rows(M::TABLE)?;
+    let read = rows.iter().map_err(broken)?.map(|row| M::decode(row.map_err(broken)?.1.value()));
+    read.collect()
+}
+
 /// What `take` makes of the value under a key.
 pub(crate) fn value<'k, K: Key + 'static, V: Value + 'static, T>(
     tx: &impl Readable,

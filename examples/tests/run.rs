@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use authkit_sqlx::testkit::PgServer;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, header};
@@ -19,6 +20,17 @@ const PATIENCE: Duration = Duration::from_mins(2);
 async fn quickstart_registers_logs_in_refreshes_and_logs_out() {
     let printed = run(env!("CARGO_BIN_EXE_quickstart")).await;
     assert_says(&printed, &["registered user@example.com as ", "logged in: session ", "refreshed: ", "logged out: "]);
+}
+
+#[tokio::test]
+async fn transactional_signup_makes_an_account_and_its_row_or_neither() {
+    let postgres = PgServer::start().await;
+    for arguments in [vec![], vec![postgres.url()]] {
+        let printed = run_with(env!("CARGO_BIN_EXE_transactional_signup"), &arguments).await;
+        let said = ["signed up: ada@example.com", "refused: an account with this email address exists", "refused: "];
+        let end = "customers: 1; ada can log in: true; bob can: false";
+        assert_says(&printed, &[&said[..], &[end]].concat());
+    }
 }
 
 #[tokio::test]
@@ -91,7 +103,12 @@ async fn serves_accounts_and_guards_a_route(program: &str) {
 
 /// Runs a program to its end, and returns the lines that it printed.
 async fn run(program: &str) -> Vec<String> {
-    let running = Command::new(program).kill_on_drop(true).output();
+    run_with(program, &[]).await
+}
+
+/// The same with arguments.
+async fn run_with(program: &str, arguments: &[String]) -> Vec<String> {
+    let running = Command::new(program).args(arguments).kill_on_drop(true).output();
     let output = tokio::time::timeout(PATIENCE, running).await.expect("it hangs").expect("it starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);

@@ -63,6 +63,17 @@ impl Config {
                 "sessions.recent_authentication",
                 "must be at most 24 hours",
             ),
+            (
+                self.retention.ended_sessions >= Duration::from_hours(1)
+                    && self.retention.ended_sessions > tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2)),
+                "retention.ended_sessions",
+                "must be at least an hour, and longer than tokens.lifetime",
+            ),
+            (
+                self.retention.audit_events.is_none_or(|kept| kept >= Duration::from_hours(24)),
+                "retention.audit_events",
+                "must be at least a day",
+            ),
             (grace_ok, "sessions.reuse", "must have a grace of at most 60 seconds"),
             (passwords.min_score <= 4, "passwords.min_score", "must be 0 to 4, the scale of zxcvbn"),
             ((1..=10).contains(&params.iterations), "passwords.params.iterations", "must be 1 to 10"),

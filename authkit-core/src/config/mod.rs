@@ -6,6 +6,7 @@ pub mod hashing;
 mod invalid;
 pub mod limits;
 pub mod password;
+pub mod retention;
 pub mod session;
 pub mod token;
 
@@ -13,6 +14,7 @@ pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
 pub use password::{Argon2Params, PasswordConfig, PasswordProfile};
+pub use retention::RetentionConfig;
 pub use session::{ReusePolicy, SessionConfig};
 pub use token::{HmacSecret, HmacSecretError, SigningAlgorithm, TokenConfig};
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub passwords: PasswordConfig,
     /// The pool that hashes.
     pub hashing: HashingConfig,
+    /// How long what is over is kept.
+    pub retention: RetentionConfig,
     /// How often something may be tried.
     pub limits: LimitConfig,
 }
@@ -41,6 +45,7 @@ impl Config {
             sessions: SessionConfig::default(),
             passwords: PasswordConfig::default(),
             hashing: HashingConfig::default(),
+            retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
         }
     }

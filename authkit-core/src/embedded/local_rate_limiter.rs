@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Quota, Reading};
+use crate::model::Reading;
 use crate::ports::rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 use crate::primitives::{Clock, Timestamp};
 
@@ -180,8 +180,8 @@ struct SteadyTime {
 
 impl SteadyTime {
     fn advance(&mut self, now: Timestamp) -> Duration {
-        // More makes no difference, every bucket is full by then; and no jump can take the sum to its end.
-        self.passed += now.since(self.read).min(Quota::MAX_RESET);
+        // `since` is zero where the clock was set back, and a `Duration` holds millions of the longest jumps ahead.
+        self.passed += now.since(self.read);
         self.read = now;
         self.passed
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
+use crate::flows::planned::Planned;
 use crate::flows::throttle::Throttled;
 use crate::model::{
-    AuditAction, ChangeSet, Committed, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange,
-    UserChange, UserStatus,
+    AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
+    UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Verdict, Weakness};
 use crate::ports::{CommitError, Conflict};
@@ -74,6 +75,12 @@ impl ChangePasswordError {
 super::engine::hash_error_into!(ChangePasswordError);
 super::throttle::throttled_into!(ChangePasswordError);
 
+impl From<CommitError> for ChangePasswordError {
+    fn from(error: CommitError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
 impl From<SetPasswordError> for ChangePasswordError {
     fn from(error: SetPasswordError) -> Self {
         match error {
@@ -96,22 +103,33 @@ pub(crate) async fn change_password(
     engine.throttle.password_check(principal.user_id(), context).await?;
     let mut overtaken = Conflict::PasswordChanged;
     for _ in 0..ATTEMPTS {
-        match attempt(engine, principal, &change, context).await? {
-            Ok(committed) => return Ok(committed.revoked.len()),
+        match decide(engine, principal, &change, context).await?.commit().await {
+            Ok(ended) => return Ok(ended),
             // A login has upgraded the hash, or somebody has changed the password: judge again what is there now.
-            Err(conflict) => overtaken = conflict,
+            Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => overtaken = conflict,
+            Err(error) => return Err(error.into()),
         }
     }
     Err(Internal::Conflict(overtaken.into()).into())
 }
 
-/// One try: `Err` inside when the account changed between our read and our commit.
-async fn attempt(
-    engine: &Engine,
+/// Decides what [`change_password`] commits. A conflict says that the account changed in between: decide again.
+pub(crate) async fn plan_change_password<'a>(
+    engine: &'a Engine,
     principal: &Principal,
     change: &PasswordChange,
     context: &RequestContext,
-) -> Result<Result<Committed, Conflict>, ChangePasswordError> {
+) -> Result<Planned<'a, usize>, ChangePasswordError> {
+    engine.throttle.password_check(principal.user_id(), context).await?;
+    decide(engine, principal, change, context).await
+}
+
+async fn decide<'a>(
+    engine: &'a Engine,
+    principal: &Principal,
+    change: &PasswordChange,
+    context: &RequestContext,
+) -> Result<Planned<'a, usize>, ChangePasswordError> {
     let id = principal.user_id();
     let identifier = id.to_string();
     let origin = HashOrigin::new(context.client.ip, &identifier);
@@ -133,11 +151,7 @@ async fn attempt(
     drop(admission);
     let at = engine.now();
     let changes = replacement(principal, user.auth_epoch, from, to, at).and(event(at, Outcome::Success));
-    match engine.commit(&changes).await {
-        Ok(committed) => Ok(Ok(committed)),
-        Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => Ok(Err(conflict)),
-        Err(error) => Err(Internal::from(error).into()),
-    }
+    Ok(Planned::new(engine, id, changes, |committed| committed.revoked.len()))
 }
 
 fn replacement(principal: &Principal, auth_epoch: u32, from: PasswordHash, to: PasswordHash, at: Timestamp) -> ChangeSet {

@@ -2,9 +2,8 @@
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
-use crate::model::{
-    AuditAction, ChangeSet, CredentialChange, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
-};
+use crate::flows::planned::Planned;
+use crate::model::{AuditAction, ChangeSet, Outcome, RequestContext, RevocationReason, SessionChange, UserChange};
 use crate::ports::{CommitError, Conflict};
 
 /// Why the account was not closed.
@@ -34,12 +33,30 @@ impl CloseAccountError {
     }
 }
 
+impl From<CommitError> for CloseAccountError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(Conflict::UserChanged | Conflict::SessionEnded) => Self::Gone,
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
 /// Closes the account: every session ends, the password and what is personal is removed, the address is free again.
 pub(crate) async fn close_account(
     engine: &Engine,
     principal: &Principal,
     context: &RequestContext,
 ) -> Result<(), CloseAccountError> {
+    Ok(plan_close_account(engine, principal, context)?.commit().await?)
+}
+
+/// Decides what [`close_account`] commits.
+pub(crate) fn plan_close_account<'a>(
+    engine: &'a Engine,
+    principal: &Principal,
+    context: &RequestContext,
+) -> Result<Planned<'a, ()>, CloseAccountError> {
     let at = engine.now();
     let id = principal.user_id();
     if !principal.is_recent(at, engine.config.sessions.recent_authentication) {
@@ -49,15 +66,10 @@ pub(crate) async fn close_account(
     let changes = ChangeSet::new()
         // The account first: it locks the row that a rival login has to pass, so none slips in behind the revocations.
         .and(UserChange::Close { id, at })
-        .and(CredentialChange::DeletePassword { user_id: id })
         // SECURITY: the guard of this one, not only the set of this node, says that the caller's session is alive. A thief whom
         // the owner has just logged out must not find a node that has not heard of it, for what cannot be undone.
         .and(SessionChange::Revoke { id: principal.session_id(), reason: RevocationReason::AccountClosed, at })
         .and(SessionChange::RevokeAll { user_id: id, except: None, reason: RevocationReason::AccountClosed, at })
         .and(event);
-    match engine.commit(&changes).await {
-        Ok(_) => Ok(()),
-        Err(CommitError::Conflict(Conflict::UserChanged | Conflict::SessionEnded)) => Err(CloseAccountError::Gone),
-        Err(error) => Err(Internal::from(error).into()),
-    }
+    Ok(Planned::new(engine, id, changes, |_| ()))
 }

@@ -107,16 +107,22 @@ impl Engine {
     /// INVARIANT: no flow calls `store.commit` itself, so that no revocation can be forgotten.
     pub(crate) async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
         let committed = self.store.commit(changes).await?;
-        if !committed.revoked.is_empty() {
-            self.revoked.sessions.insert(&committed.revoked);
-            // The others poll the store, so whatever goes wrong delays what they know by a second and loses nothing.
-            match tokio::time::timeout(PUBLISH_PATIENCE, self.bus.publish(&committed.revoked)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, sessions = committed.revoked.len(), "revocations were not published"),
-                Err(_) => tracing::warn!(sessions = committed.revoked.len(), "the bus did not take revocations in time"),
-            }
-        }
+        self.announce(&committed).await;
         Ok(committed)
+    }
+
+    /// Tells this node and the others which sessions a commit has ended.
+    pub(crate) async fn announce(&self, committed: &Committed) {
+        if committed.revoked.is_empty() {
+            return;
+        }
+        self.revoked.sessions.insert(&committed.revoked);
+        // The others poll the store, so whatever goes wrong delays what they know by a second and loses nothing.
+        match tokio::time::timeout(PUBLISH_PATIENCE, self.bus.publish(&committed.revoked)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, sessions = committed.revoked.len(), "revocations were not published"),
+            Err(_) => tracing::warn!(sessions = committed.revoked.len(), "the bus did not take revocations in time"),
+        }
     }
 
     /// Takes in that a session was found to have ended, on another node it may be: whoever is told so here can rely on it here.

@@ -41,6 +41,8 @@ pub(crate) async fn log_out(engine: &Engine, token: &RefreshToken, context: &Req
         LogoutError::InvalidToken
     })?;
     let Some(found) = engine.store.session_by_id(presented.session_id()).await.map_err(Internal::from)? else {
+        // Its account was closed, on another node it may be.
+        engine.found_ended(presented.session_id(), at);
         return Ok(());
     };
     if found.session.revoked.is_some() {

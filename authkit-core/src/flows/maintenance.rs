@@ -1,12 +1,13 @@
-//! What runs in the background of every node: revocations are read from the store, keys rotated and forgotten.
+//! What runs in the background of every node: revocations are read from the store, keys rotated, and what is over forgotten.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::keys;
+use crate::flows::{keys, retention};
 use crate::ports::{BusHealth, LimiterHealth, RevocationMark};
 use crate::primitives::{PageLimit, Timestamp};
+use crate::token::RevokedSessions;
 
 /// How often revocations are read from the store: what a lost message of the bus costs at most.
 const POLL: Duration = Duration::from_secs(1);
@@ -14,7 +15,7 @@ const POLL: Duration = Duration::from_secs(1);
 const POLLS_PER_ROUND: u32 = 60;
 /// How far a poll looks back behind the last one, beyond the difference that clocks may have: a transaction lands after the
 /// instant it names.
-const OVERLAP: Duration = Duration::from_secs(5);
+const OVERLAP: Duration = RevokedSessions::LANDING;
 /// How far the first poll of a round looks back, for what was slower still.
 const WIDE_OVERLAP: Duration = Duration::from_mins(2);
 
@@ -94,6 +95,17 @@ pub(crate) async fn run(engine: Weak<Engine>) {
     }
 }
 
+/// One turn of what [`run`] repeats, now: for a simulation, which decides itself when time passes.
+#[cfg(feature = "testkit")]
+pub(crate) async fn turn(engine: &Engine, wide: bool) -> Result<(), Internal> {
+    let gap = tokio::select! {
+        biased;
+        () = engine.revoked.gap_reported() => true,
+        () = std::future::ready(()) => false,
+    };
+    round(engine, gap, wide).await
+}
+
 async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
     let now = engine.now();
     match engine.revoked.read_at() {
@@ -110,12 +122,16 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         }
     }
     if wide {
-        engine.revoked.sessions.purge(engine.now());
+        // SECURITY: by the reading that dates this round, however long it took. Were the clock set back behind a later one and
+        // not behind this one, what was forgotten would not be read anew.
+        engine.revoked.sessions.purge(now);
         let purged = keys::purge(engine).await;
+        let forgotten = retention::purge(engine).await;
         // A store that takes no writes is no reason to be ignorant of keys that others have made.
         keys::reload(engine).await?;
         engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
         purged?;
+        forgotten?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `throttle`, `first_factor` and `session_issue`.
+//! doors: `engine`, `planned`, `throttle`, `first_factor` and `session_issue`.
 
 pub(crate) mod engine;
 pub(crate) mod first_factor;
@@ -16,10 +16,12 @@ pub mod keys;
 pub mod login;
 pub mod logout;
 pub mod maintenance;
+mod planned;
 pub mod profile;
 pub mod reauthenticate;
 pub mod refresh;
 pub mod register;
+mod retention;
 pub mod sessions;
 
 pub use authenticate::{AuthenticateError, Principal};
@@ -30,6 +32,7 @@ pub use keys::{KeyStatus, RotateKeyError};
 pub use login::{Login, LoginError};
 pub use logout::LogoutError;
 pub use maintenance::Health;
+pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
 pub use refresh::{RefreshError, Refreshed};

@@ -2,6 +2,7 @@
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
+use crate::flows::planned::Planned;
 use crate::model::{AuditAction, ChangeSet, Outcome, Patch, RequestContext, User, UserChange, UserStatus};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{FullName, Locale};
@@ -42,6 +43,12 @@ impl ProfileError {
     }
 }
 
+impl From<CommitError> for ProfileError {
+    fn from(error: CommitError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
 /// Reads the caller's account.
 pub(crate) async fn profile(engine: &Engine, principal: &Principal) -> Result<User, ProfileError> {
     let found = engine.store.user_by_id(principal.user_id()).await.map_err(Internal::from)?;
@@ -56,21 +63,33 @@ pub(crate) async fn update_profile(
     update: ProfileUpdate,
     context: &RequestContext,
 ) -> Result<User, ProfileError> {
+    match plan_update_profile(engine, principal, update, context).commit().await {
+        // Why it is not active any more, the read below tells.
+        Ok(()) | Err(CommitError::Conflict(Conflict::UserChanged)) => profile(engine, principal).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Decides what [`update_profile`] commits: nothing where every field stays.
+pub(crate) fn plan_update_profile<'a>(
+    engine: &'a Engine,
+    principal: &Principal,
+    update: ProfileUpdate,
+    context: &RequestContext,
+) -> Planned<'a, ()> {
     let at = engine.now();
     let id = principal.user_id();
     let changed: Vec<&str> = [("full_name", update.full_name.is_keep()), ("locale", update.locale.is_keep())]
         .into_iter()
         .filter_map(|(name, kept)| (!kept).then_some(name))
         .collect();
-    if !changed.is_empty() {
+    let changes = if changed.is_empty() {
+        ChangeSet::new()
+    } else {
         let event = engine.event(at, AuditAction::ProfileChanged, Outcome::Success, context);
         let event = event.by(actor(principal)).on(id).with("fields", changed.join(" "));
         let change = UserChange::UpdateProfile { id, full_name: update.full_name, locale: update.locale, at };
-        match engine.commit(&ChangeSet::new().and(change).and(event)).await {
-            // Why it is not active any more, the read below tells.
-            Ok(_) | Err(CommitError::Conflict(Conflict::UserChanged)) => {}
-            Err(error) => return Err(Internal::from(error).into()),
-        }
-    }
-    profile(engine, principal).await
+        ChangeSet::new().and(change).and(event)
+    };
+    Planned::new(engine, id, changes, |_| ())
 }

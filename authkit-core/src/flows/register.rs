@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
+use crate::flows::planned::Planned;
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::{
@@ -86,23 +87,39 @@ pub(crate) async fn register(
     registration: Registration,
     context: &RequestContext,
 ) -> Result<LoggedIn, RegisterError> {
+    Ok(plan_register(engine, registration, context).await?.commit().await?)
+}
+
+/// Decides what [`register`] commits.
+pub(crate) async fn plan_register<'a>(
+    engine: &'a Engine,
+    registration: Registration,
+    context: &RequestContext,
+) -> Result<Planned<'a, LoggedIn>, RegisterError> {
     engine.throttle.registration(context).await?;
     let (user, hash, at) = prepare(engine, &registration, context).await?;
     let session = complete_first_factor(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
     let event = event.by(Actor::User(user.id, Some(session.id()))).on(user.id).with("method", AuthMethod::Password.as_str());
     let changes = session.add_to(engine, account(&user, hash)).and(event);
-    commit(engine, &changes).await?;
-    Ok(session.logged_in())
+    Ok(Planned::new(engine, user.id, changes, |_| session.logged_in()))
 }
 
 /// Makes the account for somebody else: nobody is logged in, and nothing is counted. For the operator's command line.
 pub(crate) async fn create(engine: &Engine, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
+    Ok(plan_create(engine, registration, context).await?.commit().await?)
+}
+
+/// Decides what [`create`] commits.
+pub(crate) async fn plan_create<'a>(
+    engine: &'a Engine,
+    registration: Registration,
+    context: &RequestContext,
+) -> Result<Planned<'a, User>, RegisterError> {
     let (user, hash, at) = prepare(engine, &registration, context).await?;
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
     let changes = account(&user, hash).and(event.by(Actor::System).on(user.id));
-    commit(engine, &changes).await?;
-    Ok(user)
+    Ok(Planned::new(engine, user.id, changes, |_| user))
 }
 
 /// Judges and hashes the password. The address is not looked up: the guard of the insert decides, and a taken address
@@ -137,11 +154,12 @@ fn account(user: &User, hash: PasswordHash) -> ChangeSet {
     ChangeSet::new().and(UserChange::Insert(user.clone())).and(password)
 }
 
-async fn commit(engine: &Engine, changes: &ChangeSet) -> Result<(), RegisterError> {
-    match engine.commit(changes).await {
-        Ok(_) => Ok(()),
-        Err(CommitError::Conflict(Conflict::EmailTaken)) => Err(RegisterError::EmailTaken),
-        Err(error) => Err(Internal::from(error).into()),
+impl From<CommitError> for RegisterError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(Conflict::EmailTaken) => Self::EmailTaken,
+            other => Self::Internal(other.into()),
+        }
     }
 }
 

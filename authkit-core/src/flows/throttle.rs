@@ -146,6 +146,9 @@ impl Throttle {
             return Ok(());
         }
         let charges: Vec<Charge> = charges.into_iter().collect();
+        if charges.is_empty() {
+            return Ok(());
+        }
         let readings = match &self.shared {
             None => self.count_alone(&charges).await,
             Some(shared) => match self.count_together(&**shared, &charges).await {
@@ -246,3 +249,40 @@ macro_rules! throttled_into {
     };
 }
 pub(crate) use throttled_into;
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::primitives::SystemClock;
+
+    /// Cannot count, or lies about it.
+    #[derive(Debug)]
+    struct Broken(Option<Vec<Reading>>);
+
+    #[async_trait]
+    impl RateLimiter for Broken {
+        async fn charge(&self, _: &[Charge]) -> Result<Vec<Reading>, RateLimiterError> {
+            self.0.clone().ok_or_else(|| RateLimiterError::new("broken"))
+        }
+
+        fn health(&self) -> LimiterHealth {
+            LimiterHealth::Working
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_cannot_even_count_by_itself_refuses() {
+        for answer in [None, Some(Vec::new())] {
+            let (shared, own) = (Arc::new(Broken(answer.clone())), Arc::new(Broken(answer)));
+            let throttle = Throttle::new(LimitConfig::default(), Arc::new(SystemClock), Some(shared), own);
+            let (context, email) = (RequestContext::default(), Email::parse("user@example.com").unwrap());
+            let second = Err(Throttled { retry_after: Duration::from_secs(1) });
+            assert_eq!(throttle.login(&email, &context).await, second);
+            assert_eq!(throttle.refresh(SessionId::from_uuid(uuid::Uuid::nil()), &context).await, second);
+            // A request without an address has no bucket: there is nothing to count, and nothing that could fail.
+            assert_eq!(throttle.registration(&context).await, Ok(()));
+        }
+    }
+}

@@ -178,11 +178,19 @@ impl AuditEvent {
     }
 }
 
-/// One change of the audit log: it can only grow.
+/// One change of the audit log: it grows, and its old end may be cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditChange {
     /// Appends an event. Guard: its id is new (`Conflict::DuplicateId`). The accounts and sessions that it names need not
     /// exist (any more).
     Append(Box<AuditEvent>),
+    /// Forgets the events whose id is below this one, the least id first; at most `limit`. No guard; `Committed::purged` says how
+    /// many. Events that rivals are purging too may be left to them.
+    Purge {
+        /// The first id that stays; [`AuditEventId::first_of`] makes one of an instant.
+        below: AuditEventId,
+        /// How many at most, so that no transaction is long.
+        limit: u32,
+    },
 }

@@ -75,4 +75,6 @@ impl FromIterator<Change> for ChangeSet {
 pub struct Committed {
     /// Every session that this commit revoked, in no particular order: what the other nodes have to be told.
     pub revoked: Vec<Revocation>,
+    /// How many rows its purges removed.
+    pub purged: u64,
 }

@@ -188,6 +188,15 @@ pub enum SessionChange {
         /// When.
         at: Timestamp,
     },
+    /// Forgets sessions that ended before an instant: those whose `expires_at` or whose revocation is earlier, whatever became of
+    /// their accounts; at most `limit`, and which of them is the store's choice. No guard; `Committed::purged` says how many.
+    /// A session that rivals are purging too may be left to them.
+    Purge {
+        /// The instant. It lies so far back that nobody needs their revocations any more.
+        ended_before: Timestamp,
+        /// How many at most, so that no transaction is long.
+        limit: u32,
+    },
     /// Records that the user proved again who she is. Guard: the session is live at `at` and its account is active with
     /// this `auth_epoch` (`Conflict::SessionEnded`).
     Reauthenticate {

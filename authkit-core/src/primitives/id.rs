@@ -32,6 +32,16 @@ fn parse(text: &str) -> Result<Uuid, IdError> {
     Uuid::try_parse(text).map_err(|_| IdError)
 }
 
+impl AuditEventId {
+    /// The least identifier of an instant: what was drawn earlier is below it, and nothing that is drawn then or later. A whole
+    /// millisecond counts as one instant.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        let millis = u64::try_from(at.unix_millis()).unwrap_or(0);
+        Self(Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

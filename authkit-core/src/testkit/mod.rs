@@ -1,5 +1,5 @@
 //! For the tests of stores, limiters and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected faults
-//! of the store and of the network.
+//! of the store and of the network, stores that are wrong on purpose.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
@@ -8,6 +8,7 @@ pub mod entropy;
 pub mod fault_proxy;
 pub mod faults;
 pub mod fixtures;
+pub mod mutant_store;
 pub mod rate_limiter_contract;
 pub mod store_contract;
 
@@ -16,3 +17,4 @@ pub use entropy::SeededEntropy;
 pub use fault_proxy::{Direction, FaultProxy, NetworkFault};
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
+pub use mutant_store::{Bug, MutantStore};

@@ -27,6 +27,10 @@ pub struct RevokedSessions {
 }
 
 impl RevokedSessions {
+    /// How long after the instant that it names a revocation is in the store, at most: what a transaction is given. Until then
+    /// its session is refreshed, and tokens are issued for it.
+    pub const LANDING: Duration = Duration::from_secs(5);
+
     /// An empty set, for tokens of these settings.
     #[must_use]
     pub fn new(tokens: &TokenConfig) -> Self {
@@ -34,7 +38,7 @@ impl RevokedSessions {
             shards: std::array::from_fn(|_| Shard::default()),
             count: AtomicUsize::new(0),
             // One leeway for the node that verifies, one for the node that issued: its clock may be ahead.
-            retention: tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2)),
+            retention: tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2)).saturating_add(Self::LANDING),
         }
     }
 

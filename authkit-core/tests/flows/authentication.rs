@@ -115,6 +115,16 @@ async fn a_logout_that_is_repeated_at_another_node_holds_there_at_once() {
 }
 
 #[tokio::test]
+async fn a_logout_of_a_session_whose_account_was_closed_at_another_node_holds_at_once() {
+    let world = World::new();
+    let (auth, lonely) = (world.node().await, world.lonely_node().await);
+    let registered = register(&auth).await;
+    auth.accounts().close(&principal(&auth, &registered), &request()).await.expect("closes");
+    lonely.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("there is nothing left to end");
+    assert!(!is_authenticated(&lonely, &registered), "whoever was told that she is logged out is");
+}
+
+#[tokio::test]
 async fn a_node_that_starts_knows_what_was_revoked_before() {
     let mut world = World::new();
     world.config.sessions.max_per_user = 1_000;

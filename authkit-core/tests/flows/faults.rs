@@ -7,8 +7,8 @@ use authkit_core::embedded::MemoryStore;
 use authkit_core::flows::{Internal, LoginError, RefreshError, RegisterError};
 use authkit_core::model::Revocation;
 use authkit_core::ports::{BusError, BusHealth, RevocationBus, RevocationSink};
-use authkit_core::testkit::{Fault, FaultyStore, Method};
-use authkit_core::{AuthKit, Login, Registration};
+use authkit_core::testkit::{Fault, FaultyStore, FrozenClock, Gate, Method};
+use authkit_core::{AuthKit, Clock as _, Login, Registration};
 
 use crate::support::{PASSWORD, World, email, is_authenticated, log_in, password, refresh, register, request};
 
@@ -77,6 +77,56 @@ async fn a_lost_reply_to_a_logout_still_ends_the_session() {
     auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect_err("the reply is lost");
     // Nobody told this node that the commit happened; it reads so from the store.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert!(!is_authenticated(&auth, &registered));
+}
+
+#[tokio::test]
+async fn a_token_that_was_issued_while_a_logout_was_under_way_does_not_outlive_it() {
+    let (world, faulty, _) = world().await;
+    // As far apart as clocks may be: the node that ends the session is behind, the one that refreshes it is ahead.
+    let (behind, ahead) = (FrozenClock::at(world.clock.now() - Duration::from_secs(30)), world.clock.clone());
+    let ending = world.unjoined(world.config.clone()).clock(Arc::new(behind)).build().await.expect("builds");
+    let refreshing = world.unjoined(world.config.clone()).clock(Arc::new(ahead.clone())).build().await.expect("builds");
+    let registered = register(&refreshing).await;
+
+    let gate = Gate::new();
+    faulty.inject(Method::Commit, 1, Fault::Wait(gate.clone()));
+    let token = registered.tokens.refresh_token.clone();
+    let logout = tokio::spawn(async move { ending.sessions().log_out(&token, &request()).await });
+    gate.reached().await;
+    ahead.advance(Duration::from_secs(4));
+    let renewed = refresh(&refreshing, &registered.tokens.refresh_token).await;
+    gate.open();
+    logout.await.expect("no panic").expect("logs out");
+
+    let ends = world.config.tokens.lifetime + world.config.tokens.leeway;
+    ahead.advance(ends - Duration::from_secs(1));
+    let started = world.unjoined(world.config.clone()).clock(Arc::new(ahead)).build().await.expect("builds");
+    assert!(!is_authenticated(&started, &renewed), "the logout is dated four seconds before the token");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_after_a_slow_round_brings_no_session_back() {
+    let (world, faulty, _) = world().await;
+    let auth = world.unjoined(world.config.clone()).build_unattended().await.expect("builds");
+    let registered = register(&auth).await;
+    auth.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+    world.clock.advance(Duration::from_mins(1));
+    let right = world.clock.now() + Duration::from_secs(1);
+
+    let gate = Gate::new();
+    faulty.inject(Method::RevocationsAfter, 1, Fault::Wait(gate.clone()));
+    let round = tokio::spawn({
+        let auth = auth.clone();
+        async move { auth.maintain(true).await }
+    });
+    gate.reached().await;
+    world.clock.advance(Duration::from_hours(1));
+    gate.open();
+    round.await.expect("no panic").expect("reads");
+
+    world.clock.set(right);
+    auth.maintain(false).await.expect("reads");
     assert!(!is_authenticated(&auth, &registered));
 }
 

@@ -82,6 +82,7 @@ async fn a_refusal_says_nothing_about_whether_there_is_an_account() {
     assert_eq!(of_known, of_unknown);
     assert_eq!((of_known.1, of_known.2), ("rate_limit.exceeded", ErrorKind::Throttled(Duration::from_secs(30))));
     assert_eq!((of_known.2.http_status(), of_known.2.retry_after()), (429, Some(30)));
+    assert_eq!(ErrorKind::Throttled(Duration::from_millis(1_001)).retry_after(), Some(2), "not too early");
 }
 
 #[tokio::test]
@@ -189,10 +190,12 @@ async fn a_session_that_is_refreshed_in_a_loop_is_refused_and_keeps_its_token() 
     let Err(RefreshError::Throttled { retry_after }) = auth.sessions().refresh(&token, &request()).await else {
         panic!("not refused")
     };
+    let session = world.store.session_by_id(busy.session_id).await.expect("reads").expect("is there").session;
+    assert_eq!(session.generation, 60, "the refusal moved nothing");
     refresh(&auth, &calm.tokens.refresh_token).await;
     world.clock.advance(retry_after);
     let renewed = auth.sessions().refresh(&token, &request()).await;
-    assert!(matches!(renewed, Ok(Refreshed::Renewed(_))), "it was not used up: {renewed:?}");
+    assert!(matches!(renewed, Ok(Refreshed::Renewed(_))), "{renewed:?}");
 }
 
 #[tokio::test]
@@ -215,7 +218,10 @@ async fn the_host_is_told_what_is_left_whatever_became_of_the_request() {
 async fn nothing_is_counted_where_limits_are_turned_off() {
     let world = World::new();
     let auth = world.node_with(config()).await;
-    register(&auth).await;
+    let mut token = register(&auth).await.tokens.refresh_token;
+    for _ in 0..70 {
+        token = refresh(&auth, &token).await.tokens.refresh_token;
+    }
     let context = from("192.0.2.1");
     for _ in 0..150 {
         let wrong = try_login(&auth, EMAIL, WRONG, &context).await;

@@ -53,6 +53,8 @@ pub enum Section {
     Tokens,
     /// Sessions and refresh tokens.
     Sessions,
+    /// How long what is over is kept.
+    Retention,
     /// Passwords and how they are hashed.
     Passwords,
     /// The log and the pages of operations.
@@ -68,6 +70,7 @@ impl Section {
             Self::Storage => "Storage",
             Self::Tokens => "Access tokens and keys",
             Self::Sessions => "Sessions",
+            Self::Retention => "Retention",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
         }
@@ -227,6 +230,14 @@ settings! {
         /// How long the successor of a refresh token is given again.
         refresh_grace: Duration = Text("10s"), Public, "AUTHKIT_REFRESH_GRACE", "sessions.refresh_grace",
             required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(1)));
+    }
+    Retention {
+        /// How long a session is kept after it has ended.
+        keep_sessions: Duration = Text("30d"), Public, "AUTHKIT_KEEP_ENDED_SESSIONS", "retention.ended_sessions",
+            required(|t| parse::duration(t, Duration::from_hours(25), Duration::from_hours(24 * 3_650)));
+        /// How long an event of the audit log is kept.
+        keep_audit: Option<Duration> = Unset("for ever"), Public, "AUTHKIT_KEEP_AUDIT_EVENTS", "retention.audit_events",
+            optional(|t| parse::duration(t, Duration::from_hours(24), Duration::from_hours(24 * 36_500)));
     }
     Passwords {
         /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).

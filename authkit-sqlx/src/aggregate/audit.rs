@@ -5,6 +5,7 @@ use authkit_core::ports::{Conflict, StoreError};
 use authkit_core::{AuditEventId, PageRequest, RequestId, SessionId, UserId};
 
 use crate::aggregate::session;
+use crate::dialect::Dialect;
 use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, Statement, unknown_change};
 use crate::value::args;
@@ -25,9 +26,37 @@ const ALL_NEXT: &str = select_events!(" WHERE id < $2");
 const OF_SUBJECT_FIRST: &str = select_events!(" WHERE subject_id = $2");
 const OF_SUBJECT_NEXT: &str = select_events!(" WHERE subject_id = $2 AND id < $3");
 
-const APPEND: &str = "INSERT INTO authkit_audit_events \
-    (id, at, action, outcome, actor, actor_user_id, actor_session_id, subject_id, ip, user_agent, request_id, details) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+macro_rules! insert_into {
+    () => {
+        "INSERT INTO authkit_audit_events \
+         (id, at, action, outcome, actor, actor_user_id, actor_session_id, subject_id, ip, user_agent, request_id, details)"
+    };
+}
+
+/// The beginning of what appends an event, for a statement that does more than that.
+pub(crate) const INSERT_INTO: &str = insert_into!();
+
+/// How many values an event has.
+pub(crate) const APPENDED: usize = 12;
+
+const APPEND: &str =
+    concat!(insert_into!(), " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING");
+
+macro_rules! purge {
+    ($lock:literal) => {
+        concat!(
+            "DELETE FROM authkit_audit_events WHERE id IN \
+             (SELECT e.id FROM authkit_audit_events e WHERE e.id < $1 ORDER BY e.id LIMIT $2",
+            $lock,
+            ")"
+        )
+    };
+}
+
+pub(crate) const PURGE_SQLITE: &str = purge!("");
+
+/// What another node is just forgetting is left to it.
+pub(crate) const PURGE_POSTGRES: &str = purge!(" FOR UPDATE SKIP LOCKED");
 
 /// Reads a page of events, and one row more.
 pub(crate) fn page(subject: Option<UserId>, page: PageRequest) -> Query {
@@ -65,10 +94,16 @@ fn actor(fields: &mut Fields<'_>) -> Result<Actor, DecodeError> {
     }
 }
 
+/// Whether a statement appends an event, and does nothing else.
+pub(crate) fn is_append(statement: &Statement) -> bool {
+    statement.query.sql == APPEND
+}
+
 /// The statement of a change.
-pub(crate) fn statement(change: &AuditChange) -> Result<Statement, StoreError> {
+pub(crate) fn statement(dialect: &Dialect, change: &AuditChange) -> Result<Statement, StoreError> {
     match change {
         AuditChange::Append(event) => append(event),
+        AuditChange::Purge { below, limit } => Ok(Statement::free(dialect.purge_events, args![*below, *limit]).purging()),
         _ => Err(unknown_change()),
     }
 }

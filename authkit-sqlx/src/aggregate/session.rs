@@ -86,6 +86,22 @@ const ENFORCE_CAP: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_
         ORDER BY s.refreshed_at DESC, s.id DESC LIMIT 9223372036854775807 OFFSET $2 \
     ) RETURNING id, revoked_at";
 
+macro_rules! purge {
+    ($lock:literal) => {
+        concat!(
+            "DELETE FROM authkit_sessions WHERE id IN (SELECT s.id FROM authkit_sessions s \
+             WHERE s.expires_at < $1 OR (s.revoked_at IS NOT NULL AND s.revoked_at < $1) LIMIT $2",
+            $lock,
+            ")"
+        )
+    };
+}
+
+pub(crate) const PURGE_SQLITE: &str = purge!("");
+
+/// What another node is just forgetting, or a straggler is just using, is left alone: nobody waits for anybody.
+pub(crate) const PURGE_POSTGRES: &str = purge!(" FOR UPDATE SKIP LOCKED");
+
 const REAUTHENTICATE: &str = "UPDATE authkit_sessions SET authenticated_at = $3 \
     WHERE id = $1 AND revoked_at IS NULL AND idle_expires_at > $3 AND expires_at > $3 AND EXISTS ( \
         SELECT 1 FROM authkit_users u WHERE u.id = authkit_sessions.user_id AND u.status = 'active' AND u.auth_epoch = $2)";
@@ -256,6 +272,9 @@ pub(crate) fn statement(dialect: &Dialect, change: &SessionChange) -> Result<Sta
         SessionChange::EnforceCap { user_id, keep, at } => {
             let reason = RevocationReason::SessionCap.as_str();
             Statement::free(ENFORCE_CAP, args![*user_id, *keep, *at, reason]).revoking()
+        }
+        SessionChange::Purge { ended_before, limit } => {
+            Statement::free(dialect.purge_sessions, args![*ended_before, *limit]).purging()
         }
         SessionChange::Reauthenticate { id, auth_epoch, at } => {
             Statement::guarded(REAUTHENTICATE, args![*id, *auth_epoch, *at], Conflict::SessionEnded)

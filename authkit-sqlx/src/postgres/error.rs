@@ -30,13 +30,13 @@ pub(super) fn severity(error: &Error) -> Severity {
     match error.code().as_deref().unwrap_or_default() {
         // serialization_failure, deadlock_detected; lock_not_available, which comes first where two rivals wait for each other:
         // PostgreSQL looks for a deadlock only after deadlock_timeout, 1 s by default.
-        "40001" | "40P01" | "55P03" => Severity::Busy,
+        // query_canceled: a lock timeout that fires while the lock is just granted is reported as one. So is statement_timeout, after
+        // which the time for the whole operation leaves no room for many more attempts.
+        "40001" | "40P01" | "55P03" | "57014" => Severity::Busy,
         // read_only_sql_transaction: we talk to a replica, or to a primary that was one until now.
         "25006" => Severity::Gone,
         // idle_in_transaction_session_timeout, idle_session_timeout
         "25P03" | "57P05" => Severity::Gone,
-        // query_canceled (statement_timeout)
-        "57014" => Severity::Unavailable,
         code => match code.get(..2).unwrap_or_default() {
             // connection exceptions; admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped
             "08" | "57" => Severity::Gone,

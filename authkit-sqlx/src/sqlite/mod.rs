@@ -7,6 +7,7 @@ mod job;
 mod migrate;
 mod options;
 mod readers;
+mod within;
 mod writer;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authkit_core::model::{ChangeSet, Committed, Rotation, RotationOutcome};
 use authkit_core::ports::{CommitError, Store, StoreError};
+use sqlx::SqliteConnection;
 use tokio::time::timeout;
 
 use crate::aggregate::session;
@@ -75,6 +77,16 @@ impl SqliteStore {
     /// Says how far the schema is, and writes nothing.
     pub async fn check(&self) -> Result<SchemaStatus, MigrateError> {
         migrate::check(&self.inner.options, migration::SQLITE).await
+    }
+
+    /// Applies a change set inside a transaction of the caller's own, whole or not at all, so that a use case of AuthKit and
+    /// rows of the application are committed together or not at all. A conflict leaves the transaction usable, and without any
+    /// of the changes. The connection is the caller's, on the same file; begin its transaction with `BEGIN IMMEDIATE`, because one
+    /// that has read before it writes cannot wait for the lock.
+    ///
+    /// After the COMMIT, and not before, hand what this returns to [`Planned::committed`](authkit_core::Planned::committed).
+    pub async fn apply(&self, transaction: &mut SqliteConnection, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        within::apply(transaction, self.inner.options.mutation, &Work::Apply(compile(&dialect::SQLITE, changes)?)).await
     }
 
     /// Finishes what was accepted, moves the log into the database file, and closes it. Whoever asks afterwards is told that

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use authkit_core::model::{CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange};
+use authkit_core::model::{
+    AuditChange, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
+};
 use authkit_core::ports::RevocationMark;
 use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
@@ -9,7 +11,7 @@ use super::*;
 use crate::dialect;
 
 /// Every change, with every field that can be absent present.
-pub(crate) fn every_change(fixtures: &Fixtures) -> Vec<Change> {
+fn every_change(fixtures: &Fixtures) -> Vec<Change> {
     let (user, now) = (fixtures.user(), fixtures.now());
     let session = fixtures.session(user.id);
     let (id, reason, user_id) = (session.id, RevocationReason::Logout, user.id);
@@ -30,12 +32,14 @@ pub(crate) fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         KeyChange::Insert(key.clone()).into(),
         KeyChange::Delete { id: key.id }.into(),
         fixtures.event(user.id).into(),
+        SessionChange::Purge { ended_before: now, limit: 10 }.into(),
+        AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
     ]
 }
 
 /// Every read, and the rotation.
-pub(crate) fn every_query(fixtures: &Fixtures) -> Vec<Query> {
+fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
     let user = fixtures.user();
     let session: Session = fixtures.session(user.id);
     let (now, limit) = (fixtures.now(), PageLimit::default());
@@ -45,7 +49,7 @@ pub(crate) fn every_query(fixtures: &Fixtures) -> Vec<Query> {
         credential::by_email(&user.email),
         credential::by_user(user.id),
         session::by_id(session.id),
-        session::rotation(&dialect::SQLITE, &fixtures.rotation(&session)),
+        session::rotation(dialect, &fixtures.rotation(&session)),
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
@@ -56,8 +60,20 @@ pub(crate) fn every_query(fixtures: &Fixtures) -> Vec<Query> {
     queries
 }
 
-fn statements(fixtures: &Fixtures) -> Vec<Statement> {
-    compile(&dialect::SQLITE, &every_change(fixtures).into_iter().collect()).expect("every change is known")
+fn statements(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Statement> {
+    compile(dialect, &every_change(fixtures).into_iter().collect()).expect("every change is known")
+}
+
+/// Every text that a store sends, its arguments with it.
+pub(crate) fn every_text(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
+    let mut queries = every_query(dialect, fixtures);
+    for statement in statements(dialect, fixtures) {
+        if let Guard::OneRowOr { probe, .. } = statement.guard {
+            queries.push(probe);
+        }
+        queries.push(statement.query);
+    }
+    queries
 }
 
 /// The numbers of a text's binds.
@@ -70,14 +86,11 @@ fn binds(sql: &str) -> BTreeSet<usize> {
 #[test]
 fn every_statement_names_exactly_its_arguments() {
     let fixtures = Fixtures::new(1);
-    let mut queries = every_query(&fixtures);
-    for statement in statements(&fixtures) {
-        if let Guard::OneRowOr { probe, .. } = statement.guard {
-            queries.push(probe);
-        }
-        queries.push(statement.query);
+    let mut queries = Vec::new();
+    for dialect in [&dialect::SQLITE, &dialect::POSTGRES] {
+        queries.extend(every_text(dialect, &fixtures));
     }
-    assert!(queries.len() > 30, "only {} statements were looked at", queries.len());
+    assert!(queries.len() > 60, "only {} statements were looked at", queries.len());
     for query in queries {
         assert_eq!(binds(query.sql), (1..=query.args.len()).collect(), "{}", query.sql);
     }
@@ -85,13 +98,13 @@ fn every_statement_names_exactly_its_arguments() {
 
 #[test]
 fn every_guard_of_the_model_is_in_a_statement() {
-    let free: Vec<&str> = statements(&Fixtures::new(2))
+    let free: Vec<&str> = statements(&dialect::POSTGRES, &Fixtures::new(2))
         .iter()
         .filter(|statement| statement.guard == Guard::None)
         .map(|statement| statement.query.sql.split(' ').next().expect("a verb"))
         .collect();
-    // DeletePassword, RevokeAll, EnforceCap; then the password and the devices of a closed account.
-    assert_eq!(free, ["DELETE", "UPDATE", "UPDATE", "DELETE", "UPDATE"]);
+    // DeletePassword, RevokeAll, EnforceCap, the two purges; then the password and the devices of a closed account.
+    assert_eq!(free, ["DELETE", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE", "UPDATE"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
-use crate::model::LimitScope;
+use crate::model::{LimitScope, Quota};
 
 /// A clock that shows what it is told to.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::model::{AuditChange, AuditEvent};
+use crate::model::{AuditChange, AuditEvent, Committed};
 use crate::ports::store::{CommitError, Conflict};
 use crate::primitives::{AuditEventId, Page, PageRequest, UserId};
 
@@ -47,15 +47,29 @@ impl AuditLog {
     }
 }
 
-pub(super) fn apply(tables: &mut Tables, change: &AuditChange) -> Result<(), CommitError> {
-    let AuditChange::Append(event) = change;
+pub(super) fn apply(tables: &mut Tables, change: &AuditChange, committed: &mut Committed) -> Result<(), CommitError> {
     let log = &mut tables.audit;
-    if log.events.rows().contains_key(&event.id) {
-        return Err(Conflict::DuplicateId.into());
+    match change {
+        AuditChange::Append(event) => {
+            if log.events.rows().contains_key(&event.id) {
+                return Err(Conflict::DuplicateId.into());
+            }
+            if let Some(subject) = event.subject {
+                log.by_subject.put((subject, event.id), ());
+            }
+            log.events.put(event.id, (**event).clone());
+        }
+        AuditChange::Purge { below, limit } => {
+            let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+            let old = log.events.rows().range(..below).take(limit).map(|(id, event)| (*id, event.subject));
+            for (id, subject) in old.collect::<Vec<_>>() {
+                if let Some(subject) = subject {
+                    log.by_subject.remove(&(subject, id));
+                }
+                log.events.remove(&id);
+                committed.purged += 1;
+            }
+        }
     }
-    if let Some(subject) = event.subject {
-        log.by_subject.put((subject, event.id), ());
-    }
-    log.events.put(event.id, (**event).clone());
     Ok(())
 }

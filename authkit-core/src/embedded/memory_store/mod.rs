@@ -76,9 +76,9 @@ impl Tables {
         match change {
             Change::User(change) => users::apply(self, change),
             Change::Credential(change) => users::apply_credential(self, change),
-            Change::Session(change) => sessions::apply(self, change, &mut committed.revoked),
+            Change::Session(change) => sessions::apply(self, change, committed),
             Change::Key(change) => keys::apply(self, change),
-            Change::Audit(change) => audit::apply(self, change),
+            Change::Audit(change) => audit::apply(self, change, committed),
         }
     }
 

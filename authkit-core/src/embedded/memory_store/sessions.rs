@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::ops::Bound;
 
 use crate::model::{
-    Client, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser, UserStatus,
+    Client, Committed, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser,
+    UserStatus,
 };
 use crate::ports::store::{CommitError, Conflict, RevocationMark, StoreError};
 use crate::primitives::{Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -71,6 +72,14 @@ impl Sessions {
         self.by_user.rows().range(first..=last).filter_map(|(&(_, id), ())| self.get(id))
     }
 
+    fn forget(&mut self, session: &Session) {
+        self.by_user.remove(&(session.user_id, session.id));
+        if let Some((at, _)) = session.revoked {
+            self.by_revocation.remove(&(at, session.id));
+        }
+        self.rows.remove(&session.id);
+    }
+
     fn revoke(&mut self, session: Session, reason: RevocationReason, at: Timestamp, revoked: &mut Vec<Revocation>) {
         revoked.push(Revocation { session_id: session.id, at });
         self.by_revocation.put((at, session.id), ());
@@ -85,8 +94,9 @@ pub(super) fn with_user(tables: &Tables, id: SessionId) -> Option<SessionWithUse
     Some(SessionWithUser { session: session.clone(), user })
 }
 
-pub(super) fn apply(tables: &mut Tables, change: &SessionChange, revoked: &mut Vec<Revocation>) -> Result<(), CommitError> {
+pub(super) fn apply(tables: &mut Tables, change: &SessionChange, committed: &mut Committed) -> Result<(), CommitError> {
     let Tables { users, sessions, .. } = tables;
+    let revoked = &mut committed.revoked;
     match change {
         SessionChange::Insert { session, auth_epoch } => {
             users.active(session.user_id).filter(|user| user.auth_epoch == *auth_epoch).ok_or(Conflict::UserChanged)?;
@@ -113,6 +123,16 @@ pub(super) fn apply(tables: &mut Tables, change: &SessionChange, revoked: &mut V
             let keep = usize::try_from(*keep).unwrap_or(usize::MAX);
             for session in live.into_iter().skip(keep) {
                 sessions.revoke(session, RevocationReason::SessionCap, *at, revoked);
+            }
+        }
+        SessionChange::Purge { ended_before, limit } => {
+            let ended = |session: &&Session| {
+                session.expires_at < *ended_before || session.revoked.is_some_and(|(at, _)| at < *ended_before)
+            };
+            let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+            for session in sessions.rows.rows().values().filter(ended).take(limit).cloned().collect::<Vec<_>>() {
+                sessions.forget(&session);
+                committed.purged += 1;
             }
         }
         SessionChange::Reauthenticate { id, auth_epoch, at } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Actor, AuditAction, AuditEvent, Client, Outcome, SessionChange, UserChange};
+use crate::model::{Actor, AuditAction, AuditChange, AuditEvent, Client, Outcome, SessionChange, UserChange};
 use crate::ports::store::Conflict;
 use crate::primitives::{AuditEventId, Cursor, PageRequest, UserAgent};
 
@@ -137,4 +137,27 @@ pub async fn events_outlive_their_account(stores: Stores) {
 /// Ids in a known order.
 fn id(index: u64) -> AuditEventId {
     AuditEventId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(index)))
+}
+
+pub async fn old_events_are_purged_the_oldest_first(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let user = trial.user().await;
+    let id = |index: u128| AuditEventId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + index));
+    for index in [3, 1, 4, 5, 2] {
+        let subject = (index % 2 == 0).then_some(user.id);
+        trial.apply(AuditEvent { id: id(index), subject, ..trial.fixtures.event(user.id) }).await;
+    }
+    let left = async |purged| {
+        let committed = trial.apply(AuditChange::Purge { below: id(4), limit: 2 }).await;
+        assert_eq!(committed.purged, purged);
+        let ids = async |subject| {
+            events(&*trial.store, subject, limit(200)).await.into_iter().map(|event| event.id).collect::<Vec<_>>()
+        };
+        (ids(None).await, ids(Some(user.id)).await)
+    };
+    assert_eq!(left(2).await, (vec![id(5), id(4), id(3)], vec![id(4)]));
+    assert_eq!(left(1).await, (vec![id(5), id(4)], vec![id(4)]));
+    assert_eq!(left(0).await, (vec![id(5), id(4)], vec![id(4)]));
+    // What is gone leaves its place.
+    trial.apply(AuditEvent { id: id(1), ..trial.fixtures.event(user.id) }).await;
 }

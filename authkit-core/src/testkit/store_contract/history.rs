@@ -8,8 +8,9 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use uuid::Uuid;
 
 use crate::model::{
-    AuditAction, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, KeyAlgorithm, KeyChange, KeyId, KeyPurpose,
-    Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange, User, UserChange, UserStatus,
+    AuditAction, AuditChange, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, KeyAlgorithm, KeyChange,
+    KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange, User,
+    UserChange, UserStatus,
 };
 use crate::ports::store::Store;
 use crate::primitives::{
@@ -48,9 +49,11 @@ pub(super) enum Move {
     RevokeAll { user: u8, except: Option<u8>, at: u8 },
     EnforceCap { user: u8, keep: u8, at: u8 },
     Reauthenticate { session: u8, ahead: u8, at: u8 },
+    PurgeSessions { at: u8 },
     InsertKey { key: u8, access: bool, serial: u8 },
     DeleteKey { key: u8 },
     Append { event: u8, subject: Option<u8> },
+    PurgeEvents { below: u8, limit: u8 },
 }
 
 /// A rotation, in small numbers.
@@ -142,9 +145,14 @@ impl Move {
                 let auth_epoch = read.map_or(0, |read| read.user.auth_epoch) + u32::from(ahead);
                 SessionChange::Reauthenticate { id: session_id(session), auth_epoch, at: at(hour) }.into()
             }
+            // Which sessions go first is the store's choice: all of them do.
+            Self::PurgeSessions { at: hour } => SessionChange::Purge { ended_before: at(hour), limit: 1_000 }.into(),
             Self::InsertKey { key: index, access, serial } => KeyChange::Insert(key(index, access, serial)).into(),
             Self::DeleteKey { key } => KeyChange::Delete { id: key_id(key) }.into(),
             Self::Append { event: index, subject } => event(index, subject).into(),
+            Self::PurgeEvents { below, limit } => {
+                AuditChange::Purge { below: AuditEventId::from_uuid(uuid(3, below)), limit: limit.into() }.into()
+            }
         }
     }
 }
@@ -188,9 +196,11 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (user(), option::of(session()), hour()).prop_map(|(user, except, at)| Move::RevokeAll { user, except, at }),
         2 => (user(), 0..4_u8, hour()).prop_map(|(user, keep, at)| Move::EnforceCap { user, keep, at }),
         2 => (session(), ahead(), hour()).prop_map(|(session, ahead, at)| Move::Reauthenticate { session, ahead, at }),
+        1 => hour().prop_map(|at| Move::PurgeSessions { at }),
         2 => (0..3_u8, any::<bool>(), 1..3_u8).prop_map(|(key, access, serial)| Move::InsertKey { key, access, serial }),
         1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
         3 => (any::<u8>(), option::of(user())).prop_map(|(event, subject)| Move::Append { event, subject }),
+        1 => (any::<u8>(), 0..4_u8).prop_map(|(below, limit)| Move::PurgeEvents { below, limit }),
     ]
 }
 

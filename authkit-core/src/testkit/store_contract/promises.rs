@@ -114,6 +114,8 @@ macro_rules! __store_promises {
                 live_sessions_come_in_pages_the_greatest_id_first
                 revocations_come_after_the_mark_in_order
                 revocations_of_closed_accounts_are_read
+                ended_sessions_are_purged_and_no_others
+                a_purge_of_sessions_keeps_to_its_limit
             }
             rotation {
                 a_rotation_moves_on_by_one_generation
@@ -138,6 +140,7 @@ macro_rules! __store_promises {
                 events_come_in_pages_the_greatest_id_first
                 events_of_one_account_come_in_pages_of_their_own
                 events_outlive_their_account
+                old_events_are_purged_the_oldest_first
             }
             atomicity {
                 a_store_answers_a_ping

@@ -348,6 +348,49 @@ pub async fn revocations_of_closed_accounts_are_read(stores: Stores) {
     assert_eq!(sorted(revocations(&*trial.store, limit(200)).await), revocations_of([&before, &after], at));
 }
 
+pub async fn ended_sessions_are_purged_and_no_others(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let (user, closed, now) = (trial.user().await, trial.user().await, trial.now());
+    let ending =
+        |owner: &User, expires_at| Session { idle_expires_at: expires_at, expires_at, ..trial.fixtures.session(owner.id) };
+    let live = trial.session(&user).await;
+    let idle = trial.keep_session(&user, Session { idle_expires_at: now - HOUR, ..trial.fixtures.session(user.id) }).await;
+    let at_the_instant = trial.keep_session(&user, ending(&user, now)).await;
+    let expired = trial.keep_session(&user, ending(&user, now - TICK)).await;
+    let revoked_then = trial.session(&user).await;
+    let revoked = trial.session(&user).await;
+    let of_closed = trial.keep_session(&closed, ending(&closed, now - HOUR)).await;
+    trial.apply(revoke(&revoked_then, now)).await;
+    trial.apply(revoke(&revoked, now - TICK)).await;
+    trial.apply(UserChange::Close { id: closed.id, at: now }).await;
+
+    let committed = trial.apply(SessionChange::Purge { ended_before: now, limit: 100 }).await;
+    assert_eq!((committed.purged, committed.revoked.len()), (3, 0));
+    for gone in [&expired, &revoked] {
+        assert_eq!(trial.read_session(gone).await, None);
+    }
+    for kept in [&live, &idle, &at_the_instant, &revoked_then] {
+        assert!(trial.read_session(kept).await.is_some(), "{} is gone", kept.id);
+    }
+    assert_eq!(revocations(&*trial.store, limit(200)).await, revocations_of([&revoked_then], now));
+    // What is gone is gone for every purpose: its place is free, and its user's other sessions are where they were.
+    trial.keep_session(&user, Session { id: expired.id, ..trial.fixtures.session(user.id) }).await;
+    assert_eq!(live_sessions(&*trial.store, user.id, now, limit(200)).await.len(), 2);
+    drop(of_closed);
+    assert_eq!(trial.apply(SessionChange::Purge { ended_before: now, limit: 100 }).await.purged, 0);
+}
+
+pub async fn a_purge_of_sessions_keeps_to_its_limit(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let (user, now) = (trial.user().await, trial.now());
+    for _ in 0..5 {
+        trial.keep_session(&user, Session { expires_at: now - HOUR, ..trial.fixtures.session(user.id) }).await;
+    }
+    for purged in [2, 2, 1, 0] {
+        assert_eq!(trial.apply(SessionChange::Purge { ended_before: now, limit: 2 }).await.purged, purged);
+    }
+}
+
 /// Ids in a known order.
 fn id(index: usize) -> SessionId {
     SessionId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + index as u128))

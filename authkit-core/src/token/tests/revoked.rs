@@ -23,8 +23,9 @@ fn a_revoked_session_is_known_until_its_last_token_has_expired() {
         assert_eq!(revoked.contains(*session), index < 50);
     }
 
-    // A token of a node whose clock is ahead by the leeway ends by then, as every other clock sees it.
-    let end = NOW + config.leeway + config.lifetime + config.leeway;
+    // A token that a node whose clock is ahead by the leeway issued while the revocation landed ends by then, as every other
+    // clock sees it.
+    let end = NOW + RevokedSessions::LANDING + config.leeway + config.lifetime + config.leeway;
     assert_eq!(revoked.purge(end - Duration::from_micros(1)), 0);
     assert!(revoked.contains(sessions[0]));
     assert_eq!(revoked.purge(end), 50);

@@ -1,0 +1,399 @@
+//! Stores that are wrong on purpose.
+
+mod bug;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::embedded::MemoryStore;
+use crate::model::{
+    AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
+    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+};
+use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+
+pub use bug::Bug;
+
+/// A store with one bug, on top of one without: whatever judges stores must find it.
+///
+/// Where the bug is a check that comes before its act, the rivals are let in between by [`Linger`].
+pub struct MutantStore {
+    inner: MemoryStore,
+    bug: Bug,
+    linger: Linger,
+    /// What was acknowledged and is not applied yet.
+    late: Mutex<Vec<ChangeSet>>,
+}
+
+/// Lets the rivals in between a check and its act.
+pub type Linger = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+impl fmt::Debug for MutantStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MutantStore").field(&self.bug).finish()
+    }
+}
+
+impl MutantStore {
+    /// An empty store with a bug, whose rivals come in while it yields to the runtime.
+    #[must_use]
+    pub fn new(bug: Bug) -> Self {
+        let linger = || -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(async {
+                for _ in 0..16 {
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        Self::with_linger(bug, Box::new(linger))
+    }
+
+    /// An empty store with a bug, whose rivals come in while `linger` waits.
+    #[must_use]
+    pub fn with_linger(bug: Bug, linger: Linger) -> Self {
+        Self { inner: MemoryStore::new(), bug, linger, late: Mutex::default() }
+    }
+
+    /// The store without the bug: what is really kept.
+    #[must_use]
+    pub const fn inner(&self) -> &MemoryStore {
+        &self.inner
+    }
+
+    async fn linger(&self) {
+        (self.linger)().await;
+    }
+
+    fn is(&self, bug: Bug) -> bool {
+        self.bug == bug
+    }
+
+    /// What the mutant makes of a change before the inner store sees it; `None` drops it.
+    async fn distort(&self, change: &Change) -> Result<Vec<Change>, CommitError> {
+        let distorted = match (self.bug, change.clone()) {
+            (Bug::DropsAuditEvents, Change::Audit(_)) => return Ok(Vec::new()),
+            (Bug::ComparesSpellings, Change::User(UserChange::Insert(user))) => {
+                UserChange::Insert(User { email: case_sensitive(&user.email), ..user }).into()
+            }
+            (Bug::LosesTheSpelling, Change::User(UserChange::Insert(user))) => {
+                let email = Email::from_stored(user.email.normal().to_owned(), user.email.normal().to_owned());
+                UserChange::Insert(User { email, ..user }).into()
+            }
+            (Bug::ChecksTheAddressThenInserts, Change::User(UserChange::Insert(user))) => {
+                if self.inner.credentials_by_email(&user.email).await?.is_some() {
+                    return Err(Conflict::EmailTaken.into());
+                }
+                self.linger().await;
+                let taken = self.inner.credentials_by_email(&user.email).await?.is_some();
+                // The inner store would refuse it: a column without its unique index would not.
+                let email = if taken { unindexed(&user) } else { user.email.clone() };
+                UserChange::Insert(User { email, ..user }).into()
+            }
+            (Bug::CutsTimesToMilliseconds, Change::User(UserChange::Insert(user))) => {
+                let created_at = Timestamp::from_unix_micros(user.created_at.unix_millis() * 1_000);
+                UserChange::Insert(User { created_at, ..user }).into()
+            }
+            (Bug::IgnoresTheEpoch, Change::Session(SessionChange::Insert { session, .. })) => {
+                let auth_epoch = self.epoch(session.user_id).await?;
+                SessionChange::Insert { session, auth_epoch }.into()
+            }
+            (Bug::ChecksTheEpochThenBegins, Change::Session(SessionChange::Insert { session, auth_epoch })) => {
+                if self.epoch(session.user_id).await? != auth_epoch {
+                    return Err(Conflict::UserChanged.into());
+                }
+                self.linger().await;
+                let auth_epoch = self.epoch(session.user_id).await?;
+                SessionChange::Insert { session, auth_epoch }.into()
+            }
+            (
+                Bug::ChecksThePasswordThenReplaces,
+                Change::Credential(CredentialChange::ReplacePassword { user_id, from, to, at }),
+            ) => {
+                if self.password(user_id).await? != Some(from) {
+                    return Err(Conflict::PasswordChanged.into());
+                }
+                self.linger().await;
+                return Ok(Self::replace_any(user_id, to, at));
+            }
+            (Bug::ReplacesAnyPassword, Change::Credential(CredentialChange::ReplacePassword { user_id, to, at, .. })) => {
+                return Ok(Self::replace_any(user_id, to, at));
+            }
+            (Bug::ForgetsTheException, Change::Session(SessionChange::RevokeAll { user_id, reason, at, .. })) => {
+                SessionChange::RevokeAll { user_id, except: None, reason, at }.into()
+            }
+            (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
+            | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. })) => return Ok(Vec::new()),
+            (Bug::CapIsOneTooMany, Change::Session(SessionChange::EnforceCap { user_id, keep, at })) => {
+                SessionChange::EnforceCap { user_id, keep: keep.saturating_add(1), at }.into()
+            }
+            (Bug::CapCountsByAge, Change::Session(SessionChange::EnforceCap { user_id, keep, at })) => {
+                return self.revoke_beyond(user_id, keep, at, |session| (session.created_at, session.id)).await;
+            }
+            (Bug::CountsThenEnforcesTheCap, Change::Session(SessionChange::EnforceCap { user_id, keep, at })) => {
+                let beyond = self.revoke_beyond(user_id, keep, at, |session| (session.refreshed_at, session.id)).await;
+                self.linger().await;
+                return beyond;
+            }
+            (_, change) => change,
+        };
+        Ok(vec![distorted])
+    }
+
+    fn replace_any(user_id: UserId, hash: PasswordHash, at: Timestamp) -> Vec<Change> {
+        vec![CredentialChange::DeletePassword { user_id }.into(), CredentialChange::InsertPassword { user_id, hash, at }.into()]
+    }
+
+    async fn revoke_beyond<K: Ord>(
+        &self,
+        user_id: UserId,
+        keep: u32,
+        at: Timestamp,
+        order: impl Fn(&Session) -> K + Send,
+    ) -> Result<Vec<Change>, CommitError> {
+        let page = PageRequest { limit: PageLimit::new(200).expect("in range"), cursor: None };
+        let mut live = self.inner.live_sessions(user_id, at, page).await?.items;
+        live.sort_by_key(|session| std::cmp::Reverse(order(session)));
+        let beyond = live.into_iter().skip(keep as usize);
+        Ok(beyond
+            .map(|session| SessionChange::Revoke { id: session.id, reason: RevocationReason::SessionCap, at }.into())
+            .collect())
+    }
+
+    fn late(&self) -> MutexGuard<'_, Vec<ChangeSet>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn epoch(&self, id: UserId) -> Result<u32, StoreError> {
+        Ok(self.inner.user_by_id(id).await?.map_or(0, |user| user.auth_epoch))
+    }
+
+    async fn password(&self, id: UserId) -> Result<Option<PasswordHash>, StoreError> {
+        Ok(self.inner.credentials_by_id(id).await?.and_then(|credentials| credentials.password))
+    }
+
+    /// Rotates whatever the session stands at, which is a write without its guard.
+    async fn rotate_anyhow(&self, rotation: &Rotation, stands: &Session) -> Result<RotationOutcome, StoreError> {
+        let (mut generation, mut presented) = (stands.generation, stands.secret);
+        loop {
+            match self.inner.rotate(&Rotation { generation, presented, ..rotation.clone() }).await? {
+                RotationOutcome::Refused(Some(now)) if now.session.is_live(rotation.at) => {
+                    (generation, presented) = (now.session.generation, now.session.secret);
+                }
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+}
+
+fn is_reuse(change: &Change) -> bool {
+    matches!(change, Change::Session(SessionChange::Revoke { reason: RevocationReason::RefreshTokenReused, .. }))
+}
+
+fn unindexed(user: &User) -> Email {
+    Email::from_stored(format!("{}#{}", user.email.normal(), user.id), user.email.spelling().to_owned())
+}
+
+fn case_sensitive(email: &Email) -> Email {
+    Email::from_stored(email.spelling().to_owned(), email.spelling().to_owned())
+}
+
+#[async_trait]
+impl UserReads for MutantStore {
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.inner.user_by_id(id).await
+    }
+
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
+        let email = if self.is(Bug::ComparesSpellings) { case_sensitive(email) } else { email.clone() };
+        self.inner.credentials_by_email(&email).await
+    }
+
+    async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        self.inner.credentials_by_id(id).await
+    }
+}
+
+#[async_trait]
+impl SessionReads for MutantStore {
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionWithUser>, StoreError> {
+        self.inner.session_by_id(id).await
+    }
+
+    async fn live_sessions(&self, user_id: UserId, now: Timestamp, page: PageRequest) -> Result<Page<Session>, StoreError> {
+        let now = if self.is(Bug::LiveOneTickTooLong) { now - Duration::from_micros(1) } else { now };
+        let mut read = self.inner.live_sessions(user_id, now, page).await?;
+        if self.is(Bug::CursorIsInclusive)
+            && let Some(cursor) = page.cursor
+            && let Some(last) = self.inner.session_by_id(SessionId::from_uuid(cursor.id())).await?
+        {
+            read.items.insert(0, last.session);
+            read.items.truncate(page.limit.value().into());
+        }
+        Ok(read)
+    }
+
+    async fn revocations_after(&self, mark: RevocationMark, limit: PageLimit) -> Result<Vec<Revocation>, StoreError> {
+        let mark = match self.bug {
+            Bug::RepeatsTheMark => RevocationMark { session_id: None, ..mark },
+            Bug::SkipsTheRestOfAnInstant => RevocationMark { at: mark.at + Duration::from_micros(1), session_id: None },
+            _ => mark,
+        };
+        self.inner.revocations_after(mark, limit).await
+    }
+}
+
+#[async_trait]
+impl KeyReads for MutantStore {
+    async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
+        self.inner.server_keys().await
+    }
+}
+
+#[async_trait]
+impl AuditReads for MutantStore {
+    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        let subject = if self.is(Bug::ForgetsTheSubject) { None } else { subject };
+        let mut read = self.inner.audit_events(subject, page).await?;
+        if self.is(Bug::PagesNeverEnd) {
+            read.next = read.items.last().map(|event| Cursor::after(event.id.as_uuid()));
+        }
+        Ok(read)
+    }
+}
+
+#[async_trait]
+impl Store for MutantStore {
+    async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
+        match self.bug {
+            Bug::CommitsChangeByChange => {
+                let mut committed = Committed::default();
+                for change in changes.changes() {
+                    committed.revoked.extend(self.inner.commit(&ChangeSet::new().and(change.clone())).await?.revoked);
+                    self.linger().await;
+                }
+                return Ok(committed);
+            }
+            Bug::CommitsTheFirstHalf => {
+                let half = changes.changes().len().div_ceil(2);
+                return self.inner.commit(&changes.changes().iter().take(half).cloned().collect()).await;
+            }
+            Bug::RepliesBeforeTheCommit => {
+                let late = std::mem::replace(&mut *self.late(), vec![changes.clone()]);
+                for changes in late {
+                    // Whoever it was for has long been told that it was done.
+                    drop(self.inner.commit(&changes).await);
+                }
+                return Ok(Committed::default());
+            }
+            Bug::ForgetsTheReuse if changes.changes().iter().any(is_reuse) => return Ok(Committed::default()),
+            Bug::AppliesWhatComesBehindAFailure => {
+                let result = self.inner.commit(changes).await;
+                if result.is_err()
+                    && let Some(last) = changes.changes().last()
+                {
+                    let _ = self.inner.commit(&ChangeSet::new().and(last.clone())).await;
+                }
+                return result;
+            }
+            Bug::NamesTheLastGuard => {
+                if self.inner.commit(changes).await.is_err() {
+                    return self.inner.commit(&changes.changes().iter().rev().cloned().collect()).await;
+                }
+                return Ok(Committed::default());
+            }
+            Bug::ReportsADeadlock => {
+                // Two rows are locked in the order of the set, without sorting out who waits for whom.
+                if let [
+                    Change::User(UserChange::UpdateProfile { id: one, .. }),
+                    Change::User(UserChange::UpdateProfile { id: two, .. }),
+                ] = changes.changes()
+                    && one > two
+                {
+                    return Err(StoreError::failed("deadlock detected").into());
+                }
+            }
+            _ => {}
+        }
+        let mut distorted = ChangeSet::new();
+        for change in changes.changes() {
+            for change in self.distort(change).await? {
+                distorted = distorted.and(change);
+            }
+        }
+        match (self.bug, self.inner.commit(&distorted).await) {
+            (Bug::RevokesAgain, Err(CommitError::Conflict(Conflict::SessionEnded))) | (Bug::ReportsNoRevocation, Ok(_)) => {
+                Ok(Committed::default())
+            }
+            (Bug::CountsThenEnforcesTheCap, Err(CommitError::Conflict(Conflict::SessionEnded))) => {
+                // A rival ended one of them in between: what the statement would have found is gone.
+                let without_cap = changes
+                    .changes()
+                    .iter()
+                    .filter(|change| !matches!(change, Change::Session(SessionChange::EnforceCap { .. })));
+                self.inner.commit(&without_cap.cloned().collect()).await
+            }
+            (_, result) => result,
+        }
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {
+        let Some(before) = self.inner.session_by_id(rotation.session_id).await? else {
+            return self.inner.rotate(rotation).await;
+        };
+        let stands = &before.session;
+        let generation_fits = stands.generation == rotation.generation;
+        let secret_fits = stands.secret == rotation.presented;
+        match self.bug {
+            Bug::ChecksThenRotates if generation_fits && secret_fits => {
+                self.linger().await;
+                self.rotate_anyhow(rotation, stands).await
+            }
+            Bug::RotatesAnyGeneration if secret_fits => self.rotate_anyhow(rotation, stands).await,
+            Bug::RotatesWithAnySecret if generation_fits => self.rotate_anyhow(rotation, stands).await,
+            Bug::RotatesUnguarded => self.rotate_anyhow(rotation, stands).await,
+            Bug::DrawsTheSuccessor => match self.inner.rotate(rotation).await? {
+                RotationOutcome::Refused(Some(mut stands)) if stands.session.secret != rotation.presented => {
+                    stands.session.secret = Digest::of(b"drawn");
+                    Ok(RotationOutcome::Refused(Some(stands)))
+                }
+                outcome => Ok(outcome),
+            },
+            Bug::RotatesWhatExpired => {
+                let at = rotation
+                    .at
+                    .min(stands.idle_expires_at - Duration::from_micros(1))
+                    .min(stands.expires_at - Duration::from_micros(1));
+                self.inner.rotate(&Rotation { at, ..rotation.clone() }).await
+            }
+            Bug::ForgetsWhoUsedItLast => {
+                let client = stands.last_used_by.clone();
+                self.inner.rotate(&Rotation { client, ..rotation.clone() }).await
+            }
+            Bug::ShowsTheStateBeforeTheRefusal => {
+                self.linger().await;
+                match self.inner.rotate(rotation).await? {
+                    RotationOutcome::Refused(Some(_)) => Ok(RotationOutcome::Refused(Some(Box::new(before)))),
+                    outcome => Ok(outcome),
+                }
+            }
+            Bug::DoesNotCutTheIdleEnd => match self.inner.rotate(rotation).await? {
+                RotationOutcome::Rotated(mut moved) => {
+                    moved.session.idle_expires_at = rotation.idle_expires_at;
+                    Ok(RotationOutcome::Rotated(moved))
+                }
+                outcome => Ok(outcome),
+            },
+            _ => self.inner.rotate(rotation).await,
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}
