@@ -64,11 +64,11 @@ impl Bench<'_> {
 
     fn judge_answer(&self, flow: &Slot, outcome: &Outcome) -> Option<String> {
         let commits = flow.state().commits;
-        let changes = match flow.op {
+        let is_change = match flow.op {
             Op::LogOut { .. } | Op::Turn { .. } | Op::Start | Op::RotateKey | Op::Refresh { .. } => false,
             _ => !matches!(outcome, Outcome::Refused(_)),
         };
-        if changes && commits != 1 {
+        if is_change && commits != 1 {
             return Some(format!("was acknowledged with {commits} commits"));
         }
         match (flow.op, outcome) {
