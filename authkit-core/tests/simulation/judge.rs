@@ -92,7 +92,12 @@ impl Bench<'_> {
                     None => (listed != *count).then(|| format!("{listed} sessions ended")),
                 }
             }
-            (Op::Revoke { target, .. }, Outcome::Done(_)) => self.still_live(target).then(|| "the session lives on".to_owned()),
+            (Op::Revoke { target, .. }, Outcome::Done(_)) => match self.ledger.sessions.get(&target) {
+                Some(line) if Some(line.user) != self.line(flow).map(|line| line.user) => {
+                    Some("it is somebody else's".to_owned())
+                }
+                _ => self.still_live(target).then(|| "the session lives on".to_owned()),
+            },
             (Op::Revoke { target, .. }, Outcome::Refused("session.not_found")) => {
                 let theirs = self.ledger.sessions.get(&target).map(|line| line.user) == self.line(flow).map(|line| line.user);
                 (theirs && self.usable(target)).then(|| "the session is there".to_owned())

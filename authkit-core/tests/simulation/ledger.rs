@@ -197,12 +197,32 @@ impl Ledger {
         self.insist(revoked.keys().copied().collect::<BTreeSet<_>>() == listed, || {
             format!("the commit ended {revoked:?} and says {listed:?}")
         });
+        if changes.changes().len() > 1 {
+            self.judge_survivors(flow, &listed, store);
+        }
         for (session, at) in revoked {
             self.ended.push(Ended { session, step: self.step, at, late, applied: now });
         }
         if let Some(wrong) = unaudited(changes) {
             self.accuse(wrong);
         }
+    }
+
+    /// Which sessions may outlive what was done to all of a user's, whatever the change set says.
+    fn judge_survivors(&mut self, flow: &Slot, listed: &BTreeSet<SessionId>, store: &MemoryStore) {
+        let spared = match flow.op {
+            Op::ChangePassword { .. } => flow.session,
+            Op::Close { .. } | Op::LogOutAll { .. } => None,
+            _ => return,
+        };
+        let Some(user) = flow.session.and_then(|session| self.sessions.get(&session)).map(|line| line.user) else { return };
+        let others = self.people[&user].sessions.iter().filter(|session| Some(**session) != spared);
+        let left = others.copied().find(|session| self.sessions[session].ended.is_none());
+        self.insist(left.is_none(), || format!("{left:?} outlived the end of all sessions"));
+        let left = live_sessions(store, user, Timestamp::UNIX_EPOCH).into_iter().find(|session| Some(session.id) != spared);
+        self.insist(left.is_none(), || format!("{left:?} outlived the end of all sessions"));
+        let ended = spared.filter(|session| listed.contains(session));
+        self.insist(ended.is_none(), || format!("{ended:?} was to stay"));
     }
 
     fn apply_user(&mut self, change: &UserChange) {
@@ -316,13 +336,6 @@ impl Ledger {
                     if Some(id) != *except && self.end(id) {
                         revoked.insert(id, *at);
                     }
-                }
-                // SECURITY: said of the caller, not of the change: a flow that names the wrong exception must show.
-                if let Op::ChangePassword { .. } | Op::Close { .. } | Op::LogOutAll { .. } = flow.op {
-                    let stays = if matches!(flow.op, Op::ChangePassword { .. }) { flow.session } else { None };
-                    let live = live_sessions(store, *user_id, Timestamp::UNIX_EPOCH);
-                    let left = live.iter().find(|session| Some(session.id) != stays).map(|session| session.id);
-                    self.insist(left.is_none(), || format!("{left:?} outlived the end of all sessions"));
                 }
             }
             SessionChange::EnforceCap { user_id, at, .. } => {
