@@ -6,6 +6,7 @@
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
 //! - [`failures`]: what happens when a part is away, and how it comes back.
 //! - [`your_own_store`]: what a store has to promise, and how to show that it does.
+//! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
 //! - [`decisions`]: choices that could have gone another way.
 
 pub mod architecture;
@@ -14,4 +15,5 @@ pub mod failures;
 pub mod rate_limits;
 pub mod refresh_tokens;
 pub mod revocation;
+pub mod simulation;
 pub mod your_own_store;
