@@ -8,11 +8,12 @@ use arc_swap::ArcSwap;
 use crate::authkit::AuthKit;
 use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
-use crate::flows::engine::{Engine, RevokedSet};
+use crate::flows::account_cache::AccountCache;
+use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance};
 use crate::password::HashPool;
-use crate::ports::{KeyCustody, RateLimiter, RevocationBus, RevocationSink, Store};
+use crate::ports::{KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
 
@@ -65,13 +66,14 @@ pub struct Builder<State> {
     entropy: Arc<dyn Entropy>,
     bus: Option<Arc<dyn RevocationBus>>,
     limiter: Option<Arc<dyn RateLimiter>>,
+    cache: Option<Arc<dyn RecordCache>>,
     state: State,
 }
 
 impl Builder<WantsStore> {
     pub(crate) fn new(config: Config) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-        Self { config, clock, entropy, bus: None, limiter: None, state: WantsStore(()) }
+        Self { config, clock, entropy, bus: None, limiter: None, cache: None, state: WantsStore(()) }
     }
 
     /// Keeps accounts and sessions in `store`.
@@ -120,9 +122,15 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Reads accounts that are only shown through `cache`. By default every read goes to the store.
+    pub fn record_cache(mut self, cache: Arc<dyn RecordCache>) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, state } = self;
-        Builder { config, clock, entropy, bus, limiter, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, state: next(state) }
     }
 }
 
@@ -153,6 +161,7 @@ impl Builder<Ready> {
         bus.subscribe(Arc::clone(&revoked) as Arc<dyn RevocationSink>);
         let own = Arc::new(LocalRateLimiter::new(Arc::clone(&self.clock)));
         let throttle = Throttle::new(self.config.limits.clone(), Arc::clone(&self.clock), self.limiter, own);
+        let accounts = AccountCache::new(self.cache, Arc::clone(&self.clock));
         let engine = Arc::new(Engine {
             store: self.state.store,
             clock: self.clock,
@@ -160,15 +169,18 @@ impl Builder<Ready> {
             custody: self.state.custody,
             bus,
             throttle,
+            accounts,
             pool: pool.map_err(BuildError::Threads)?,
             keyring: ArcSwap::from_pointee(Keyring::default()),
             keyring_turn: tokio::sync::Mutex::new(()),
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
+            skew: ClockSkew::unknown(),
             config: self.config,
         });
         keys::reload(&engine).await?;
         maintenance::catch_up(&engine).await?;
+        maintenance::compare_clocks(&engine).await?;
         Ok(engine)
     }
 }

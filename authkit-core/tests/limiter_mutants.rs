@@ -106,7 +106,7 @@ impl Mutant {
         reading.limit = charge.quota.burst();
         match self.bug {
             Bug::AllowsEverything => reading.retry_after = None,
-            Bug::RoundsTheWaitDown => reading.retry_after = reading.retry_after.map(|wait| wait - wait / 20),
+            Bug::RoundsTheWaitDown => reading.retry_after = reading.retry_after.map(|wait| wait.mul_f64(0.95)),
             Bug::SaysTheWaitOfAFullBucket => reading.retry_after = reading.retry_after.map(|_| reading.reset_after),
             _ => {}
         }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use authkit_core::model::Revocation;
 use authkit_core::ports::{BusError, BusHealth, RevocationBus, RevocationSink};
-use redis::Client;
 use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
-use crate::error::{ConnectError, PublishError, RefusalReason};
+use crate::address::Address;
+use crate::connections::{prepare, settle};
+use crate::error::{CommandError, ConnectError};
 use crate::keeper;
 use crate::link::{self, Link};
 use crate::options::RedisOptions;
@@ -27,6 +28,10 @@ const PUBLISH_LIMIT: Duration = Duration::from_millis(100);
 /// One connection publishes and is subscribed. A background task, which the first subscription starts, asks Redis for a sign
 /// of life each second, opens the connection again for ever with growing, spread waits, and reports a gap after each time.
 /// It ends within a second or two of the last sink.
+///
+/// In a cluster that connection is to any one node, another one for each of ours, and to the next when it fails: a cluster
+/// carries what is published on one node to the subscribers of all. Channels of one slot (`SPUBLISH`) would spare the other
+/// nodes the message, but they move with their slot, need Redis 7, and revocations are few.
 ///
 /// **When Redis is down**, refuses or hangs: every use case works. A logout waits 100 ms for it at most, and from then on not
 /// at all; the other nodes learn of the logout from the store within a second; [`health`](RevocationBus::health) says
@@ -46,27 +51,18 @@ impl RedisRevocationBus {
     /// the bus starts degraded, with a warning in the log, and keeps trying as soon as it is subscribed to.
     ///
     /// # Errors
-    /// Redis is there and refuses: the credentials, the rights of the user, the database. That is for the operator to change.
+    /// What will not pass by waiting: a name that does not resolve, credentials, rights, a certificate, a database that is not
+    /// there. That is for the operator to change.
     pub async fn connect(options: RedisOptions) -> Result<Self, ConnectError> {
-        if options.is_tls() {
-            provide_cryptography();
-        }
-        let address = options.address();
-        let client = Client::open(options.connection.clone())
-            .map_err(|source| ConnectError::Options { address: address.clone(), source: Box::new(source) })?;
-        let opened = match Link::open(&client).await {
-            Ok(link) => Some(link),
-            Err(source) => {
-                if let Some(reason) = RefusalReason::of(&source) {
-                    return Err(ConnectError::Refused { address, reason, source: Box::new(source) });
-                }
-                tracing::warn!(redis = %address, error = %source, "Redis is not reachable: other nodes learn of revocations from the store");
-                None
-            }
+        prepare(&options).await?;
+        let (opened, result) = match Link::open(&options, &[]).await {
+            Ok(link) => (Some(link), Ok(())),
+            Err(error) => (None, Err(error)),
         };
+        settle(&options, result)?;
         let shared = Shared {
-            client,
             options,
+            nodes: Mutex::default(),
             sinks: Mutex::default(),
             connection: Mutex::new(opened.as_ref().map(|link| link.connection.clone())),
             opened: Mutex::new(opened),
@@ -86,11 +82,14 @@ impl RedisRevocationBus {
 #[async_trait]
 impl RevocationBus for RedisRevocationBus {
     async fn publish(&self, revocations: &[Revocation]) -> Result<(), BusError> {
-        let Some(mut connection) = self.shared.usable() else { return Err(BusError(Box::new(PublishError::Unreachable))) };
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        let Some(mut connection) = self.shared.usable() else { return Err(BusError(Box::new(CommandError::Unreachable))) };
         let error = match timeout(PUBLISH_LIMIT, link::publish(&mut connection, revocations)).await {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => PublishError::Failed(Box::new(error)),
-            Err(_) => PublishError::TimedOut,
+            Ok(Err(error)) => CommandError::Failed(Box::new(error)),
+            Err(_) => CommandError::TimedOut,
         };
         self.shared.is_answering.store(false, Ordering::Release);
         Err(BusError(Box::new(error)))
@@ -119,8 +118,9 @@ impl fmt::Debug for RedisRevocationBus {
 
 /// What the handles of a bus and its keeper share.
 pub(crate) struct Shared {
-    pub(crate) client: Client,
     pub(crate) options: RedisOptions,
+    /// The nodes of the cluster that were last heard of.
+    nodes: Mutex<Vec<Address>>,
     sinks: Mutex<Sinks>,
     /// The connection that is subscribed. INVARIANT: no lock is held across an await.
     connection: Mutex<Option<MultiplexedConnection>>,
@@ -175,6 +175,14 @@ impl Shared {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
+    pub(crate) fn nodes(&self) -> Vec<Address> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_nodes(&self, nodes: Vec<Address>) {
+        *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
+    }
+
     pub(crate) fn take_opened(&self) -> Option<Link> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -200,14 +208,5 @@ impl Shared {
 
     fn lock_sinks(&self) -> MutexGuard<'_, Sinks> {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The Redis client takes the process's provider of cryptography for TLS, and panics where there is none and rustls was built
-/// with several or without one. A provider that the host installed stays.
-fn provide_cryptography() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Another thread may have been faster; then there is one.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     }
 }

@@ -1,11 +1,13 @@
 //! What can go wrong with Redis, told apart by what to do about it.
 
 use std::error::Error;
+use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// Redis is there and does not take us: that will not pass by waiting. A Redis that is away is no error, see
-/// [`RedisRevocationBus::connect`](crate::RedisRevocationBus::connect).
+/// Redis does not take us, and that will not pass by waiting. A Redis that is away is no error, see
+/// [`RedisConnections::connect`](crate::RedisConnections::connect).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -19,15 +21,18 @@ pub enum ConnectError {
         /// What it said.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The client itself refused the options.
-    #[error("the connection to Redis at {address} cannot be set up")]
-    Options {
-        /// The host and the port.
+    /// None of the names in the URL resolves.
+    #[error("the name of Redis in {address} does not resolve")]
+    UnknownHost {
+        /// The hosts and the ports.
         address: String,
-        /// What the client said.
-        source: Box<dyn Error + Send + Sync>,
+        /// What the resolver said.
+        source: io::Error,
     },
 }
+
+/// What we say for a sentinel that knows no master of a service: it answers nothing then.
+pub(crate) const UNKNOWN_SERVICE: &str = "the sentinel does not watch this service";
 
 /// What Redis refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +42,20 @@ pub enum RefusalReason {
     #[error("does not accept the user and the password")]
     Credentials,
     /// What the user may do there.
-    #[error("does not permit this user to publish and subscribe on authkit:*")]
+    #[error("does not permit this user what AuthKit does there (the rights are in the documentation of authkit-redis)")]
     Permission,
+    /// Its certificate, or that it has none of an authority that we trust.
+    #[error("has no certificate that we trust for this name")]
+    Certificate,
+    /// It is a node of a cluster, and the URL says that it is alone.
+    #[error("is a node of a Redis Cluster: write redis+cluster://…")]
+    ClusterNode,
+    /// It is alone, and the URL says that it is a cluster.
+    #[error("is no Redis Cluster: write redis://… or rediss://…")]
+    NoCluster,
+    /// The sentinel does not watch the service.
+    #[error("is no sentinel of this service")]
+    Service,
     /// The number of the database.
     #[error("has no database of that number")]
     Database,
@@ -55,19 +72,38 @@ impl RefusalReason {
             (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS" | "DENIED")) => Some(Self::Credentials),
             (ErrorKind::Server(ServerErrorKind::NoPerm), _) => Some(Self::Permission),
             (ErrorKind::RESP3NotSupported, _) => Some(Self::Version),
-            // The client has no kind of its own for a refused SELECT.
-            (ErrorKind::Server(ServerErrorKind::ResponseError), _) if error.to_string().contains("switch database") => {
-                Some(Self::Database)
+            // Our probe of a Redis that is alone has keys of two slots.
+            (ErrorKind::Server(ServerErrorKind::CrossSlot), _) => Some(Self::ClusterNode),
+            // The client has no kind of its own for these.
+            (ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::InvalidClientConfig, _) => {
+                let said = error.to_string();
+                let refusals = [
+                    ("switch database", Self::Database),
+                    ("DB index is out of range", Self::Database),
+                    ("cluster support disabled", Self::NoCluster),
+                    ("unknown command 'SENTINEL'", Self::Service),
+                    (UNKNOWN_SERVICE, Self::Service),
+                ];
+                refusals.into_iter().find(|(part, _)| said.contains(part)).map(|(_, reason)| reason)
             }
+            (ErrorKind::Io, _) if is_about_a_certificate(error) => Some(Self::Certificate),
             _ => None,
         }
     }
 }
 
-/// Why a message was not published. The other nodes read the store, so that they know a second later.
+fn is_about_a_certificate(error: &RedisError) -> bool {
+    // The client shows its cause as the `Arc` that it keeps it in.
+    let cause = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::get_ref);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// Why Redis did not do what it was asked: the cause inside the errors of the ports.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PublishError {
+pub enum CommandError {
     /// There is no connection, or Redis did not answer of late: nothing was tried, no time was lost.
     #[error("Redis is not reachable")]
     Unreachable,
@@ -75,6 +111,9 @@ pub enum PublishError {
     #[error("Redis did not answer in time")]
     TimedOut,
     /// Redis answered with an error, or the connection broke.
-    #[error("Redis did not take the message")]
+    #[error("Redis did not do what it was asked")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
+    /// Redis answered something that our script does not say.
+    #[error("Redis answered something else")]
+    Unexpected,
 }

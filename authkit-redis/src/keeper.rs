@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::backoff::Backoff;
 use crate::bus::Shared;
 use crate::link::{self, Arrival, Arrivals, Link};
+use crate::outage::Outage;
 
 /// How often Redis is asked for a sign of life, also while it failed: the one attempt per second of an open breaker.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -17,16 +18,20 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) async fn keep(shared: Arc<Shared>) {
     let mut backoff = Backoff::new();
     let mut opened = shared.take_opened();
-    let mut outage = Outage::default();
+    let mut outage = Outage::new(
+        "no revocations over Redis: other nodes learn of them from the store, within a second",
+        "revocations travel over Redis again",
+    );
     while shared.sinks_or_end().is_some() {
         let link = match opened.take() {
             Some(link) => Ok(link),
-            None => Link::open(&shared.client).await,
+            None => Link::open(&shared.options, &shared.nodes()).await,
         };
         match link {
             Ok(link) => {
-                outage.is_over(&shared);
-                let Link { connection, mut arrivals } = link;
+                outage.is_over(&shared.options);
+                let Link { connection, mut arrivals, nodes } = link;
+                shared.set_nodes(nodes);
                 shared.set_connection(Some(connection.clone()));
                 // Only now: what was published before we were subscribed is in the store, which is read after this.
                 shared.report_gap();
@@ -38,9 +43,9 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                 if shared.sinks_or_end().is_none() {
                     return;
                 }
-                outage.is_told(&shared, &"the connection was lost");
+                outage.is_told(&shared.options, &"the connection was lost");
             }
-            Err(error) => outage.is_told(&shared, &error),
+            Err(error) => outage.is_told(&shared.options, &error),
         }
         sleep(backoff.next(&*shared.options.entropy)).await;
     }
@@ -68,7 +73,13 @@ async fn watch(shared: &Shared, mut connection: MultiplexedConnection, backoff: 
         }
         // After a publish that failed, only one that works shows that the next will.
         let is_suspect = !shared.is_answering();
-        let answer = if is_suspect { link::prove(&mut connection).await } else { link::ping(&mut connection).await };
+        let answer = if is_suspect {
+            link::prove(&mut connection).await
+        } else if shared.options.is_cluster() {
+            link::see_cluster(&mut connection).await
+        } else {
+            link::ping(&mut connection).await
+        };
         if answer.is_err() {
             return;
         }
@@ -77,28 +88,5 @@ async fn watch(shared: &Shared, mut connection: MultiplexedConnection, backoff: 
         }
         // A Redis that takes us and drops us at once must not be asked in a tight loop: only a second of peace counts.
         backoff.reset();
-    }
-}
-
-/// Says each outage once, and again when its cause changes.
-#[derive(Default)]
-struct Outage {
-    cause: Option<String>,
-}
-
-impl Outage {
-    fn is_told(&mut self, shared: &Shared, cause: &dyn std::fmt::Display) {
-        let cause = cause.to_string();
-        if self.cause.as_ref() != Some(&cause) {
-            let redis = &shared.options;
-            tracing::warn!(%redis, cause, "no revocations over Redis: other nodes learn of them from the store, within a second");
-            self.cause = Some(cause);
-        }
-    }
-
-    fn is_over(&mut self, shared: &Shared) {
-        if self.cause.take().is_some() {
-            tracing::info!(redis = %shared.options, "revocations travel over Redis again");
-        }
     }
 }

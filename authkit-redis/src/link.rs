@@ -1,22 +1,20 @@
 //! One connection to Redis that is subscribed, with what arrives on it.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use authkit_core::model::Revocation;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, RedisResult};
+use redis::{PushInfo, PushKind, RedisError, RedisResult};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
+use crate::address::Address;
+use crate::connection::{self, config, master, within_limit};
+use crate::error::RefusalReason;
+use crate::options::RedisOptions;
+use crate::slots::read_slots;
 use crate::wire;
 
-/// How long it may take to connect, sign in and subscribe, all together.
-const OPEN_LIMIT: Duration = Duration::from_secs(1);
-/// How long Redis may take to answer a sign of life before the connection is given up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How many messages may wait for the keeper. What does not fit is reported as a gap: nobody fills our memory.
 const QUEUE: usize = 4_096;
 
@@ -25,31 +23,53 @@ const QUEUE: usize = 4_096;
 pub(crate) struct Link {
     pub(crate) connection: MultiplexedConnection,
     pub(crate) arrivals: Arrivals,
+    /// The nodes of the cluster, as this one knows them; none where there is no cluster.
+    pub(crate) nodes: Vec<Address>,
 }
 
 impl Link {
     /// Connects, signs in, subscribes, and publishes an empty message: whatever Redis refuses is known then.
-    pub(crate) async fn open(client: &Client) -> RedisResult<Self> {
+    ///
+    /// In a cluster any node will do, because what is published on one of them reaches the subscribers of all. Each of our nodes
+    /// begins with another one, and `known` are those that were heard of before.
+    pub(crate) async fn open(options: &RedisOptions, known: &[Address]) -> RedisResult<Self> {
+        if !options.is_cluster() {
+            return within_limit(Self::open_at(options, &master(options).await?)).await;
+        }
+        let mut start = [0];
+        options.entropy.fill(&mut start);
+        let candidates: Vec<_> = known.iter().chain(options.addresses()).collect();
+        let mut last = None;
+        for index in 0..candidates.len() {
+            let address = candidates[(usize::from(start[0]) + index) % candidates.len()];
+            match within_limit(Self::open_at(options, address)).await {
+                Err(error) if RefusalReason::of(&error).is_none() => last = Some(error),
+                done => return done,
+            }
+        }
+        Err(last.unwrap_or_else(|| (redis::ErrorKind::InvalidClientConfig, "a cluster without nodes").into()))
+    }
+
+    async fn open_at(options: &RedisOptions, address: &Address) -> RedisResult<Self> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let overflowed = Arc::new(AtomicBool::new(false));
         let arrivals = Arrivals { queue, overflowed: Arc::clone(&overflowed) };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(OPEN_LIMIT))
-            .set_response_timeout(Some(ANSWER_LIMIT))
-            .set_push_sender(move |info: PushInfo| {
-                if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(info) {
-                    overflowed.store(true, Ordering::Release);
-                }
-                Ok::<(), redis::aio::SendError>(())
-            });
-        let opened = timeout(OPEN_LIMIT, async {
-            let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            connection.subscribe(wire::CHANNEL).await?;
-            prove(&mut connection).await?;
-            Ok::<_, RedisError>(connection)
+        let config = config().set_push_sender(move |info: PushInfo| {
+            if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(info) {
+                overflowed.store(true, Ordering::Release);
+            }
+            Ok::<(), redis::aio::SendError>(())
         });
-        let connection = opened.await.map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))??;
-        Ok(Self { connection, arrivals })
+        let mut connection = connection::open(options, address, &config).await?;
+        let mut nodes = Vec::new();
+        if options.is_cluster() {
+            let answer = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
+            nodes.extend(read_slots(&answer, address).into_iter().flatten().map(|range| range.master));
+            see_cluster(&mut connection).await?;
+        }
+        connection.subscribe(wire::CHANNEL).await?;
+        prove(&mut connection).await?;
+        Ok(Self { connection, arrivals, nodes })
     }
 }
 
@@ -70,6 +90,15 @@ pub(crate) async fn prove(connection: &mut MultiplexedConnection) -> RedisResult
 /// Asks for a sign of life.
 pub(crate) async fn ping(connection: &mut MultiplexedConnection) -> RedisResult<()> {
     redis::cmd("PING").exec_async(connection).await
+}
+
+/// Asks a node whether its cluster works: one that is cut off from the others answers and carries no messages to them.
+pub(crate) async fn see_cluster(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(connection).await?;
+    if info.contains("cluster_state:ok") {
+        return Ok(());
+    }
+    Err(RedisError::from((redis::ErrorKind::Server(redis::ServerErrorKind::ClusterDown), "the node is cut off from its cluster")))
 }
 
 /// What Redis sent without being asked.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use authkit_core::model::Revocation;
 use authkit_core::ports::{BusHealth, RevocationBus, RevocationSink};
-use authkit_core::{SessionId, Timestamp};
-use authkit_redis::testkit::RedisServer;
+use authkit_core::{Entropy, SessionId, Timestamp};
+use authkit_redis::testkit::{RedisCluster, RedisServer, SomeRedis};
 use authkit_redis::{ConnectError, RedisOptions, RedisRevocationBus, RefusalReason};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -53,7 +53,11 @@ fn options(redis: &RedisServer) -> RedisOptions {
 
 /// A node: a bus and what it hears.
 async fn node(redis: &RedisServer) -> (RedisRevocationBus, Arc<Heard>) {
-    let bus = RedisRevocationBus::connect(options(redis)).await.expect("Redis takes us");
+    node_at(&redis.url()).await
+}
+
+async fn node_at(url: &str) -> (RedisRevocationBus, Arc<Heard>) {
+    let bus = RedisRevocationBus::connect(RedisOptions::from_url(url).expect("a URL")).await.expect("Redis takes us");
     let heard = Arc::new(Heard::default());
     bus.subscribe(heard.clone());
     (bus, heard)
@@ -82,8 +86,8 @@ async fn flows(from: &RedisRevocationBus, to: &Heard, n: u128) {
 
 #[tokio::test]
 async fn nodes_hear_one_another_and_the_way_is_fast() {
-    let redis = RedisServer::start().await;
-    let ((one, heard_by_one), (two, heard_by_two)) = (node(&redis).await, node(&redis).await);
+    let redis = SomeRedis::find().await;
+    let ((one, heard_by_one), (two, heard_by_two)) = (node_at(redis.url()).await, node_at(redis.url()).await);
     flows(&one, &heard_by_two, 1).await;
     flows(&two, &heard_by_one, 2).await;
 
@@ -264,4 +268,38 @@ async fn the_connection_ends_with_the_last_sink_and_a_new_sink_starts_another() 
     bus.subscribe(third.clone());
     eventually("the connection", || bus.health() == BusHealth::Connected).await;
     flows(&bus, &third, 2).await;
+}
+
+/// Entropy that is always the same, so that a bus begins with the node of that number.
+#[derive(Debug)]
+struct Always(u8);
+
+impl Entropy for Always {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(self.0);
+    }
+}
+
+#[tokio::test]
+async fn in_a_cluster_messages_cross_nodes_and_a_bus_moves_on_when_its_node_is_gone() {
+    let mut redis = RedisCluster::start().await;
+    let mut nodes = Vec::new();
+    for number in 0..3 {
+        let options = RedisOptions::from_url(&redis.url()).unwrap().entropy(Arc::new(Always(number)));
+        let bus = RedisRevocationBus::connect(options).await.unwrap();
+        let heard = Arc::new(Heard::default());
+        bus.subscribe(heard.clone());
+        nodes.push((bus, heard));
+    }
+    flows(&nodes[0].0, &nodes[1].1, 1).await;
+    flows(&nodes[1].0, &nodes[2].1, 2).await;
+    flows(&nodes[2].0, &nodes[0].1, 3).await;
+
+    let gaps: Vec<_> = nodes.iter().map(|(_, heard)| heard.gaps()).collect();
+    redis.node_mut(0).kill();
+    eventually("the gap of the one whose node is gone", || nodes[0].1.gaps() > gaps[0]).await;
+    eventually("the move", || nodes[0].0.health() == BusHealth::Connected).await;
+    flows(&nodes[0].0, &nodes[2].1, 4).await;
+    flows(&nodes[2].0, &nodes[0].1, 5).await;
+    assert_eq!(nodes[2].1.gaps(), gaps[2], "the others lost nothing");
 }

@@ -69,7 +69,10 @@ impl<'a> Banner<'a> {
 /// Where what need not survive is kept.
 fn hot_state(settings: &Settings) -> String {
     match &settings.redis {
-        Some(redis) => format!("revocations over Redis at {}", redis.address()),
+        Some(redis) => {
+            let kind = if redis.is_cluster() { "Redis Cluster" } else { "Redis" };
+            format!("revocations, limits and records over {kind} at {}", redis.address())
+        }
         None => "in this process".to_owned(),
     }
 }

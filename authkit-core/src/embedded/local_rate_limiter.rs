@@ -74,6 +74,7 @@ impl LocalRateLimiter {
     }
 
     /// Charges one request to one bucket.
+    #[must_use]
     pub fn charge_one(&self, charge: &Charge) -> Reading {
         let index = usize::try_from(self.hasher.hash_one(charge.key) % SHARDS as u64).unwrap_or_default();
         let mut shard = lock(&self.shards[index]);
@@ -141,12 +142,11 @@ impl Shard {
         let reading = charge.quota.charge(debt);
         if reading.is_allowed() {
             let full_at = now + reading.reset_after;
-            match known {
-                Some(stands) => *stands = full_at,
-                None => {
-                    self.make_room(now);
-                    self.full_at.insert(charge.key, full_at);
-                }
+            if let Some(stands) = known {
+                *stands = full_at;
+            } else {
+                self.make_room(now);
+                self.full_at.insert(charge.key, full_at);
             }
         }
         reading

@@ -3,6 +3,7 @@
 pub mod local_bus;
 pub mod local_custody;
 pub mod local_rate_limiter;
+pub mod local_record_cache;
 pub mod master_key_file;
 pub mod master_key_list;
 pub mod memory_store;
@@ -10,6 +11,7 @@ pub mod memory_store;
 pub use local_bus::LocalRevocationBus;
 pub use local_custody::{KeyringError, LocalKeyCustody, MasterKey, MasterKeyError};
 pub use local_rate_limiter::LocalRateLimiter;
+pub use local_record_cache::LocalRecordCache;
 pub use master_key_file::{MasterKeyFile, MasterKeyFileError};
 pub use master_key_list::MasterKeysError;
 pub use memory_store::MemoryStore;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::flows::account_cache::AccountCache;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::HashPool;
@@ -83,12 +84,14 @@ pub(crate) struct Engine {
     pub(crate) bus: Arc<dyn RevocationBus>,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
+    pub(crate) accounts: AccountCache,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,
     /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.
     pub(crate) keyring_turn: tokio::sync::Mutex<()>,
     pub(crate) verified: VerifiedTokens,
     pub(crate) revoked: Arc<RevokedSet>,
+    pub(crate) skew: ClockSkew,
 }
 
 impl Engine {
@@ -102,11 +105,15 @@ impl Engine {
         AuditEvent::new(AuditEventId::generate(at, &*self.entropy), at, action, outcome, context)
     }
 
-    /// Commits, and then tells this node and the others which sessions ended.
+    /// Commits, and then tells this node and the others which sessions ended, and the cache which records changed.
     ///
-    /// INVARIANT: no flow calls `store.commit` itself, so that no revocation can be forgotten.
+    /// INVARIANT: no flow calls `store.commit` itself, so that no revocation and no invalidation can be forgotten.
     pub(crate) async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
-        let committed = self.store.commit(changes).await?;
+        let forgetting = self.accounts.forgetting(changes);
+        let result = self.store.commit(changes).await;
+        // Also after a failure: a commit whose reply was lost may have happened.
+        forgetting.done().await;
+        let committed = result?;
         self.announce(&committed).await;
         Ok(committed)
     }
@@ -134,6 +141,30 @@ impl Engine {
     pub(crate) async fn record_refusal(&self, event: AuditEvent) -> Result<(), Internal> {
         self.commit(&ChangeSet::new().and(event)).await?;
         Ok(())
+    }
+}
+
+/// How far the clock of this node and the store's are apart, as it was found last.
+#[derive(Debug)]
+pub(crate) struct ClockSkew(AtomicI64);
+
+impl ClockSkew {
+    const UNKNOWN: i64 = i64::MIN;
+
+    pub(crate) const fn unknown() -> Self {
+        Self(AtomicI64::new(Self::UNKNOWN))
+    }
+
+    /// Keeps what was found: the store's reading lies between two of ours.
+    pub(crate) fn found(&self, before: Timestamp, store: Timestamp, after: Timestamp) {
+        let middle = before.unix_micros() + (after.unix_micros() - before.unix_micros()) / 2;
+        self.0.store(store.unix_micros() - middle, Ordering::Relaxed);
+    }
+
+    /// The difference, whichever is ahead; `None` when there is no clock to compare with.
+    pub(crate) fn get(&self) -> Option<Duration> {
+        let micros = self.0.load(Ordering::Relaxed);
+        (micros != Self::UNKNOWN).then(|| Duration::from_micros(micros.unsigned_abs()))
     }
 }
 

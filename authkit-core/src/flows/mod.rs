@@ -2,8 +2,9 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `planned`, `throttle`, `first_factor` and `session_issue`.
+//! doors: `engine`, `account_cache`, `planned`, `throttle`, `first_factor` and `session_issue`.
 
+pub(crate) mod account_cache;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod session_issue;

@@ -4,7 +4,7 @@ use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::planned::Planned;
 use crate::model::{AuditAction, ChangeSet, Outcome, Patch, RequestContext, User, UserChange, UserStatus};
-use crate::ports::{CommitError, Conflict};
+use crate::ports::{CommitError, Conflict, StoreError};
 use crate::primitives::{FullName, Locale};
 
 /// What becomes of the profile: fields that are not named stay.
@@ -49,9 +49,13 @@ impl From<CommitError> for ProfileError {
     }
 }
 
-/// Reads the caller's account.
+/// Reads the caller's account, from the cache where there is one.
 pub(crate) async fn profile(engine: &Engine, principal: &Principal) -> Result<User, ProfileError> {
-    let found = engine.store.user_by_id(principal.user_id()).await.map_err(Internal::from)?;
+    active(engine.accounts.account(&*engine.store, principal.user_id()).await)
+}
+
+fn active(found: Result<Option<User>, StoreError>) -> Result<User, ProfileError> {
+    let found = found.map_err(Internal::from)?;
     let user = found.ok_or(ProfileError::Gone)?;
     if user.status == UserStatus::Active { Ok(user) } else { Err(ProfileError::Suspended) }
 }
@@ -65,7 +69,8 @@ pub(crate) async fn update_profile(
 ) -> Result<User, ProfileError> {
     match plan_update_profile(engine, principal, update, context).commit().await {
         // Why it is not active any more, the read below tells.
-        Ok(()) | Err(CommitError::Conflict(Conflict::UserChanged)) => profile(engine, principal).await,
+        // And not from the cache: whoever has changed something is shown what became of it.
+        Ok(()) | Err(CommitError::Conflict(Conflict::UserChanged)) => active(engine.store.user_by_id(principal.user_id()).await),
         Err(error) => Err(error.into()),
     }
 }
@@ -79,15 +84,15 @@ pub(crate) fn plan_update_profile<'a>(
 ) -> Planned<'a, ()> {
     let at = engine.now();
     let id = principal.user_id();
-    let changed: Vec<&str> = [("full_name", update.full_name.is_keep()), ("locale", update.locale.is_keep())]
+    let fields: Vec<&str> = [("full_name", update.full_name.is_keep()), ("locale", update.locale.is_keep())]
         .into_iter()
         .filter_map(|(name, kept)| (!kept).then_some(name))
         .collect();
-    let changes = if changed.is_empty() {
+    let changes = if fields.is_empty() {
         ChangeSet::new()
     } else {
         let event = engine.event(at, AuditAction::ProfileChanged, Outcome::Success, context);
-        let event = event.by(actor(principal)).on(id).with("fields", changed.join(" "));
+        let event = event.by(actor(principal)).on(id).with("fields", fields.join(" "));
         let change = UserChange::UpdateProfile { id, full_name: update.full_name, locale: update.locale, at };
         ChangeSet::new().and(change).and(event)
     };

@@ -111,7 +111,7 @@ impl Throttle {
             return Ok(());
         }
         let charges = [self.charge(LimitScope::RefreshSession, session_id.as_uuid().as_bytes())];
-        self.conclude(&charges, self.count_alone(&charges).await, context)
+        self.conclude(&charges, &self.count_alone(&charges).await, context)
     }
 
     /// How well the limits work.
@@ -149,17 +149,15 @@ impl Throttle {
         if charges.is_empty() {
             return Ok(());
         }
-        let readings = match &self.shared {
-            None => self.count_alone(&charges).await,
-            Some(shared) => match self.count_together(&**shared, &charges).await {
-                Some(readings) => readings,
-                None => {
-                    let part = |charge: &Charge| Charge { quota: charge.quota.part_of(self.limits.nodes), ..*charge };
-                    self.count_alone(&charges.iter().map(part).collect::<Vec<_>>()).await
-                }
-            },
+        let Some(shared) = &self.shared else {
+            return self.conclude(&charges, &self.count_alone(&charges).await, context);
         };
-        self.conclude(&charges, readings, context)
+        if let Some(readings) = self.count_together(&**shared, &charges).await {
+            return self.conclude(&charges, &readings, context);
+        }
+        let part = |charge: &Charge| Charge { quota: charge.quota.part_of(self.limits.nodes), ..*charge };
+        let parts: Vec<Charge> = charges.iter().map(part).collect();
+        self.conclude(&parts, &self.count_alone(&parts).await, context)
     }
 
     /// Asks the shared limiter; `None` when it could not count.
@@ -194,8 +192,8 @@ impl Throttle {
     }
 
     /// Says what the readings mean. Too few of them are a refusal.
-    fn conclude(&self, charges: &[Charge], readings: Vec<Reading>, context: &RequestContext) -> Result<(), Throttled> {
-        context.rate_limit.note(&readings);
+    fn conclude(&self, charges: &[Charge], readings: &[Reading], context: &RequestContext) -> Result<(), Throttled> {
+        context.rate_limit.note(readings);
         let refused = readings.iter().zip(charges).find_map(|(reading, charge)| Some((charge, reading.retry_after?)));
         match refused {
             None if readings.len() == charges.len() => Ok(()),

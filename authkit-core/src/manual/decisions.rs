@@ -37,6 +37,15 @@
 //! hammer at an account that is used up without paying for it. In order, the client's own bucket first, an address that is used up
 //! cannot use up an account, and every attempt costs its address.
 //!
+//! # What is cached, and what is not
+//! A [`RecordCache`](crate::ports::RecordCache) holds accounts for whoever looks at her own profile, and nothing else. Sessions are
+//! read by their id in three flows, a logout, the end of a session, a renewed proof of identity, and each of them decides something:
+//! from a cache it could decide wrongly for as long as an invalidation takes. Logins and refreshes read and guard in the store for
+//! the same reason, and tell the cache nothing, because neither changes an account. The access token itself is verified without
+//! any of that.
+//!
+//! Without a word from the host nothing is cached: a store in the same process or the same rack answers as fast as a cache does.
+//!
 //! # Passwords are composed (NFC), not folded (NFKC)
 //! SP 800-63B speaks of compatibility normalisation, ASVS 6.2.8 of the password exactly as received. Composition alone makes
 //! the same keys on two systems the same password; folding would make different passwords equal.

@@ -8,6 +8,7 @@ pub mod rate_limit;
 pub mod server_key;
 pub mod session;
 pub mod user;
+mod user_record;
 
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use change::{Change, ChangeSet, Committed};

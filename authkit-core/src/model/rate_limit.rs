@@ -118,7 +118,8 @@ impl Quota {
     pub fn charge(&self, debt: Duration) -> Reading {
         let full = self.interval.saturating_mul(self.burst);
         let after = debt.saturating_add(self.interval);
-        let (reset_after, retry_after) = if after <= full { (after, None) } else { (debt, Some(after - full)) };
+        let retry_after = after.checked_sub(full).filter(|beyond| !beyond.is_zero());
+        let reset_after = if retry_after.is_some() { debt } else { after };
         let remaining = full.saturating_sub(reset_after).as_nanos() / self.interval.as_nanos().max(1);
         let remaining = if retry_after.is_some() { 0 } else { u32::try_from(remaining).unwrap_or(self.burst) };
         Reading { limit: self.burst, remaining, reset_after, retry_after }
@@ -183,9 +184,9 @@ mod tests {
         }
         let refused = quota.charge(debt);
         assert_eq!((refused.retry_after, refused.reset_after), (Some(SECOND), debt), "a refusal adds no debt");
-        let waited = quota.charge(debt - SECOND);
+        let waited = quota.charge(2 * SECOND);
         assert!(waited.is_allowed() && !quota.charge(waited.reset_after).is_allowed(), "one interval is one request");
-        let almost = quota.charge(debt - SECOND + Duration::from_micros(1));
+        let almost = quota.charge(2 * SECOND + Duration::from_micros(1));
         assert_eq!(almost.retry_after, Some(Duration::from_micros(1)));
     }
 

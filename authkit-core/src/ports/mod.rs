@@ -2,10 +2,12 @@
 
 pub mod key_custody;
 pub mod rate_limiter;
+pub mod record_cache;
 pub mod revocation_bus;
 pub mod store;
 
 pub use key_custody::{CustodyError, KeyCustody};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
+pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
 pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};

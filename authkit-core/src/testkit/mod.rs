@@ -1,15 +1,18 @@
-//! For the tests of stores, limiters and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected faults
-//! of the store and of the network, stores that are wrong on purpose.
+//! For the tests of stores, limiters, caches and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected
+//! faults, stores that are wrong on purpose, a TCP proxy that spoils what passes.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
+pub mod bus_contract;
 pub mod clock;
 pub mod entropy;
 pub mod fault_proxy;
 pub mod faults;
 pub mod fixtures;
 pub mod mutant_store;
+pub mod outage;
 pub mod rate_limiter_contract;
+pub mod record_cache_contract;
 pub mod store_contract;
 
 pub use clock::FrozenClock;
@@ -18,3 +21,4 @@ pub use fault_proxy::{Direction, FaultProxy, NetworkFault};
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
 pub use mutant_store::{Bug, MutantStore};
+pub use outage::Outage;

@@ -267,7 +267,8 @@ impl RateLimiter for Shared {
             // What a limiter says that has lost count: nothing, or something about buckets that nobody asked for.
             ANSWERS_TOO_LITTLE => readings.clear(),
             ANSWERS_TOO_MUCH => {
-                readings = vec![Quota::new(9, Duration::from_secs(1)).expect("a quota").charge(Duration::ZERO); 9]
+                let quota = Quota::new(9, Duration::from_secs(1)).expect("a quota");
+                readings = vec![quota.charge(Duration::ZERO); 9];
             }
             _ => {}
         }

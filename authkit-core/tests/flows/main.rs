@@ -1,6 +1,7 @@
 //! The use cases through the public face, on the store in memory, with a clock that stands still.
 
 mod account;
+mod account_cache;
 mod authentication;
 mod faults;
 mod keys;

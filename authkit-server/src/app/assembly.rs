@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use authkit_core::embedded::LocalKeyCustody;
-use authkit_core::ports::RevocationBus;
 use authkit_core::{AuthKit, OsEntropy, SystemClock};
 
 use super::durable::Durable;
+use super::hot_state::HotState;
 use crate::cli::OperationError;
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
@@ -18,9 +18,9 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Opens everything durable that the settings name; the schema is brought up to date. Without a bus, as for a single
-    /// command, the nodes learn of revocations from the store.
-    pub(super) async fn open(settings: &Settings, bus: Option<Arc<dyn RevocationBus>>) -> Result<Self, OperationError> {
+    /// Opens everything durable that the settings name; the schema is brought up to date. Without hot state,
+    /// as for a single command, the nodes learn of revocations from the store.
+    pub(super) async fn open(settings: &Settings, hot_state: Option<HotState>) -> Result<Self, OperationError> {
         let directory = DataDir::open(&settings.data_dir)?;
         let store = Durable::open(settings).await?;
         store.migrate().await?;
@@ -35,8 +35,8 @@ impl Assembly {
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
         let mut builder = AuthKit::builder(settings.core_config()).store(store.store()).custody(Arc::new(custody));
-        if let Some(bus) = bus {
-            builder = builder.revocation_bus(bus);
+        if let Some(HotState { bus, limiter, cache, .. }) = hot_state {
+            builder = builder.revocation_bus(bus).rate_limiter(limiter).record_cache(cache);
         }
         let auth = builder.build().await?;
         Ok(Self { auth, store })

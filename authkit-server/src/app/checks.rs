@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use authkit_core::embedded::LocalKeyCustody;
-use authkit_core::ports::{BusHealth, RevocationBus};
 use authkit_core::{OsEntropy, SystemClock};
 
 use super::commands::runtime;
 use super::durable::Durable;
-use super::hot_state;
+use super::hot_state::HotState;
 use crate::cli::doctor::{Check, Outcome};
 use crate::settings::Settings;
 
@@ -47,13 +46,18 @@ fn clock() -> Check {
 /// Connects as a start would. A Redis that is away does not stop a start, so it is no failure here.
 fn redis(settings: &Settings) -> Option<Check> {
     const NAME: &str = "redis";
-    let address = settings.redis.as_ref()?.address();
-    let bus = runtime().and_then(|runtime| runtime.block_on(hot_state::connect(settings)));
-    Some(match bus {
+    let redis = settings.redis.as_ref()?;
+    let named = if redis.is_cluster() { format!("the cluster at {}", redis.address()) } else { redis.address().to_owned() };
+    let looked = runtime().and_then(|runtime| {
+        // Inside the runtime, where the background tasks of the connections live.
+        runtime.block_on(async { Ok(HotState::connect(settings).await?.is_some_and(|redis| redis.is_working())) })
+    });
+    Some(match looked {
         Err(error) => Check::new(NAME, Outcome::Fail, error.to_string()),
-        Ok(Some(bus)) if bus.health() == BusHealth::Connected => Check::new(NAME, Outcome::Ok, format!("{address} answers")),
-        Ok(_) => {
-            Check::new(NAME, Outcome::Warn, format!("{address} does not answer: a logout takes a second to reach other nodes"))
+        Ok(true) => Check::new(NAME, Outcome::Ok, format!("{named} answers")),
+        Ok(false) => {
+            let detail = "does not work: a logout takes a second to reach other nodes, and each node counts for itself";
+            Check::new(NAME, Outcome::Warn, format!("{named} {detail}"))
         }
     })
 }

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::assembly::Assembly;
-use super::hot_state;
+use super::hot_state::HotState;
 use super::metrics::Figures;
 use super::operations_routes;
 use crate::api;
@@ -27,8 +27,8 @@ pub(super) async fn serve(settings: Settings) -> Result<(), OperationError> {
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| taken(&settings, &error))?;
     let bound = listener.local_addr()?;
     // Before the database: what is wrong with Redis is said with nothing changed.
-    let bus = hot_state::revocation_bus(&settings).await?;
-    let assembly = Assembly::open(&settings, bus).await?;
+    let hot_state = HotState::connect(&settings).await?;
+    let assembly = Assembly::open(&settings, hot_state).await?;
     let metrics = Metrics::new();
     metrics.register_collector(Box::new(Figures { auth: assembly.auth.clone(), store: assembly.store.clone() }));
     let shell = shell(&settings, &metrics);

@@ -130,6 +130,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         database,
         database_connections: parsed.database_connections?,
         redis,
+        redis_ca_file: parsed.redis_ca_file?.map(|path| working_dir.join(path)),
         algorithm: parsed.algorithm?,
         access_token_lifetime: minutes_of(parsed.access_minutes?),
         master_keys: parsed.master_keys?,

@@ -70,6 +70,8 @@ pub struct Settings {
     pub database_connections: u32,
     /// The shared hot state, when there is one.
     pub redis: Option<RedisEndpoint>,
+    /// The certificates of the authority that signed those of Redis.
+    pub redis_ca_file: Option<PathBuf>,
     /// How access tokens are signed. The secret of HS256 is in [`Settings::core_config`].
     pub algorithm: JwtAlgorithm,
     /// How long an access token is valid.

@@ -1,15 +1,14 @@
 //! Where shared hot state lives.
 
 use std::fmt;
+use std::ops::Range;
 
+use authkit_redis::{InvalidUrl, RedisOptions};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::parse;
 use super::problem::Refusal;
-
-/// The port of a Redis whose URL names none.
-const DEFAULT_PORT: u16 = 6379;
 
 /// A Redis that several servers share.
 #[derive(Clone)]
@@ -22,31 +21,24 @@ pub struct RedisEndpoint {
 }
 
 impl RedisEndpoint {
-    /// Reads `redis://`, `rediss://` (TLS) or `redis+cluster://` with an optional user, password, port and database.
+    /// Reads the forms that [`RedisOptions::from_url`] reads.
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
-        const FORM: &str = "write it as in redis://:password@host:6379/0, rediss://… for TLS, redis+cluster://… for a cluster";
-        let url = Url::parse(parse::line(text)?).map_err(|_| Refusal::new("is not a URL", FORM))?;
-        let (cluster, tls) = match url.scheme() {
-            "redis" => (false, false),
-            "rediss" => (false, true),
-            "redis+cluster" => (true, false),
-            _ => return Err(Refusal::new("has another scheme than redis, rediss or redis+cluster", FORM)),
-        };
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(Refusal::new("names no host", FORM));
+        let text = parse::line(text)?;
+        let options = RedisOptions::from_url(text).map_err(|error| match error {
+            InvalidUrl::ClusterDatabase => Refusal::new("names a database of a cluster, which has none", "leave the path out"),
+            InvalidUrl::NoService => Refusal::new("names sentinels and no service", "write redis+sentinel://host:26379/service"),
+            // SECURITY: the Redis client reads `#insecure` as "do not check the certificate" and passes query parameters on.
+            InvalidUrl::Extras => Refusal::new("has a query or a fragment", "remove it"),
+            _ => Refusal::new(
+                "is not the URL of a Redis",
+                "write it as in redis://:password@host:6379/0, rediss://… for TLS, redis+cluster://host:port,host:port, or \
+                 redis+sentinel://host:port/service",
+            ),
+        })?;
+        if let Some(password) = password_in(text) {
+            parse::not_a_placeholder(&text[password])?;
         }
-        // SECURITY: the Redis client reads `#insecure` as "do not check the certificate" and passes query parameters on.
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(Refusal::new("has a query or a fragment", "remove it"));
-        }
-        let database = url.path().trim_start_matches('/');
-        if !database.is_empty() && (cluster || parse::number(database, 0, 65_535).is_err()) {
-            return Err(Refusal::new("has a path that is not the number of a database, or a database on a cluster", FORM));
-        }
-        if let Some(password) = url.password() {
-            parse::not_a_placeholder(password)?;
-        }
-        Ok(Self::new(&url, cluster, tls))
+        Ok(Self::new(text, &options))
     }
 
     /// Puts a host, a port and a password together.
@@ -56,16 +48,22 @@ impl RedisEndpoint {
         url.set_host(Some(&host.0)).expect("a host that was checked");
         url.set_port(Some(port)).expect("a URL with a host");
         url.set_password(password.map(ExposeSecret::expose_secret)).expect("a URL with a host");
-        Self::new(&url, false, false)
+        let options = RedisOptions::from_url(url.as_str()).expect("a URL with a host and a port");
+        Self::new(url.as_str(), &options)
     }
 
-    fn new(url: &Url, cluster: bool, tls: bool) -> Self {
-        let mut shown = url.clone();
-        if shown.password().is_some() {
-            shown.set_password(Some("***")).expect("a URL that had a password");
+    fn new(url: &str, options: &RedisOptions) -> Self {
+        let mut redacted = url.to_owned();
+        if let Some(password) = password_in(url) {
+            redacted.replace_range(password, "***");
         }
-        let address = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(DEFAULT_PORT));
-        Self { url: url.as_str().to_owned().into(), redacted: shown.into(), address, cluster, tls }
+        Self {
+            url: url.to_owned().into(),
+            redacted,
+            address: options.to_string(),
+            cluster: options.is_cluster(),
+            tls: options.is_tls(),
+        }
     }
 
     /// The URL with its password, for the Redis client alone.
@@ -74,7 +72,7 @@ impl RedisEndpoint {
         self.url.expose_secret()
     }
 
-    /// The host and the port.
+    /// The hosts and the ports.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -91,6 +89,15 @@ impl RedisEndpoint {
     pub const fn is_tls(&self) -> bool {
         self.tls
     }
+}
+
+/// Where in a URL the password stands. With several hosts it is no URL that a URL parser takes.
+fn password_in(url: &str) -> Option<Range<usize>> {
+    let start = url.find("://")? + 3;
+    let authority = url[start..].split('/').next()?;
+    let user = &authority[..authority.rfind('@')?];
+    let colon = user.find(':')?;
+    Some(start + colon + 1..start + user.len())
 }
 
 impl fmt::Display for RedisEndpoint {
@@ -146,15 +153,37 @@ mod tests {
     }
 
     #[test]
-    fn tls_and_cluster_are_told_by_the_scheme() {
-        let read = |text| RedisEndpoint::parse(text).map(|e| (e.is_cluster(), e.is_tls()));
-        assert_eq!(read("redis://r"), Ok((false, false)));
-        assert_eq!(read("rediss://u:p@r:6380/3"), Ok((false, true)));
-        assert_eq!(read("redis+cluster://r:7000"), Ok((true, false)));
-        for text in
-            ["r:6379", "http://r", "redis://", "rediss://r#insecure", "redis://r/x", "redis+cluster://r/1", "redis://r?a=b"]
-        {
+    fn tls_cluster_and_sentinel_are_told_by_the_scheme() {
+        let read = |text| RedisEndpoint::parse(text).map(|e| (e.is_cluster(), e.is_tls(), e.address().to_owned()));
+        assert_eq!(read("redis://r"), Ok((false, false, "r:6379".to_owned())));
+        assert_eq!(read("rediss://u:p@r:6380/3"), Ok((false, true, "r:6380".to_owned())));
+        assert_eq!(read("rediss+cluster://:p@r:7000,s:7001"), Ok((true, true, "r:7000,s:7001".to_owned())));
+        assert_eq!(read("redis+sentinel://r,s/main/1"), Ok((false, false, "r:26379,s:26379".to_owned())));
+        for text in [
+            "r:6379",
+            "http://r",
+            "redis://",
+            "rediss://r#insecure",
+            "redis://r/x",
+            "redis+cluster://r/1",
+            "redis://r?a=b",
+            "redis://r,s",
+            "redis+sentinel://r",
+            "redis+cluster://:your_redis_password@r",
+        ] {
             assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_with_several_hosts_does_not_show() {
+        for (url, shown) in [
+            ("redis+cluster://u:can:ary@a:1,b:2", "redis+cluster://u:***@a:1,b:2"),
+            ("redis+sentinel://:canary@a,b/main", "redis+sentinel://:***@a,b/main"),
+            ("redis+cluster://a:1,b:2", "redis+cluster://a:1,b:2"),
+            ("redis://user@a:1", "redis://user@a:1"),
+        ] {
+            assert_eq!(RedisEndpoint::parse(url).unwrap().to_string(), shown);
         }
     }
 }

@@ -186,7 +186,8 @@ settings! {
         /// max_connections.
         database_connections: u32 = Text("16"), Public, "AUTHKIT_DATABASE_CONNECTIONS", "storage.database_connections",
             required(|t| parse::number(t, 1, 1_000));
-        /// Shared hot state: redis://, rediss:// (TLS) or redis+cluster://, with the password in the URL.
+        /// Shared hot state: redis://user:password@host:6379, redis+cluster://host:port,host:port for a cluster, or
+        /// redis+sentinel://host:port,host:port/service; rediss for redis is TLS.
         redis_url: Option<RedisEndpoint> = Unset("hot state stays in this process"), Url,
             "REDIS_URL", "redis.url", optional(RedisEndpoint::parse);
         /// Instead of REDIS_URL: the name or address of the Redis server.
@@ -196,6 +197,9 @@ settings! {
         /// With REDIS_HOST: the password. Empty means none.
         redis_password: Option<Option<SecretString>> = Unset("no password"), Secret,
             "REDIS_PASSWORD", "redis.password", optional(redis::password);
+        /// With rediss: a file with the certificates (PEM) of the authority that signed those of Redis.
+        redis_ca_file: Option<PathBuf> = Unset("the authorities of the web"), Public,
+            "REDIS_CA_FILE", "redis.ca_file", optional(path);
     }
     Tokens {
         /// How access tokens are signed: ES256, EdDSA or RS256 with generated keys, or HS256 with JWT_SECRET_KEY.

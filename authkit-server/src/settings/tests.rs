@@ -260,6 +260,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         database_connections = 5
         [redis]
         url = "rediss://u:p4ss@r:1/2"
+        ca_file = "/etc/redis/ca.pem"
         [tokens]
         algorithm = "EdDSA"
         access_token_expire_minutes = 5
@@ -310,6 +311,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(settings.database.to_string(), "postgresql://app:***@db/users");
     assert_eq!(settings.database_connections, 5);
     assert!(settings.redis.as_ref().unwrap().is_tls());
+    assert_eq!(settings.redis_ca_file, Some(PathBuf::from("/etc/redis/ca.pem")));
     assert_eq!(settings.master_keys.as_ref().unwrap()[0].to_text(), key);
     assert_eq!(show_networks(&settings.trusted_proxies), "10.0.0.0/8,::1/128");
     assert!(settings.docs_are_open() && !settings.metrics_are_open());

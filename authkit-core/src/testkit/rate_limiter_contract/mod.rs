@@ -91,16 +91,18 @@ pub trait LimiterUnderTest: Send + Sync {
     async fn buckets(&self) -> usize;
 }
 
+type Making = Pin<Box<dyn Future<Output = Arc<dyn LimiterUnderTest>> + Send>>;
+
 /// Where a check gets its limiters from.
 #[derive(Clone)]
-pub struct Limiters(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn LimiterUnderTest>> + Send>> + Send + Sync>);
+pub struct Limiters(Arc<dyn Fn() -> Making + Send + Sync>);
 
 impl Limiters {
     /// Limiters made by an async function or closure.
-    pub fn new<F, Making, L>(fresh_limiter: F) -> Self
+    pub fn new<F, Fresh, L>(fresh_limiter: F) -> Self
     where
-        F: Fn() -> Making + Send + Sync + 'static,
-        Making: Future<Output = L> + Send + 'static,
+        F: Fn() -> Fresh + Send + Sync + 'static,
+        Fresh: Future<Output = L> + Send + 'static,
         L: LimiterUnderTest + 'static,
     {
         Self(Arc::new(move || {

@@ -1,9 +1,7 @@
-//! A Redis server of a test's own, which it can kill, freeze and start again.
+//! One Redis server.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
 use std::{fs, io};
 
 use redis::aio::MultiplexedConnection;
@@ -12,11 +10,24 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-const POLL: Duration = Duration::from_millis(10);
-/// How many polls a start may take on a machine that runs every other test as well: 30 s.
-const START_POLLS: u32 = 3_000;
+use super::{POLL, START_POLLS, free_port};
+
 /// How often a port may be snatched away between finding and binding it.
 const ATTEMPTS: u32 = 5;
+
+/// A further argument of the process.
+#[derive(Debug, Clone)]
+pub(super) enum Argument {
+    Word(String),
+    /// A port, found anew for each attempt to start.
+    FreePort,
+}
+
+/// Words as arguments; `{port}` is a free port.
+pub(super) fn arguments(words: &[&str]) -> Vec<Argument> {
+    let argument = |word: &&str| if *word == "{port}" { Argument::FreePort } else { Argument::Word((*word).to_owned()) };
+    words.iter().map(argument).collect()
+}
 
 /// A `redis-server` process on a port of 127.0.0.1, which keeps nothing. Dropping it kills it.
 #[derive(Debug)]
@@ -24,6 +35,7 @@ pub struct RedisServer {
     home: TempDir,
     port: u16,
     password: Option<String>,
+    arguments: Vec<Argument>,
     child: Option<Child>,
 }
 
@@ -33,7 +45,7 @@ impl RedisServer {
     /// # Panics
     /// When it cannot be started: `redis-server` must be on the PATH. A test that needs Redis is never skipped.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, Vec::new()).await
     }
 
     /// Starts one that wants a password.
@@ -41,12 +53,22 @@ impl RedisServer {
     /// # Panics
     /// As [`start`](Self::start).
     pub async fn start_with_password(password: &str) -> Self {
-        Self::start_with(Some(password.to_owned())).await
+        Self::start_with(Some(password.to_owned()), Vec::new()).await
     }
 
-    async fn start_with(password: Option<String>) -> Self {
+    /// Starts one that listens on a second port, for TLS, with this certificate and key.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        let [certificate, key] = [certificate, key].map(|path| path.to_str().expect("a path of UTF-8"));
+        let files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
+        Self::start_with(None, arguments(&[&["--tls-port", "{port}"], &files[..]].concat())).await
+    }
+
+    pub(super) async fn start_with(password: Option<String>, arguments: Vec<Argument>) -> Self {
         let home = tempfile::Builder::new().prefix("authkit-redis-").tempdir().expect("a temporary directory");
-        let mut server = Self { home, port: 0, password, child: None };
+        let mut server = Self { home, port: 0, password, arguments, child: None };
         for _ in 0..ATTEMPTS {
             server.port = free_port();
             if server.launch().await {
@@ -62,6 +84,10 @@ impl RedisServer {
         self.port
     }
 
+    pub(super) const fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// The URL, with the password where there is one.
     #[must_use]
     pub fn url(&self) -> String {
@@ -72,6 +98,53 @@ impl RedisServer {
     /// A connection of the test's own.
     pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+
+    /// What is set, such as the port for TLS.
+    ///
+    /// # Panics
+    /// When Redis does not know it.
+    pub async fn setting(&self, name: &str) -> String {
+        let mut connection = self.connect().await.expect("the server answers");
+        let [_, value]: [String; 2] =
+            redis::cmd("CONFIG").arg("GET").arg(name).query_async(&mut connection).await.expect("a setting");
+        value
+    }
+
+    /// Sets something at run time, such as `maxmemory`.
+    ///
+    /// # Panics
+    /// When Redis does not take it.
+    pub async fn configure(&self, name: &str, value: &str) {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(&mut connection).await.expect("Redis takes the setting");
+    }
+
+    /// The keys that match a pattern.
+    ///
+    /// # Panics
+    /// When Redis does not answer.
+    pub async fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys")
+    }
+
+    /// The value of a key, which must hold one.
+    ///
+    /// # Panics
+    /// When it does not, or Redis does not answer.
+    pub async fn value(&self, key: &str) -> Vec<u8> {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("GET").arg(key).query_async(&mut connection).await.expect("a value")
+    }
+
+    /// Forgets every key, as an operator's mistake or a restart does.
+    ///
+    /// # Panics
+    /// When Redis does not answer.
+    pub async fn flush(&self) {
+        let mut connection = self.connect().await.expect("the server answers");
+        redis::cmd("FLUSHALL").exec_async(&mut connection).await.expect("Redis forgets");
     }
 
     /// Kills it (SIGKILL). Returns when the process is gone.
@@ -110,10 +183,19 @@ impl RedisServer {
 
     /// Whether it answered; `false` when it ended before.
     async fn launch(&mut self) -> bool {
+        let further = self.arguments.iter().map(|argument| match argument {
+            Argument::Word(word) => word.clone(),
+            Argument::FreePort => free_port().to_string(),
+        });
+        // A sentinel keeps what it knows in its configuration; the others have no use for the file.
+        let configuration = self.home.path().join("redis.conf");
+        fs::OpenOptions::new().append(true).create(true).open(&configuration).expect("a file of our own");
         let mut command = Command::new("redis-server");
         command
+            .arg(configuration)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--logfile", "redis.log", "--dir", "."])
+            .args(further)
             .args(self.password.iter().flat_map(|password| ["--requirepass", password]))
             .current_dir(self.home.path())
             .stdin(Stdio::null())
@@ -161,17 +243,4 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A port below 32,768, where no connection of our own can take it.
-fn free_port() -> u16 {
-    const FIRST: u16 = 10_240;
-    const SPAN: u16 = 32_768 - FIRST;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Tests run in many processes at once: each begins to look elsewhere.
-    let start = u16::try_from(std::process::id().wrapping_mul(6_133) % u32::from(SPAN)).expect("less than the span");
-    (0..SPAN)
-        .map(|_| FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % SPAN) % SPAN)
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .expect("a free port below 32768")
 }
