@@ -9,7 +9,7 @@ use crate::authkit::AuthKit;
 use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
 use crate::flows::account_cache::AccountCache;
-use crate::flows::engine::{Engine, RevokedSet};
+use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance};
 use crate::password::HashPool;
@@ -175,10 +175,12 @@ impl Builder<Ready> {
             keyring_turn: tokio::sync::Mutex::new(()),
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
+            skew: ClockSkew::unknown(),
             config: self.config,
         });
         keys::reload(&engine).await?;
         maintenance::catch_up(&engine).await?;
+        maintenance::compare_clocks(&engine).await?;
         Ok(engine)
     }
 }

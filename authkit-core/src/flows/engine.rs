@@ -91,6 +91,7 @@ pub(crate) struct Engine {
     pub(crate) keyring_turn: tokio::sync::Mutex<()>,
     pub(crate) verified: VerifiedTokens,
     pub(crate) revoked: Arc<RevokedSet>,
+    pub(crate) skew: ClockSkew,
 }
 
 impl Engine {
@@ -140,6 +141,30 @@ impl Engine {
     pub(crate) async fn record_refusal(&self, event: AuditEvent) -> Result<(), Internal> {
         self.commit(&ChangeSet::new().and(event)).await?;
         Ok(())
+    }
+}
+
+/// How far the clock of this node and the store's are apart, as it was found last.
+#[derive(Debug)]
+pub(crate) struct ClockSkew(AtomicI64);
+
+impl ClockSkew {
+    const UNKNOWN: i64 = i64::MIN;
+
+    pub(crate) const fn unknown() -> Self {
+        Self(AtomicI64::new(Self::UNKNOWN))
+    }
+
+    /// Keeps what was found: the store's reading lies between two of ours.
+    pub(crate) fn found(&self, before: Timestamp, store: Timestamp, after: Timestamp) {
+        let middle = before.unix_micros() + (after.unix_micros() - before.unix_micros()) / 2;
+        self.0.store(store.unix_micros() - middle, Ordering::Relaxed);
+    }
+
+    /// The difference, whichever is ahead; `None` when there is no clock to compare with.
+    pub(crate) fn get(&self) -> Option<Duration> {
+        let micros = self.0.load(Ordering::Relaxed);
+        (micros != Self::UNKNOWN).then(|| Duration::from_micros(micros.unsigned_abs()))
     }
 }
 

@@ -19,6 +19,9 @@ const OVERLAP: Duration = RevokedSessions::LANDING;
 /// How far the first poll of a round looks back, for what was slower still.
 const WIDE_OVERLAP: Duration = Duration::from_mins(2);
 
+/// How far the clocks of a node and of the store may be apart: as much as a token's leeway allows by default.
+const MAX_SKEW: Duration = Duration::from_secs(30);
+
 /// How well a node works right now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,13 +36,23 @@ pub struct Health {
     pub cache: CacheHealth,
     /// How long ago revocations were last read from the store; `None` when they never were.
     pub revocations_age: Option<Duration>,
+    /// How far the clocks of this node and of the store are apart, looked at once a minute; `None` where the store has no clock
+    /// of its own.
+    pub clock_skew: Option<Duration>,
 }
 
 impl Health {
-    /// Whether every use case can be served.
+    /// Whether every use case can be served. A node whose clock is more than 30 s from the store's is not ready: its tokens would
+    /// be refused elsewhere, and it would judge the sessions of others by a time that is not theirs.
     #[must_use]
-    pub const fn is_ready(&self) -> bool {
-        self.store
+    pub fn is_ready(&self) -> bool {
+        self.store && self.is_on_time()
+    }
+
+    /// Whether the clock of this node is near enough to the store's.
+    #[must_use]
+    pub fn is_on_time(&self) -> bool {
+        self.clock_skew.is_none_or(|skew| skew <= MAX_SKEW)
     }
 
     /// Whether a part works less well than it should: then revocations may take longer to arrive, or the quotas of the nodes
@@ -47,7 +60,7 @@ impl Health {
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         let is_late = self.revocations_age.is_none_or(|age| age > POLL * 10);
-        !self.store
+        !self.is_ready()
             || self.bus == BusHealth::Degraded
             || self.limiter == LimiterHealth::Degraded
             || self.cache == CacheHealth::Degraded
@@ -66,7 +79,22 @@ pub(crate) async fn health(engine: &Engine) -> Health {
         limiter: engine.throttle.health(),
         cache: engine.accounts.health(),
         revocations_age: engine.revoked.read_at().map(|at| engine.now().since(at)),
+        clock_skew: engine.skew.get(),
     }
+}
+
+/// Compares the clock with the store's.
+pub(crate) async fn compare_clocks(engine: &Engine) -> Result<(), Internal> {
+    let before = engine.now();
+    let Some(store) = engine.store.clock().await? else { return Ok(()) };
+    engine.skew.found(before, store, engine.now());
+    if let Some(skew) = engine.skew.get().filter(|skew| *skew > MAX_SKEW) {
+        tracing::error!(
+            ?skew,
+            "the clocks of this node and of the store are apart: set them, this node takes no requests until then"
+        );
+    }
+    Ok(())
 }
 
 /// Reads every revocation that matters to a token that may still be valid: a node does this before it serves.
@@ -137,6 +165,7 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         // A store that takes no writes is no reason to be ignorant of keys that others have made.
         keys::reload(engine).await?;
         engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
+        compare_clocks(engine).await?;
         purged?;
         forgotten?;
     }

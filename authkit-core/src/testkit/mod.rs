@@ -1,11 +1,12 @@
-//! For the tests of stores, limiters and hosts: the contracts of the ports, a frozen clock, seeded entropy, ready-made rows,
-//! injected faults, stores that are wrong on purpose.
+//! For the tests of stores, limiters, caches and hosts: their contracts, a frozen clock, seeded entropy, ready-made rows, injected
+//! faults, stores that are wrong on purpose, a TCP proxy that spoils what passes.
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
 pub mod bus_contract;
 pub mod clock;
 pub mod entropy;
+pub mod fault_proxy;
 pub mod faults;
 pub mod fixtures;
 pub mod mutant_store;
@@ -16,6 +17,7 @@ pub mod store_contract;
 
 pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
+pub use fault_proxy::{Direction, FaultProxy, NetworkFault};
 pub use faults::{Fault, FaultyStore, Gate, Method};
 pub use fixtures::Fixtures;
 pub use mutant_store::{Bug, MutantStore};

@@ -64,11 +64,11 @@ impl Bench<'_> {
 
     fn judge_answer(&self, flow: &Slot, outcome: &Outcome) -> Option<String> {
         let commits = flow.state().commits;
-        let changes = match flow.op {
+        let is_change = match flow.op {
             Op::LogOut { .. } | Op::Turn { .. } | Op::Start | Op::RotateKey | Op::Refresh { .. } => false,
             _ => !matches!(outcome, Outcome::Refused(_)),
         };
-        if changes && commits != 1 {
+        if is_change && commits != 1 {
             return Some(format!("was acknowledged with {commits} commits"));
         }
         match (flow.op, outcome) {
@@ -92,7 +92,12 @@ impl Bench<'_> {
                     None => (listed != *count).then(|| format!("{listed} sessions ended")),
                 }
             }
-            (Op::Revoke { target, .. }, Outcome::Done(_)) => self.still_live(target).then(|| "the session lives on".to_owned()),
+            (Op::Revoke { target, .. }, Outcome::Done(_)) => match self.ledger.sessions.get(&target) {
+                Some(line) if Some(line.user) != self.line(flow).map(|line| line.user) => {
+                    Some("it is somebody else's".to_owned())
+                }
+                _ => self.still_live(target).then(|| "the session lives on".to_owned()),
+            },
             (Op::Revoke { target, .. }, Outcome::Refused("session.not_found")) => {
                 let theirs = self.ledger.sessions.get(&target).map(|line| line.user) == self.line(flow).map(|line| line.user);
                 (theirs && self.usable(target)).then(|| "the session is there".to_owned())

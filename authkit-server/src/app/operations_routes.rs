@@ -107,9 +107,16 @@ fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode,
     };
     let records = health.map_or("unknown", |health| if health.cache == CacheHealth::Working { "up" } else { "degraded" });
     let age = health.and_then(|health| health.revocations_age).map(|age| age.as_secs());
+    let clock = match health.map(|health| (health.is_on_time(), health.clock_skew)) {
+        Some((true, _)) => "up",
+        Some((false, _)) => "down",
+        None => "unknown",
+    };
+    let skew = health.and_then(|health| health.clock_skew).map(|skew| skew.as_millis());
     let body = json!({
         "status": status,
         "parts": {
+            "clock": { "status": clock, "skew_milliseconds": skew },
             "database": { "status": part(health.is_some_and(|health| health.store)) },
             "revocations": { "status": bus, "age_seconds": age },
             "rate_limits": { "status": limits },

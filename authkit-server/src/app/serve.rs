@@ -44,6 +44,7 @@ fn shell(settings: &Settings, metrics: &Metrics) -> HttpShell {
     let limits = Limits {
         max_connections: settings.max_connections,
         max_connections_per_address: settings.max_connections_per_address,
+        drain_delay: settings.drain_delay,
         ..Limits::default()
     };
     let table = operations_routes::describe(RouteTable::new().openapi::<api::Routes>(""));

@@ -40,6 +40,8 @@ pub enum Command {
     Keys(KeysCommand),
     /// Check settings, files, the store and the clock, and say what is wrong.
     Doctor(DoctorArgs),
+    /// Ask the server that runs under these settings how it is; 1 when it is not well or does not answer.
+    Health(HealthArgs),
     /// Print the version.
     Version,
 }
@@ -86,6 +88,15 @@ pub enum DoctorFormat {
     Text,
     /// For programs.
     Json,
+}
+
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Ask only whether the process answers, not whether it wants requests: a server without a database lives, and a restart
+    /// would not help it.
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// Commands on accounts.

@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod doctor;
+mod health;
 mod keys;
 mod operations;
 mod users;
@@ -37,7 +38,7 @@ enum Failure {
     Output(#[from] io::Error),
     #[error("{0}")]
     Operation(OperationError),
-    /// The doctor has said already what is wrong.
+    /// What is wrong has been said already.
     #[error("a check failed")]
     Unhealthy,
 }
@@ -108,6 +109,13 @@ fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, 
             let report = doctor::examine(&Settings::load(&inputs()?), operations);
             report.write(args.format, out)?;
             report.verdict()
+        }
+        Command::Health(args) => {
+            let settings = settings()?;
+            let answer = health::ask(&settings, &args)
+                .map_err(|error| failed(format!("no answer at {}: {error}", settings.listen).into()))?;
+            writeln!(out, "{}", answer.body.trim_end())?;
+            if answer.is_well { Ok(()) } else { Err(Failure::Unhealthy) }
         }
         Command::Version => Ok(writeln!(out, "authkit-server {}", crate::banner::VERSION)?),
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,6 +30,8 @@ use super::limits::Limits;
 pub(crate) enum Stage {
     /// Requests are taken.
     Serving,
+    /// Requests are still taken, and every reply ends its connection: whoever keeps one learns in order that it is over.
+    Leaving,
     /// The request in flight is finished, then the connection ends.
     Draining,
     /// The connection ends now.
@@ -58,11 +61,15 @@ where
 {
     let turns = Arc::new(Turns::default());
     let io = TokioIo::new(GuardedIo::new(stream, Arc::clone(&turns), Arc::clone(&limits)));
+    let at_reply = stage.clone();
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (endpoint, turn, turns) = (Arc::clone(&endpoint), turns.take(), Arc::clone(&turns));
+        let (endpoint, turn, turns, stage) = (Arc::clone(&endpoint), turns.take(), Arc::clone(&turns), at_reply.clone());
         async move {
             let response = endpoint.get_response(to_poem(request, ends, turns)).await;
-            let (parts, body) = hyper::Response::<BoxBody<Bytes, io::Error>>::from(response).into_parts();
+            let (mut parts, body) = hyper::Response::<BoxBody<Bytes, io::Error>>::from(response).into_parts();
+            if *stage.borrow() >= Stage::Leaving {
+                parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(hyper::Response::from_parts(parts, ReplyBody { inner: body, _turn: turn }))
         }
     });

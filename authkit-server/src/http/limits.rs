@@ -35,7 +35,8 @@ pub struct Limits {
     /// The most connections at once of one client address (one /64 for IPv6). Loopback and trusted proxies are exempt.
     /// Default 256.
     pub max_connections_per_address: usize,
-    /// How long the service still accepts after it has said that it is not ready, so that balancers see it. Default none.
+    /// How long the service still accepts after it has said that it is not ready, so that balancers see it; every reply of that
+    /// time ends its connection. Default none.
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after the service stopped accepting. Default 30 s.
     pub shutdown_timeout: Duration,

@@ -80,6 +80,7 @@ impl Service {
             never = acceptor.accept_forever(&listener) => match never {},
             () = &mut shutdown => self.readiness.set(false),
         }
+        stage.send_replace(Stage::Leaving);
         let _ = timeout(self.limits.drain_delay, acceptor.accept_forever(&listener)).await;
         acceptor.accept_backlog(&listener).await;
         drop(listener);

@@ -124,6 +124,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         trusted_proxies: parsed.trusted_proxies?,
         max_connections: parsed.max_connections? as usize,
         max_connections_per_address: parsed.max_connections_per_address? as usize,
+        drain_delay: parsed.drain_delay?,
         rate_limiting: parsed.rate_limiting?,
         data_dir,
         database,

@@ -58,6 +58,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// The most connections at once of one client address.
     pub max_connections_per_address: usize,
+    /// How long requests are still taken after the signal to stop, while the readiness probe says so.
+    pub drain_delay: Duration,
     /// Whether rate limits are kept.
     pub rate_limiting: bool,
     /// The data directory, as an absolute path.

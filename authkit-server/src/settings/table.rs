@@ -167,6 +167,10 @@ settings! {
         max_connections_per_address: u32 = Text("256"), Public,
             "AUTHKIT_MAX_CONNECTIONS_PER_ADDRESS", "server.max_connections_per_address",
             required(|t| parse::number(t, 1, 1_000_000));
+        /// How long the server still takes requests after SIGTERM, while /health/ready says 503 already: as long as the
+        /// balancer takes to notice, so that a rolling restart loses no request. 0s where nothing is in front.
+        drain_delay: Duration = Text("0s"), Public, "AUTHKIT_DRAIN_DELAY", "server.drain_delay",
+            required(|t| parse::duration(t, Duration::ZERO, Duration::from_mins(5)));
         /// Whether logins, registrations, refreshes and checks of a password are counted, by client address and by account, and
         /// refused with 429 when there are too many: on or off. Off is for tests and for load that comes from one address.
         rate_limiting: bool = Text("on"), Public, "AUTHKIT_RATE_LIMITING", "server.rate_limiting", required(kinds::switch);

@@ -252,6 +252,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         trusted_proxies = ["10.0.0.0/8", "::1"]
         max_connections = 7
         max_connections_per_address = 6
+        drain_delay = "5s"
         rate_limiting = false
         [storage]
         data_dir = "/srv/authkit"
@@ -304,6 +305,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(config.passwords.params, Argon2Params { memory_kib: 65_536, iterations: 4, parallelism: 1 });
     assert_eq!((config.hashing.threads, config.hashing.max_wait), (2, Duration::from_millis(250)));
     assert_eq!((settings.max_connections, settings.max_connections_per_address), (7, 6));
+    assert_eq!(settings.drain_delay, Duration::from_secs(5));
     assert!(!config.limits.enabled);
     assert_eq!(settings.data_dir, PathBuf::from("/srv/authkit"));
     assert_eq!(settings.database.to_string(), "postgresql://app:***@db/users");

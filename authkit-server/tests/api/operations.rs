@@ -57,3 +57,23 @@ async fn documentation_and_metrics_can_be_closed() {
     server.get("/health/ready").await.expect(200);
     server.get("/.well-known/jwks.json").await.expect(200);
 }
+
+#[tokio::test]
+async fn the_binary_asks_a_running_server_how_it_is() {
+    let mut server = Server::start(SETTINGS).await;
+    let ask = async |server: &Server, arguments: &[&str]| {
+        let output = server.run(arguments, &[], "").await;
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = ask(&server, &["health"]).await;
+    assert!(code == Some(0) && said.contains("\"status\":\"ready\""), "{code:?} {said}");
+    assert_eq!(ask(&server, &["health", "--live"]).await, (Some(0), "{\"status\":\"live\"}\n".to_owned()));
+
+    server.kill();
+    for arguments in [&["health"][..], &["health", "--live"]] {
+        let output = server.run(arguments, &[], "").await;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{complaint}");
+        assert!(complaint.contains("no answer at 127.0.0.1:"), "{complaint}");
+    }
+}

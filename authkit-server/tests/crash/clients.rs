@@ -8,13 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
-use serde_json::json;
 use tokio::time::sleep;
 
-use crate::support::{Connection, Reply, Server, post};
-
-/// The password of every account.
-pub(super) const PASSWORD: &str = "plumage-orbit-4417-cadence";
+use crate::support::{Connection, Reply, Server, calls};
 
 /// How long a client pauses that was shed, so that the next moment is another one.
 const PAUSE_WHEN_SHED: Duration = Duration::from_millis(20);
@@ -89,7 +85,7 @@ impl Registrar {
         loop {
             let email = format!("registrar-{}-{}@crash.example", self.name, self.next);
             self.next += 1;
-            match ask(&mut connection, &alive, registration(&email), 201).await {
+            match ask(&mut connection, &alive, calls::register(&email), 201).await {
                 Told::Acknowledged(reply) => self.fresh.push((email, reply.text("refresh_token"))),
                 Told::Shed => sleep(PAUSE_WHEN_SHED).await,
                 Told::Unknown => {
@@ -162,7 +158,7 @@ impl Chain {
 
     pub(super) async fn run(mut self, mut connection: Connection, alive: Arc<Alive>) -> Self {
         loop {
-            match ask(&mut connection, &alive, refresh(self.newest()), 200).await {
+            match ask(&mut connection, &alive, calls::refresh(self.newest()), 200).await {
                 Told::Acknowledged(reply) => self.tokens.push(reply.text("refresh_token")),
                 Told::Shed => sleep(PAUSE_WHEN_SHED).await,
                 Told::Unknown => {
@@ -199,7 +195,7 @@ impl Visitor {
         loop {
             let email = &accounts[self.next % accounts.len()];
             self.next += 1;
-            match ask(&mut connection, &alive, login(email), 200).await {
+            match ask(&mut connection, &alive, calls::log_in(email), 200).await {
                 Told::Acknowledged(reply) => self.fresh.push((email.clone(), reply.text("refresh_token"))),
                 Told::Shed => sleep(PAUSE_WHEN_SHED).await,
                 Told::Unknown => return self,
@@ -209,18 +205,6 @@ impl Visitor {
             }
         }
     }
-}
-
-pub(super) fn registration(email: &str) -> Request<Full<Bytes>> {
-    post("/api/v1/auth/register", &json!({ "email": email, "password": PASSWORD }))
-}
-
-pub(super) fn login(email: &str) -> Request<Full<Bytes>> {
-    post("/api/v1/auth/login", &json!({ "email": email, "password": PASSWORD }))
-}
-
-pub(super) fn refresh(token: &str) -> Request<Full<Bytes>> {
-    post("/api/v1/auth/refresh", &json!({ "refresh_token": token }))
 }
 
 /// What all clients know, over all rounds.
@@ -261,7 +245,7 @@ impl Histories {
         };
         for name in 0..chains {
             let email = format!("chain-{name}@crash.example");
-            let token = server.send(registration(&email)).await.expect(201).text("refresh_token");
+            let token = server.send(calls::register(&email)).await.expect(201).text("refresh_token");
             let mut chain = Chain::new(name, email);
             chain.begin(token);
             begun.chains.push(chain);
@@ -269,7 +253,7 @@ impl Histories {
         // Somebody for the visitors to visit in the first round.
         for host in 0..VISITED {
             let email = format!("visited-{host}@crash.example");
-            server.send(registration(&email)).await.expect(201);
+            server.send(calls::register(&email)).await.expect(201);
             begun.registered.push(email);
         }
         begun

@@ -11,7 +11,6 @@
 //! `CRASH_SEED` repeats the moments of a run, `CRASH_ROUNDS` sets how many kills there are (50).
 
 mod clients;
-mod dice;
 mod disk;
 mod recovery;
 #[path = "../support/mod.rs"]
@@ -21,9 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clients::{Alive, Chain, Histories, Registrar, Visitor};
-use dice::Dice;
 use disk::Disk;
-use support::Server;
+use support::{Dice, Server, random_seed};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -45,8 +43,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_nine_loses_nothing_acknowledged_and_leaves_nothing_half_made() {
-    let seed =
-        std::env::var("CRASH_SEED").ok().map_or_else(dice::random_seed, |seed| seed.parse().expect("CRASH_SEED is a number"));
+    let seed = std::env::var("CRASH_SEED").ok().map_or_else(random_seed, |seed| seed.parse().expect("CRASH_SEED is a number"));
     let rounds = std::env::var("CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("CRASH_ROUNDS is a number"));
     println!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}");
 

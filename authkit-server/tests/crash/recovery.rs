@@ -1,8 +1,8 @@
 //! After the restart: every client goes on from what it knows.
 
-use crate::clients::{Chain, Histories, login, refresh, registration};
-use crate::dice::Dice;
-use crate::support::{Connection, Reply, Server};
+use crate::clients::{Chain, Histories};
+use crate::support::calls::{log_in, refresh, register};
+use crate::support::{Connection, Dice, Reply, Server};
 
 /// How many acknowledged registrations of a round prove their password; each costs a hash.
 const LOGINS_PER_ROUND: usize = 3;
@@ -55,18 +55,18 @@ async fn resume_registrations(connection: &mut Connection, histories: &mut Histo
     }
     for _ in 0..LOGINS_PER_ROUND.min(fresh.len()) {
         let (email, _) = &fresh[dice.index(fresh.len())];
-        let reply = ask(connection, login(email)).await;
+        let reply = ask(connection, log_in(email)).await;
         assert_eq!(reply.status, 200, "PROMISE BROKEN: an acknowledged registration can log in ({email})");
         histories.logins.push(email.clone());
     }
     histories.registered.extend(fresh.into_iter().map(|(email, _)| email));
 
     for email in unknown {
-        match ask(connection, registration(&email)).await.status {
+        match ask(connection, register(&email)).await.status {
             201 => histories.counts.unknown_not_done += 1,
             409 => {
                 // It is there; then all of it is there, the password included.
-                let reply = ask(connection, login(&email)).await;
+                let reply = ask(connection, log_in(&email)).await;
                 assert_eq!(reply.status, 200, "PROMISE BROKEN: a registration is done or not done, never half ({email})");
                 histories.counts.unknown_done += 1;
                 histories.logins.push(email.clone());
@@ -103,7 +103,7 @@ async fn present_an_old_token(connection: &mut Connection, chain: &mut Chain, ol
     let reply = ask(connection, refresh(&newest)).await;
     assert_eq!(reply.status, 401, "PROMISE BROKEN: the reuse of an old token ends the session ({})", chain.email);
 
-    let token = ask(connection, login(&chain.email)).await.expect(200).text("refresh_token");
+    let token = ask(connection, log_in(&chain.email)).await.expect(200).text("refresh_token");
     chain.begin_anew(token);
 }
 

@@ -90,3 +90,22 @@ async fn while_it_drains_the_service_is_unready_but_still_answers() {
     until(|| !server.readiness.is_ready()).await;
     assert_eq!(server.get("GET", "/api/v1/whoami", "").await.status, 200);
 }
+
+#[tokio::test]
+async fn while_it_drains_the_service_takes_leave_of_kept_connections_with_a_reply() {
+    let mut server = Server::start(|limits| limits.drain_delay = Duration::from_mins(1)).await;
+    until(|| server.readiness.is_ready()).await;
+    let mut kept = server.connect().await;
+    let request = b"GET /api/v1/whoami HTTP/1.1\r\nHost: x\r\n\r\n";
+    kept.write_all(request).await.expect("writes");
+    let mut buffer = [0_u8; 4096];
+    let read = kept.read(&mut buffer).await.expect("reads");
+    assert!(!String::from_utf8_lossy(&buffer[..read]).to_ascii_lowercase().contains("connection: close"));
+
+    server.stop();
+    until(|| !server.readiness.is_ready()).await;
+    kept.write_all(request).await.expect("a resting connection is still served");
+    // Reads to the end of the connection.
+    let reply = Reply::read(&mut kept).await;
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
+}

@@ -1,5 +1,6 @@
 //! One keep-alive connection, and replies that can be asked about.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,7 +18,34 @@ use tokio::time::timeout;
 const REPLY_LIMIT: Duration = Duration::from_secs(20);
 
 /// Why there was no reply.
-pub(crate) type NoReply = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Debug)]
+pub(crate) struct NoReply {
+    /// Whether any of the request may have left: then it is not known whether the server acted.
+    pub(crate) was_sent: bool,
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl NoReply {
+    fn before_sending(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { was_sent: false, cause: cause.into() }
+    }
+
+    fn after_sending(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { was_sent: true, cause: cause.into() }
+    }
+}
+
+impl fmt::Display for NoReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.cause, if self.was_sent { "the request was sent" } else { "the request was not sent" })
+    }
+}
+
+impl std::error::Error for NoReply {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.cause)
+    }
+}
 
 /// A POST of JSON.
 pub(crate) fn post(path: &str, body: &Value) -> Request<Full<Bytes>> {
@@ -47,11 +75,16 @@ impl Connection {
         Self { address, sender: None }
     }
 
-    /// Sends a request and reads its whole reply. After an error it is not known whether the server acted.
+    /// Where it leads.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends a request and reads its whole reply. The error says whether the server may have acted.
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, NoReply> {
         let reply = match timeout(REPLY_LIMIT, self.exchange(request)).await {
             Ok(reply) => reply,
-            Err(_) => Err(format!("no reply within {REPLY_LIMIT:?}").into()),
+            Err(_) => Err(NoReply::after_sending(format!("no reply within {REPLY_LIMIT:?}"))),
         };
         if reply.is_err() {
             self.sender = None;
@@ -61,7 +94,8 @@ impl Connection {
 
     async fn exchange(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, NoReply> {
         if !request.headers().contains_key(HOST) {
-            request.headers_mut().insert(HOST, self.address.to_string().parse()?);
+            let host = self.address.to_string().parse().expect("an address is printable");
+            request.headers_mut().insert(HOST, host);
         }
         // A connection that the server closed since the last reply is opened again.
         if let Some(sender) = &mut self.sender
@@ -73,13 +107,20 @@ impl Connection {
             Some(sender) => sender,
             none => none.insert(open(self.address).await?),
         };
-        let (parts, body) = sender.send_request(request).await?.into_parts();
-        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body: body.collect().await?.to_bytes() })
+        let response = sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
+            // hyper gives back what it has not begun to write.
+            Some(_) => NoReply::before_sending(error.into_error()),
+            None => NoReply::after_sending(error.into_error()),
+        })?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(NoReply::after_sending)?.to_bytes();
+        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 }
 
 async fn open(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, NoReply> {
-    let (sender, connection) = http1::handshake(TokioIo::new(TcpStream::connect(address).await?)).await?;
+    let stream = TcpStream::connect(address).await.map_err(NoReply::before_sending)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(NoReply::before_sending)?;
     // An error of the connection also reaches the request that waits on it.
     tokio::spawn(async move { drop(connection.await) });
     Ok(sender)

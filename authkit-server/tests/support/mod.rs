@@ -10,9 +10,15 @@
 //! ```
 #![allow(dead_code, unused_imports, reason = "every test binary compiles this module, and none uses all of it")]
 
+pub(crate) mod calls;
 mod connection;
+mod dice;
+mod half_made;
 mod port;
 mod server;
 
-pub(crate) use connection::{Connection, Reply, get, post};
+pub(crate) use connection::{Connection, NoReply, Reply, get, post};
+pub(crate) use dice::{Dice, random_seed};
+pub(crate) use half_made::{HALF_MADE, for_postgres};
+pub(crate) use port::free as free_address;
 pub(crate) use server::Server;

@@ -8,7 +8,7 @@ const FIRST: u16 = 10_240;
 const END: u16 = 32_768;
 
 /// An address on which nobody listens right now. Another test may take it first, so a start must be ready to ask again.
-pub(super) fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = END - FIRST;
     // Tests run in many processes at once: each begins to look elsewhere.

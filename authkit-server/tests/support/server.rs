@@ -94,6 +94,13 @@ impl Server {
         panic!("{PORT_ATTEMPTS} ports in a row were snatched away");
     }
 
+    /// Starts a server that was stopped or killed, on the same data and the same port, and waits until it is ready.
+    pub(crate) async fn start_again_in_place(&mut self) {
+        assert!(self.child.is_none(), "the server still runs");
+        self.child = Some(self.command().spawn().expect("the binary runs"));
+        assert!(self.becomes_ready().await, "the server ended before it was ready; its log:\n{}", self.log());
+    }
+
     /// Asks the server to end (SIGTERM), and waits until it has.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");

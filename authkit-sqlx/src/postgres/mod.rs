@@ -13,6 +13,7 @@ mod texts;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use authkit_core::Timestamp;
 use authkit_core::model::{ChangeSet, Committed, Rotation, RotationOutcome};
 use authkit_core::ports::{CommitError, Store, StoreError};
 use sqlx::PgConnection;
@@ -36,6 +37,8 @@ use texts::Texts;
 /// What tells whether the database takes writes, in one round trip and without one.
 const SIGN_OF_LIFE: &str =
     "SELECT version FROM authkit_migrations WHERE current_setting('transaction_read_only') = 'off' LIMIT 1";
+
+const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 /// The durable store in a PostgreSQL database, version 14 or later, in a schema of its own.
 ///
@@ -154,6 +157,10 @@ impl Store for PgStore {
             Some(()) => Ok(()),
             None => Err(StoreError::unavailable(ReadOnly)),
         }
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.optional(Query::new(CLOCK, Vec::new()), |fields| fields.time()).await
     }
 }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::{ChangeSet, CredentialChange, RotationOutcome, SessionChange, User, UserChange};
-use authkit_core::ports::{CommitError, SessionReads, Store, StoreError, UserReads};
+use authkit_core::ports::{CommitError, KeyCustody, SessionReads, Store, StoreError, UserReads};
 use authkit_core::testkit::Fixtures;
-use authkit_core::{AuthKit, Config, Email, Login, Password, Refreshed, Registration, RequestContext};
+use authkit_core::{
+    AuthKit, Clock, Config, Email, Login, Password, Refreshed, Registration, RequestContext, SystemClock, Timestamp,
+};
 use authkit_sqlx::testkit::{PgServer, TestDatabase};
 use authkit_sqlx::{MigrateError, PgOpenError, PgOptions, PgStore};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
@@ -174,6 +176,36 @@ async fn every_flow_makes_the_round_trips_that_the_documents_name() {
 /// The round trips and the statements of the flows, BEGIN and COMMIT included.
 const FLOWS: &[(&str, (usize, usize))] =
     &[("login", (5, 5)), ("me", (1, 1)), ("refresh", (1, 1)), ("logout", (2, 2)), ("register", (6, 6))];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_wrong_is_not_ready() {
+    /// The system's clock, put forward.
+    #[derive(Debug)]
+    struct Ahead(Duration);
+
+    impl Clock for Ahead {
+        fn now(&self) -> Timestamp {
+            SystemClock.now() + self.0
+        }
+    }
+
+    let database = TestDatabase::fresh().await;
+    let store = Arc::new(open(database.options()).await);
+    let custody = Arc::new(LocalKeyCustody::ephemeral(Arc::new(authkit_core::OsEntropy)));
+    for (ahead, is_ready) in [(0, true), (20, true), (40, false), (86_400, false)] {
+        let auth = AuthKit::builder(Config::new("https://auth.example"))
+            .store(Arc::clone(&store) as Arc<dyn Store>)
+            .custody(Arc::clone(&custody) as Arc<dyn KeyCustody>)
+            .clock(Arc::new(Ahead(Duration::from_secs(ahead))))
+            .build()
+            .await
+            .expect("builds");
+        let health = auth.health().await;
+        assert_eq!(health.is_ready(), is_ready, "{health:?}");
+        let skew = health.clock_skew.expect("PostgreSQL has a clock");
+        assert!(skew.abs_diff(Duration::from_secs(ahead)) < Duration::from_secs(5), "{skew:?}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_stays_is_answered_with_unavailable_and_reads_go_on() {

@@ -9,6 +9,7 @@ pub use error::{CommitError, Conflict, StoreError};
 pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
 
 use crate::model::{ChangeSet, Committed, Rotation, RotationOutcome};
+use crate::primitives::Timestamp;
 
 /// The durable store. Whoever writes one runs `authkit_core::store_contract!` against it.
 ///
@@ -40,4 +41,10 @@ pub trait Store: UserReads + SessionReads + KeyReads + AuditReads + std::fmt::De
 
     /// Asks the store whether it can read and write right now.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// What the store's own clock says, in one round trip; `None` where it has none, or shares ours. The nodes of a cluster
+    /// compare theirs with it, because what one of them writes the others judge.
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
 }
