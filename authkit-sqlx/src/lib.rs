@@ -1,4 +1,5 @@
-//! The durable store of [AuthKit](authkit_core) on SQL databases, with its migrations.
+//! The durable store of [AuthKit](authkit_core) on SQL databases, with its migrations: [`PgStore`] on PostgreSQL, [`SqliteStore`] in
+//! a file.
 //!
 //! ```
 //! use authkit_core::model::{ChangeSet, User, UserChange, UserStatus};
@@ -35,10 +36,18 @@
 //! # How it is laid out
 //! A change becomes statements in one function per aggregate (`aggregate/`), with `$1` binds that both SQLite and PostgreSQL
 //! take; where they differ, a dialect holds one constant each. Rows are decoded through a small trait over either driver's
-//! row. What is left to a backend is how connections are opened and how statements are grouped into transactions.
+//! row. What is left to a backend is how connections are opened and how statements are grouped into transactions. On PostgreSQL the
+//! `authkit_` in front of a table's name becomes a schema of its own.
+//!
+//! # Your own transaction
+//! [`PgStore::apply`] and [`SqliteStore::apply`] put a use case that was [planned](authkit_core::Planned) into a transaction that is
+//! yours, together with your own rows.
+//!
+//! # Features
+//! - `testkit`: a private PostgreSQL for tests, from the installed binaries.
 //!
 //! # Errors
-//! A full, locked or read-only database is [`StoreError::Unavailable`](authkit_core::ports::StoreError), and nothing is
+//! A database that is away, full, locked or read-only is [`StoreError::Unavailable`](authkit_core::ports::StoreError), and nothing is
 //! half-done. No error shows a statement or the name of a constraint; the cause is in its `source()`, for the log.
 
 mod aggregate;

@@ -3,6 +3,8 @@
 use authkit_core::Digest;
 use authkit_core::ports::StoreError;
 
+use crate::row::{DecodeError, Fields, Row};
+
 /// One step of the schema. Steps go up only, and one that was released is never edited.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Migration {
@@ -50,6 +52,19 @@ pub(crate) struct Applied {
     pub(crate) version: u32,
     pub(crate) name: String,
     pub(crate) checksum: Digest,
+}
+
+impl Applied {
+    /// The step of the next columns of a row: version, name and checksum.
+    pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { version: fields.number()?, name: fields.text()?, checksum: fields.digest()? })
+    }
+
+    /// The steps of the rows of a history.
+    pub(crate) fn of_rows<R: Row>(rows: &[R]) -> Result<Vec<Self>, MigrateError> {
+        let decoded: Result<_, DecodeError> = rows.iter().map(|row| Self::decode(&mut Fields::of(row))).collect();
+        Ok(decoded.map_err(StoreError::from)?)
+    }
 }
 
 /// Why the schema of a database cannot be brought up to date.

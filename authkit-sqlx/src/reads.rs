@@ -1,6 +1,6 @@
 //! The reads: each is one statement on a connection of its own. The same for every store of this crate.
 
-/// Implements the read traits for a store with the methods `all` and `optional`, which run a query and decode its rows.
+/// Implements the read traits for a store with a method `all`, which runs a query and decodes its rows.
 macro_rules! impl_reads {
     ($store:ty) => {
         mod store_reads {
@@ -10,6 +10,19 @@ macro_rules! impl_reads {
             use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
             use crate::aggregate::{audit, credential, server_key, session, user};
+            use crate::row::{DecodeError, Fields};
+            use crate::statement::Query;
+
+            impl $store {
+                /// The only row of a query, if there is one.
+                pub(super) async fn optional<T>(
+                    &self,
+                    query: Query,
+                    decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
+                ) -> Result<Option<T>, StoreError> {
+                    Ok(self.all(query, decode).await?.pop())
+                }
+            }
 
             #[async_trait]
             impl UserReads for $store {

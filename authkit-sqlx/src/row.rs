@@ -39,6 +39,38 @@ pub(crate) trait Row {
     fn id(&self, at: usize) -> Result<Option<Uuid>, DecodeError>;
 }
 
+/// Implements [`Row`] for the row of a driver, whose `$id` reads an identifier.
+macro_rules! impl_row {
+    ($row:ty, $database:ty, $id:expr) => {
+        fn column<'r, T>(row: &'r $row, at: usize) -> Result<T, $crate::row::DecodeError>
+        where
+            T: sqlx::Decode<'r, $database> + sqlx::Type<$database>,
+        {
+            sqlx::Row::try_get(row, at).map_err(|source| $crate::row::DecodeError::Column { at, source: source.into() })
+        }
+
+        impl $crate::row::Row for $row {
+            fn int(&self, at: usize) -> Result<Option<i64>, $crate::row::DecodeError> {
+                column(self, at)
+            }
+
+            fn text(&self, at: usize) -> Result<Option<String>, $crate::row::DecodeError> {
+                column(self, at)
+            }
+
+            fn bytes(&self, at: usize) -> Result<Option<Vec<u8>>, $crate::row::DecodeError> {
+                column(self, at)
+            }
+
+            fn id(&self, at: usize) -> Result<Option<uuid::Uuid>, $crate::row::DecodeError> {
+                $id(self, at)
+            }
+        }
+    };
+}
+
+pub(crate) use impl_row;
+
 /// The columns of a row, from left to right, so that the decoders of two aggregates can follow each other on one row.
 pub(crate) struct Fields<'r> {
     row: &'r dyn Row,

@@ -26,6 +26,16 @@
 //! Under more logins than the processor can hash, somebody has to be turned away. That happens before anything is read, so
 //! that being turned away says nothing about an account, and it is a 503 with a time to come back, never a slow failure of all.
 //!
+//! # What is over is forgotten by everybody, a little at a time
+//! Each node deletes ended sessions, and old audit events where the host has said how old, in transactions of 500 rows once a minute.
+//! No node has to be elected for it: rows that another one is deleting are skipped. The events themselves are kept for ever unless
+//! the host says otherwise, because how long they must be kept is for the law to say, not for us.
+//!
+//! # A plan instead of a transaction that is handed in
+//! An embedder who wants an account and her own row together could hand her transaction to the library, which would then hash a
+//! password while it is open. So a use case is decided first, as a [`Planned`](crate::Planned) change set, and the store applies it
+//! inside whatever transaction it is given: nothing slow, and no decision, happens there.
+//!
 //! # A refused request is not audited
 //! The audit log has what was judged: each attempt that a rate limit let through, so at most a quota's worth of each address and
 //! account. What was turned away judged nothing and changed nothing. An event for each would let a stranger fill the database at the

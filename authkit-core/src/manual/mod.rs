@@ -4,12 +4,16 @@
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
+//! - [`failures`]: what happens when a part is away, and how it comes back.
 //! - [`your_own_store`]: what a store has to promise, and how to show that it does.
+//! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
 //! - [`decisions`]: choices that could have gone another way.
 
 pub mod architecture;
 pub mod decisions;
+pub mod failures;
 pub mod rate_limits;
 pub mod refresh_tokens;
 pub mod revocation;
+pub mod simulation;
 pub mod your_own_store;

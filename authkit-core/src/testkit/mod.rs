@@ -11,6 +11,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod mutant_store;
 pub mod outage;
+pub mod promise;
 pub mod rate_limiter_contract;
 pub mod record_cache_contract;
 pub mod store_contract;

@@ -99,8 +99,8 @@ async fn a_token_that_was_issued_while_a_logout_was_under_way_does_not_outlive_i
     gate.open();
     logout.await.expect("no panic").expect("logs out");
 
-    let ends = world.config.tokens.lifetime + world.config.tokens.leeway;
-    ahead.advance(ends - Duration::from_secs(1));
+    // A second before the token ends.
+    ahead.set(ahead.now() + world.config.tokens.lifetime + world.config.tokens.leeway - Duration::from_secs(1));
     let started = world.unjoined(world.config.clone()).clock(Arc::new(ahead)).build().await.expect("builds");
     assert!(!is_authenticated(&started, &renewed), "the logout is dated four seconds before the token");
 }

@@ -1,18 +1,17 @@
 //! What clients ask for, what they are told, and what they hold.
 
 use std::fmt;
-use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use authkit_core::builder::BuildError;
+use authkit_core::builder::{BuildError, Ready};
 use authkit_core::flows::{
     ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ReauthenticateError, RefreshError, RegisterError,
     RotateKeyError, SessionError,
 };
 use authkit_core::model::KeyPurpose;
 use authkit_core::{
-    AccessToken, AuthKit, Email, LoggedIn, Login, Password, PasswordChange, Principal, RefreshToken, Refreshed, Registration,
-    RequestContext, SessionId, UserId,
+    AccessToken, AuthKit, Builder, Email, LoggedIn, Login, Password, PasswordChange, Principal, RefreshToken, Refreshed,
+    Registration, RequestContext, SessionId, UserId,
 };
 
 /// A use case that somebody asks for, or that a node does by itself.
@@ -41,6 +40,14 @@ impl Op {
     /// Whether it takes a place in the hashing pool.
     pub(crate) const fn hashes(self) -> bool {
         matches!(self, Self::Register { .. } | Self::LogIn { .. } | Self::ChangePassword { .. } | Self::Reauthenticate { .. })
+    }
+
+    /// Whether its purpose is to end sessions.
+    pub(crate) const fn ends_sessions(self) -> bool {
+        matches!(
+            self,
+            Self::LogOut { .. } | Self::LogOutAll { .. } | Self::Revoke { .. } | Self::ChangePassword { .. } | Self::Close { .. }
+        )
     }
 
     /// One word for it.
@@ -231,56 +238,50 @@ pub(crate) struct Credentials {
 }
 
 /// Asks a node for a use case.
-pub(crate) fn ask(node: AuthKit, op: Op, with: Credentials) -> impl Future<Output = Outcome> + Send + 'static {
-    async move {
-        let context = RequestContext::default();
-        let (accounts, sessions) = (node.accounts(), node.sessions());
-        let principal = || with.principal.as_ref().expect("was authenticated");
-        let token = || with.token.as_ref().expect("was given a token");
-        match op {
-            Op::Register { account, password: number } => {
-                tokens(accounts.register(Registration::new(email(account), password(number)), &context).await)
-            }
-            Op::LogIn { account, password: number } => {
-                tokens(sessions.log_in(Login::new(email(account), password(number)), &context).await)
-            }
-            Op::Refresh { .. } => match sessions.refresh(token(), &context).await {
-                Ok(Refreshed::Renewed(tokens)) => Outcome::In(Box::new(tokens)),
-                Ok(Refreshed::Reused { session_id, .. }) => Outcome::Reused(session_id),
-                Ok(other) => Outcome::Failed(format!("{other:?}")),
-                Err(error) => error.into(),
-            },
-            Op::LogOut { .. } => done(sessions.log_out(token(), &context).await.map(|()| 1)),
-            Op::LogOutAll { .. } => done(sessions.log_out_all(principal(), &context).await),
-            Op::Revoke { target, .. } => done(sessions.revoke(principal(), target, &context).await.map(|()| 1)),
-            Op::ChangePassword { current, new, .. } => {
-                let change = PasswordChange { current: password(current), new: password(new) };
-                done(accounts.change_password(principal(), change, &context).await)
-            }
-            Op::Reauthenticate { password: number, .. } => {
-                match sessions.reauthenticate(principal(), password(number), &context).await {
-                    Ok((token, _)) => Outcome::Fresh(token),
-                    Err(error) => error.into(),
-                }
-            }
-            Op::Close { .. } => done(accounts.close(principal(), &context).await.map(|()| 1)),
-            Op::RotateKey => done(node.keys().rotate(KeyPurpose::RefreshToken, false).await.map(|()| 0)),
-            Op::Turn { wide } => done(node.maintain(wide).await.map(|()| 0)),
-            Op::Start => Outcome::Failed("a node starts from its builder".to_owned()),
+pub(crate) async fn ask(node: AuthKit, op: Op, with: Credentials) -> Outcome {
+    let context = RequestContext::default();
+    let (accounts, sessions) = (node.accounts(), node.sessions());
+    let principal = || with.principal.as_ref().expect("was authenticated");
+    let token = || with.token.as_ref().expect("was given a token");
+    match op {
+        Op::Register { account, password: number } => {
+            tokens(accounts.register(Registration::new(email(account), password(number)), &context).await)
         }
+        Op::LogIn { account, password: number } => {
+            tokens(sessions.log_in(Login::new(email(account), password(number)), &context).await)
+        }
+        Op::Refresh { .. } => match sessions.refresh(token(), &context).await {
+            Ok(Refreshed::Renewed(tokens)) => Outcome::In(Box::new(tokens)),
+            Ok(Refreshed::Reused { session_id, .. }) => Outcome::Reused(session_id),
+            Ok(other) => Outcome::Failed(format!("{other:?}")),
+            Err(error) => error.into(),
+        },
+        Op::LogOut { .. } => done(sessions.log_out(token(), &context).await.map(|()| 1)),
+        Op::LogOutAll { .. } => done(sessions.log_out_all(principal(), &context).await),
+        Op::Revoke { target, .. } => done(sessions.revoke(principal(), target, &context).await.map(|()| 1)),
+        Op::ChangePassword { current, new, .. } => {
+            let change = PasswordChange { current: password(current), new: password(new) };
+            done(accounts.change_password(principal(), change, &context).await)
+        }
+        Op::Reauthenticate { password: number, .. } => {
+            match sessions.reauthenticate(principal(), password(number), &context).await {
+                Ok((token, _)) => Outcome::Fresh(token),
+                Err(error) => error.into(),
+            }
+        }
+        Op::Close { .. } => done(accounts.close(principal(), &context).await.map(|()| 1)),
+        Op::RotateKey => done(node.keys().rotate(KeyPurpose::RefreshToken, false).await.map(|()| 0)),
+        Op::Turn { wide } => done(node.maintain(wide).await.map(|()| 0)),
+        Op::Start => Outcome::Failed("a node starts from its builder".to_owned()),
     }
 }
 
 /// Starts a node.
-pub(crate) fn start(
-    builder: authkit_core::Builder<authkit_core::builder::Ready>,
-) -> impl Future<Output = Outcome> + Send + 'static {
-    async move {
-        match builder.build_unattended().await {
-            Ok(node) => Outcome::Started(node),
-            Err(BuildError::Internal(error)) => error.into(),
-            Err(error) => Outcome::Failed(error.to_string()),
-        }
+pub(crate) async fn start(builder: Builder<Ready>) -> Outcome {
+    match builder.build_unattended().await {
+        Ok(node) => Outcome::Started(node),
+        Err(BuildError::Internal(error)) => error.into(),
+        Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 

@@ -1,21 +1,25 @@
 //! The oracle's memory: what the store has said yes to, kept apart from the store and compared with it.
 
+mod audit;
+mod compare;
+mod reads;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use authkit_core::embedded::MemoryStore;
 use authkit_core::model::{
-    Actor, AuditAction, AuditChange, AuditEvent, Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyId, KeyPurpose,
-    Outcome as EventOutcome, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, UserChange,
+    AuditChange, Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyId, KeyPurpose, Rotation, RotationOutcome,
+    Session, SessionChange, UserChange,
 };
-use authkit_core::ports::{AuditReads as _, CommitError, KeyReads as _, SessionReads as _, StoreError, UserReads as _};
-use authkit_core::{AuditEventId, Digest, Email, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use authkit_core::ports::{CommitError, SessionReads as _, StoreError};
+use authkit_core::{AuditEventId, Digest, Email, PasswordHash, SessionId, Timestamp, UserId};
 
 use crate::clients::{Op, email};
 use crate::flow::Slot;
+
+use audit::unaudited;
+use reads::{at_once, latest_event, live_sessions};
 
 /// A session as the store keeps it, as far as a refresh is judged by it.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +97,7 @@ pub(crate) struct Ledger {
     keys: BTreeMap<KeyId, (KeyPurpose, u32)>,
     /// The refresh token that each one was exchanged for.
     successors: HashMap<String, String>,
+    pub(crate) keys_deleted: u64,
     cap: usize,
     emails: Vec<Email>,
     dirty: bool,
@@ -111,6 +116,7 @@ impl Ledger {
             events: BTreeSet::new(),
             keys: BTreeMap::new(),
             successors: HashMap::new(),
+            keys_deleted: 0,
             cap: usize::try_from(cap).expect("fits"),
             emails: (0..accounts).map(email).collect(),
             dirty: false,
@@ -175,6 +181,7 @@ impl Ledger {
                     self.keys.insert(key.id.clone(), place);
                 }
                 Change::Key(KeyChange::Delete { id }) => {
+                    self.keys_deleted += 1;
                     let known = self.keys.remove(id).is_some();
                     self.insist(known, || "a key that was not there was deleted".to_owned());
                 }
@@ -190,12 +197,32 @@ impl Ledger {
         self.insist(revoked.keys().copied().collect::<BTreeSet<_>>() == listed, || {
             format!("the commit ended {revoked:?} and says {listed:?}")
         });
+        if changes.changes().len() > 1 {
+            self.judge_survivors(flow, &listed, store);
+        }
         for (session, at) in revoked {
             self.ended.push(Ended { session, step: self.step, at, late, applied: now });
         }
         if let Some(wrong) = unaudited(changes) {
             self.accuse(wrong);
         }
+    }
+
+    /// Which sessions may outlive what was done to all of a user's, whatever the change set says.
+    fn judge_survivors(&mut self, flow: &Slot, listed: &BTreeSet<SessionId>, store: &MemoryStore) {
+        let spared = match flow.op {
+            Op::ChangePassword { .. } => flow.session,
+            Op::Close { .. } | Op::LogOutAll { .. } => None,
+            _ => return,
+        };
+        let Some(user) = flow.session.and_then(|session| self.sessions.get(&session)).map(|line| line.user) else { return };
+        let others = self.people[&user].sessions.iter().filter(|session| Some(**session) != spared);
+        let left = others.copied().find(|session| self.sessions[session].ended.is_none());
+        self.insist(left.is_none(), || format!("{left:?} outlived the end of all sessions"));
+        let left = live_sessions(store, user, Timestamp::UNIX_EPOCH).into_iter().find(|session| Some(session.id) != spared);
+        self.insist(left.is_none(), || format!("{left:?} outlived the end of all sessions"));
+        let ended = spared.filter(|session| listed.contains(session));
+        self.insist(ended.is_none(), || format!("{ended:?} was to stay"));
     }
 
     fn apply_user(&mut self, change: &UserChange) {
@@ -294,9 +321,9 @@ impl Ledger {
                 };
                 let is_new = self.sessions.insert(session.id, line).is_none();
                 self.insist(is_new, || "a session began twice".to_owned());
-                let live = live_sessions(store, session.user_id, session.created_at).len();
+                let count = live_sessions(store, session.user_id, session.created_at).len();
                 let cap = self.cap;
-                self.insist(live <= cap, || format!("{live} sessions are live and the cap is {cap}"));
+                self.insist(count <= cap, || format!("{count} sessions are live and the cap is {cap}"));
             }
             SessionChange::Revoke { id, at, .. } => {
                 let ended = self.end(*id);
@@ -309,13 +336,6 @@ impl Ledger {
                     if Some(id) != *except && self.end(id) {
                         revoked.insert(id, *at);
                     }
-                }
-                // SECURITY: said of the caller, not of the change: a flow that names the wrong exception must show.
-                if let Op::ChangePassword { .. } | Op::Close { .. } | Op::LogOutAll { .. } = flow.op {
-                    let stays = if matches!(flow.op, Op::ChangePassword { .. }) { flow.session } else { None };
-                    let live = live_sessions(store, *user_id, Timestamp::UNIX_EPOCH);
-                    let left = live.iter().find(|session| Some(session.id) != stays).map(|session| session.id);
-                    self.insist(left.is_none(), || format!("{left:?} outlived the end of all sessions"));
                 }
             }
             SessionChange::EnforceCap { user_id, at, .. } => {
@@ -364,7 +384,7 @@ impl Ledger {
                 let Some(line) = self.sessions.get_mut(&id) else { return self.accuse("a rotation of no session") };
                 let before = line.row;
                 let current = line.secrets.last() == Some(&rotation.presented) && before.generation == rotation.generation;
-                let live = !before.is_revoked && rotation.at < before.idle_expires_at && rotation.at < before.expires_at;
+                let usable = !before.is_revoked && rotation.at < before.idle_expires_at && rotation.at < before.expires_at;
                 let fresh = !line.secrets.contains(&rotation.successor);
                 line.secrets.push(rotation.successor);
                 line.row = Row {
@@ -374,7 +394,7 @@ impl Ledger {
                     ..before
                 };
                 self.insist(current, || format!("{id} moved on from a token that was not its current one"));
-                self.insist(live, || format!("{id} moved on and was over"));
+                self.insist(usable, || format!("{id} moved on and was over"));
                 self.insist(fresh, || format!("{id} has a secret of an older generation again"));
             }
             Ok(RotationOutcome::Refused(_)) => flow.state().refused = Some((rotation.clone(), row)),
@@ -382,162 +402,4 @@ impl Ledger {
             Err(error) => self.accuse(format!("the store failed by itself: {error:?}")),
         }
     }
-
-    /// Compares what the store holds with what it has acknowledged, if it was written to since the last time.
-    pub(crate) fn compare(&mut self, store: &MemoryStore) {
-        if !std::mem::take(&mut self.dirty) || self.violation.is_some() {
-            return;
-        }
-        for account in 0..self.emails.len() {
-            let found = at_once(store.credentials_by_email(&self.emails[account])).expect("reads");
-            let owner = self.owners[account];
-            let held = found.as_ref().map(|found| found.user.id);
-            if held != owner {
-                return self.accuse(format!("address {account} belongs to {held:?}, and {owner:?} was acknowledged"));
-            }
-            let Some(found) = found else { continue };
-            let person = &self.people[&found.user.id];
-            if found.password.is_none() {
-                return self.accuse(format!("{} has no password", found.user.id));
-            }
-            if found.password != person.hash || found.user.auth_epoch != person.epoch {
-                return self.accuse(format!("{} has another password or epoch than was acknowledged", found.user.id));
-            }
-            if let Some(wrong) = self.compare_sessions(store, found.user.id) {
-                return self.accuse(wrong);
-            }
-        }
-        for event in events(store, 2, None) {
-            self.insist(self.events.contains(&event.id), || format!("an audit event without its change: {event:?}"));
-        }
-    }
-
-    fn compare_sessions(&self, store: &MemoryStore, user: UserId) -> Option<String> {
-        let live = live_sessions(store, user, Timestamp::UNIX_EPOCH);
-        for session in &live {
-            let Some(line) = self.sessions.get(&session.id) else {
-                return Some(format!("{} is there and was never acknowledged", session.id));
-            };
-            if line.ended.is_some() {
-                return Some(format!("{} ended, and is live", session.id));
-            }
-            if session.generation != line.row.generation || Some(&session.secret) != line.secrets.last() {
-                return Some(format!(
-                    "{} is at generation {}, and {} was acknowledged, or with another secret",
-                    session.id, session.generation, line.row.generation
-                ));
-            }
-        }
-        let missing = self.people[&user]
-            .sessions
-            .iter()
-            .find(|id| self.sessions[id].ended.is_none() && !live.iter().any(|session| session.id == **id));
-        missing.map(|id| format!("{id} was acknowledged and is not live"))
-    }
-
-    /// Compares all of the audit log, the revocations and the keys.
-    pub(crate) fn compare_all(&mut self, store: &MemoryStore) {
-        self.dirty = true;
-        self.compare(store);
-        let mut found = BTreeSet::new();
-        let mut before = None;
-        loop {
-            let page = events(store, PageLimit::MAX, before);
-            let Some(last) = page.last() else { break };
-            before = Some(last.id);
-            found.extend(page.iter().map(|event| event.id));
-        }
-        self.insist(found == self.events, || "the audit log is not what was acknowledged".to_owned());
-        let mut ended: Vec<(Timestamp, SessionId)> = self.ended.iter().map(|ended| (ended.at, ended.session)).collect();
-        ended.sort_unstable();
-        let mut read = Vec::new();
-        let mut mark = authkit_core::ports::RevocationMark { at: Timestamp::UNIX_EPOCH, session_id: None };
-        loop {
-            let page = at_once(store.revocations_after(mark, limit(PageLimit::MAX))).expect("reads");
-            let Some(last) = page.last() else { break };
-            mark = authkit_core::ports::RevocationMark { at: last.at, session_id: Some(last.session_id) };
-            read.extend(page.iter().map(|revocation| (revocation.at, revocation.session_id)));
-        }
-        self.insist(read == ended, || "the revocations are not what was acknowledged".to_owned());
-        let keys: BTreeSet<KeyId> = at_once(store.server_keys()).expect("reads").into_iter().map(|key| key.id).collect();
-        self.insist(keys == self.keys.keys().cloned().collect(), || "the keys are not what was acknowledged".to_owned());
-    }
-}
-
-/// What a change set owes the audit log: one event for what it does, which says so, and none for what it does not.
-fn unaudited(changes: &ChangeSet) -> Option<String> {
-    let mut events: Vec<&AuditEvent> = Vec::new();
-    let mut expected = None;
-    let mut begun = None;
-    let mut others = 0;
-    for change in changes.changes() {
-        let action = match change {
-            Change::Audit(AuditChange::Append(event)) => {
-                events.push(event);
-                continue;
-            }
-            Change::User(UserChange::Insert(_)) => Some(AuditAction::AccountRegistered),
-            Change::User(UserChange::Close { .. }) => Some(AuditAction::AccountClosed),
-            Change::User(UserChange::RaiseAuthEpoch { .. }) => Some(AuditAction::PasswordChanged),
-            Change::User(UserChange::UpdateProfile { .. }) => Some(AuditAction::ProfileChanged),
-            Change::Session(SessionChange::Insert { session, .. }) => {
-                begun = Some(Actor::User(session.user_id, Some(session.id)));
-                Some(AuditAction::Login)
-            }
-            Change::Session(SessionChange::Reauthenticate { .. }) => Some(AuditAction::Reauthentication),
-            Change::Session(SessionChange::Revoke { reason, .. } | SessionChange::RevokeAll { reason, .. }) => match reason {
-                RevocationReason::Logout => Some(AuditAction::Logout),
-                RevocationReason::LogoutAll => Some(AuditAction::LogoutAll),
-                RevocationReason::RevokedByUser => Some(AuditAction::SessionRevoked),
-                RevocationReason::RefreshTokenReused => Some(AuditAction::RefreshTokenReused),
-                _ => None,
-            },
-            Change::Key(KeyChange::Insert(_)) => Some(AuditAction::KeyCreated),
-            Change::Key(KeyChange::Delete { .. }) => Some(AuditAction::KeyDeleted),
-            _ => None,
-        };
-        others += 1;
-        // The first change names what is done; a registration begins a session too, and is one event.
-        expected = expected.or(action);
-    }
-    let told = |event: &AuditEvent| (event.action, event.outcome);
-    match (expected, events.as_slice()) {
-        (Some(action), [event]) if told(event) == (action, EventOutcome::Success) => match begun {
-            Some(actor) if event.actor != actor => Some(format!("the event names {:?} and {actor:?} acted", event.actor)),
-            _ => None,
-        },
-        (None, [event]) if others == 0 && event.outcome == EventOutcome::Failure => None,
-        // What no client asks for and no audit log has to know: rows that are purged for their age.
-        (None, []) if others > 0 => None,
-        _ => Some(format!("the change set owes {expected:?} and has {events:?}")),
-    }
-}
-
-/// The answer of the model, which never waits.
-pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("the memory store answers at once"),
-    }
-}
-
-fn limit(items: u16) -> PageLimit {
-    PageLimit::new(items).expect("in range")
-}
-
-/// The sessions of a user that are live at an instant; at the beginning of time, all that were not ended.
-fn live_sessions(store: &MemoryStore, user: UserId, at: Timestamp) -> Vec<Session> {
-    let page = PageRequest { limit: limit(PageLimit::MAX), cursor: None };
-    at_once(store.live_sessions(user, at, page)).expect("reads").items
-}
-
-fn events(store: &MemoryStore, items: u16, before: Option<AuditEventId>) -> Vec<AuditEvent> {
-    let cursor = before.map(|id| authkit_core::Cursor::after(id.as_uuid()));
-    at_once(store.audit_events(None, PageRequest { limit: limit(items), cursor })).expect("reads").items
-}
-
-/// The event of the greatest id up to this one.
-fn latest_event(store: &MemoryStore, id: AuditEventId) -> Option<AuditEvent> {
-    let above = AuditEventId::from_uuid(uuid::Uuid::from_u128(id.as_uuid().as_u128() + 1));
-    events(store, 1, Some(above)).pop()
 }

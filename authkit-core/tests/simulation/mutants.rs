@@ -29,8 +29,9 @@ const SEEDS: u64 = 60;
 const STEPS: u64 = 1_500;
 
 fn is_found(name: &str, bug: Bug, flaw: Flaw) {
-    let first = (0..SEEDS).find_map(|seed| run_with(seed, STEPS, Clocks::Bounded, bug, flaw).err().map(|found| (seed, found)));
-    let (seed, found) = first.unwrap_or_else(|| panic!("{name} went unnoticed in {SEEDS} seeds"));
+    let seeds = crate::setting("AUTHKIT_SIM_SEEDS").unwrap_or(SEEDS);
+    let first = (0..seeds).find_map(|seed| run_with(seed, STEPS, Clocks::Bounded, bug, flaw).err().map(|found| (seed, found)));
+    let (seed, found) = first.unwrap_or_else(|| panic!("{name} went unnoticed in {seeds} seeds"));
     // For the reader of a log: a mutant must die of its bug, and not of something else.
     println!("{name}: seed {seed}, step {}: {}", found.at, found.what);
 }

@@ -17,7 +17,6 @@ use authkit_core::ports::{
 use authkit_core::testkit::{Method, MutantStore};
 use authkit_core::{Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
 
-use crate::clients::Op;
 use crate::flow::{Point, Verdict, current, pass};
 use crate::ledger::Ledger;
 use crate::mutants::Flaw;
@@ -136,13 +135,7 @@ impl NodeStore {
             Flaw::PollsWithoutOverlap => RevocationMark { at: mark.at.max(self.clock.reading()), ..mark },
             _ => mark,
         };
-        let read = self.inner().revocations_after(mark, limit).await;
-        let wide = current().is_some_and(|flow| matches!(flow.op, Op::Turn { wide: true }));
-        if wide && self.shared.flaw == Flaw::ForgetsTooEarly {
-            // The next reading of the clock is the one by which revocations are forgotten.
-            self.clock.leap_once(3_600_000_000);
-        }
-        read
+        self.inner().revocations_after(mark, limit).await
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use authkit_core::testkit::{Bug, FrozenClock};
+use authkit_core::testkit::{Bug, FrozenClock, Method};
 
 use crate::clients::{Credentials, Op};
+use crate::flow::{Flow, Point};
 use crate::mutants::Flaw;
 use crate::plan::Clocks;
 use crate::trace::{Counts, Event};
@@ -57,14 +58,14 @@ pub(crate) fn run(seed: u64, steps: u64, clocks: Clocks) -> Result<History, Box<
 pub(crate) fn run_with(seed: u64, steps: u64, clocks: Clocks, bug: Bug, flaw: Flaw) -> Result<History, Box<Violation>> {
     let mut world = World::new(seed, clocks, bug, flaw);
     let done = (0..steps).try_for_each(|_| world.step()).and_then(|()| world.come_to_rest());
-    match done {
-        Ok(()) => Ok(History { digest: world.trace.digest(), steps: world.step, counts: world.trace.into_counts() }),
-        Err(Stop) => {
-            let what = world.shared.ledger().violation.take().unwrap_or_default();
-            let tail = world.trace.tail(FrozenClock::START.unix_micros());
-            Err(Box::new(Violation { what, seed, steps, clocks, at: world.step, tail }))
-        }
+    if let Err(Stop) = done {
+        let what = world.shared.ledger().violation.take().unwrap_or_default();
+        let tail = world.trace.tail(FrozenClock::START.unix_micros());
+        return Err(Box::new(Violation { what, seed, steps, clocks, at: world.step, tail }));
     }
+    let deleted = world.shared.ledger().keys_deleted;
+    world.trace.count_many(("key", "deleted"), deleted);
+    Ok(History { digest: world.trace.digest(), steps: world.step, counts: world.trace.into_counts() })
 }
 
 /// Something is wrong.
@@ -115,8 +116,9 @@ impl World {
         if self.flows.iter().any(|flow| !flow.stalled) {
             self.let_one_on();
         } else if self.flows.is_empty() && self.keys_are_fresh() {
-            let micros = self.rng.within(20_000_000, 100_000_000);
-            self.pass_time(micros);
+            let drawn = self.rng.within(20_000_000, 100_000_000);
+            let end = if self.rng.chance(5_000) { self.next_end() } else { None };
+            self.pass_time(end.unwrap_or(drawn));
             self.lull -= 1;
         } else {
             self.pass_time(1_000_000);
@@ -144,6 +146,8 @@ impl World {
     fn let_time_pass(&mut self) {
         let busy = !self.flows.is_empty();
         let micros = match self.rng.below(100) {
+            // A transaction that ends a session and takes longer than any is given: only polls that look far back see it.
+            0..30 if self.plan.slow && self.is_ending() && self.keys_are_fresh() => self.rng.within(36_000_000, 50_000_000),
             0..80 => self.rng.within(0, 200_000),
             80..95 => self.rng.within(200_000, 3_000_000),
             // Within a request it is a fault.
@@ -152,6 +156,12 @@ impl World {
             _ => self.rng.within(0, 50_000),
         };
         self.pass_time(micros);
+    }
+
+    /// Whether a commit that ends sessions stands before the store.
+    fn is_ending(&self) -> bool {
+        let stands = |flow: &Flow| flow.slot.parked() == Some(Point::Request(Method::Commit));
+        self.flows.iter().any(|flow| stands(flow) && flow.slot.op.ends_sessions())
     }
 
     fn operate(&mut self) {

@@ -7,8 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::clients::{Op, Summary};
 use crate::flow::{Point, Verdict};
 
-/// How many events are kept for the reader.
-const TAIL: usize = 120;
+/// How many events are kept for the reader, unless `AUTHKIT_SIM_TAIL` says otherwise.
+const TAIL: u64 = 120;
 
 /// One step of the schedule, or what came of one.
 #[derive(Debug, Clone, Hash)]
@@ -92,13 +92,15 @@ impl Event {
 pub(crate) struct Trace {
     digest: DefaultHasher,
     tail: VecDeque<(u64, i64, Event)>,
+    keep: usize,
     counts: Counts,
 }
 
 impl Trace {
     pub(crate) fn new() -> Self {
+        let keep = usize::try_from(crate::setting("AUTHKIT_SIM_TAIL").unwrap_or(TAIL)).unwrap_or(usize::MAX);
         // Its keys are fixed, so that two runs can be compared.
-        Self { digest: DefaultHasher::new(), tail: VecDeque::with_capacity(TAIL), counts: Counts::new() }
+        Self { digest: DefaultHasher::new(), tail: VecDeque::new(), keep, counts: Counts::new() }
     }
 
     pub(crate) fn note(&mut self, step: u64, at: i64, event: Event) {
@@ -106,7 +108,7 @@ impl Trace {
         if let Some(name) = event.name() {
             self.count(name);
         }
-        if self.tail.len() == TAIL {
+        if self.tail.len() >= self.keep {
             self.tail.pop_front();
         }
         self.tail.push_back((step, at, event));
@@ -114,7 +116,12 @@ impl Trace {
 
     /// Counts something that is no event of its own.
     pub(crate) fn count(&mut self, what: (&'static str, &'static str)) {
-        *self.counts.entry(what).or_default() += 1;
+        self.count_many(what, 1);
+    }
+
+    /// Counts something that happened so many times.
+    pub(crate) fn count_many(&mut self, what: (&'static str, &'static str), times: u64) {
+        *self.counts.entry(what).or_default() += times;
     }
 
     /// How often what happened.

@@ -1,4 +1,7 @@
-//! The nodes, the time, and the scheduler that decides which of them does something next.
+//! The nodes, the time, what is in flight, and what becomes of it.
+
+mod knowledge;
+mod mishaps;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,17 +16,20 @@ use tokio::runtime::{Builder, Runtime};
 use crate::clients::{Credentials, Device, Op, Outcome, ask, start};
 use crate::flow::{Flow, Point, Slot, Verdict, pass};
 use crate::judge::Bench;
-use crate::ledger::{Ended, Ledger};
+use crate::ledger::Ledger;
 use crate::mutants::Flaw;
-use crate::plan::{Clocks, GRACE, HALF_LEEWAY_MICROS, Plan, TRANSACTION};
-use crate::ports::{Message, NodeBus, NodeClock, NodeCustody, NodeStore, Shared};
+use crate::plan::{Clocks, GRACE, Plan};
+use crate::ports::{NodeBus, NodeClock, NodeCustody, NodeStore, Shared};
 use crate::rng::Rng;
 use crate::trace::{Event, Trace};
 
+use knowledge::Read;
+
 /// How often a node looks for revocations, in microseconds.
 const POLL_MICROS: i64 = 1_000_000;
-/// How often it also looks for keys, and forgets what is old.
-const WIDE_MICROS: i64 = 60_000_000;
+/// How often it also looks for keys, and forgets what is old: a node that is paused now and then does so a little later than
+/// every minute.
+const WIDE_MICROS: i64 = 100_000_000;
 /// How many access tokens the clients keep in mind.
 const TOKENS: usize = 48;
 
@@ -36,6 +42,8 @@ pub(crate) struct Node {
     knows: BTreeSet<SessionId>,
     /// It was told of a gap, and has not read everything since.
     owes: bool,
+    /// At which step its clock was set back last.
+    set_back: u64,
     is_turning: bool,
     next_turn: i64,
     wide_at: i64,
@@ -92,6 +100,7 @@ impl World {
             clock: NodeClock::new(&shared),
             knows: BTreeSet::new(),
             owes: false,
+            set_back: 0,
             is_turning: false,
             next_turn: 0,
             wide_at: now,
@@ -145,8 +154,12 @@ impl World {
                 Flow::new(slot, start(self.builder(node)))
             }
             op => {
-                if matches!(op, Op::Turn { .. }) {
+                if let Op::Turn { wide } = op {
                     self.nodes[node].is_turning = true;
+                    if wide && self.shared.flaw == Flaw::ForgetsTooEarly {
+                        // Its first reading of the clock is the one by which revocations are forgotten.
+                        self.nodes[node].clock.leap_once(3_600_000_000);
+                    }
                     if std::mem::take(&mut self.nodes[node].owes) {
                         self.full.insert(slot.id);
                     }
@@ -227,31 +240,6 @@ impl World {
         }
     }
 
-    pub(crate) fn set_skew(&mut self, node: usize) {
-        let reach = if self.is_bounded() { HALF_LEEWAY_MICROS } else { 7_200_000_000 };
-        let micros = i64::try_from(self.rng.within(0, 2 * reach)).unwrap_or(0) - i64::try_from(reach).unwrap_or(0);
-        self.nodes[node].clock.set_skew(micros);
-        self.note(Event::Skew { node, micros });
-    }
-
-    /// A node dies with everything that it was doing and everything that it knew.
-    pub(crate) fn crash(&mut self, node: usize) {
-        self.note(Event::Crash { node });
-        self.flows.retain(|flow| flow.slot.node != node);
-        let node = &mut self.nodes[node];
-        node.up = None;
-        (node.is_starting, node.is_turning, node.owes) = (false, false, false);
-        node.knows.clear();
-    }
-
-    /// A client hangs up.
-    pub(crate) fn hang_up(&mut self, index: usize) {
-        if self.flows[index].slot.op.is_request() {
-            let flow = self.flows.swap_remove(index);
-            self.note(Event::Drop { flow: flow.slot.id, op: flow.slot.op });
-        }
-    }
-
     /// Begins the turn of a node whose hour has come. Says whether there was one.
     pub(crate) fn turn(&mut self) -> bool {
         let now = self.shared.now();
@@ -280,43 +268,6 @@ impl World {
         self.nodes.iter().all(|node| node.up.is_none() || node.wide_at + WIDE_MICROS > now)
     }
 
-    /// What the bus does with one of the messages on their way.
-    pub(crate) fn deliver(&mut self) {
-        let message = {
-            let mut network = self.shared.network();
-            let index = self.rng.index(network.messages.len());
-            network.messages.swap_remove(index)
-        };
-        let Message { to, revoked } = &message;
-        let (to, sessions) = (*to, revoked.len());
-        let sink = self.shared.network().sink(to);
-        if self.rng.chance(self.plan.lose_told) {
-            self.note(Event::Lose { to, sessions, told: true });
-            let Some(sink) = sink else { return };
-            if self.nodes[to].up.is_some() {
-                self.nodes[to].owes = true;
-            }
-            if self.shared.flaw != Flaw::IgnoresGaps {
-                sink.gap();
-            }
-        } else if self.rng.chance(self.plan.lose_silently) {
-            self.note(Event::Lose { to, sessions, told: false });
-        } else {
-            let again = self.rng.chance(self.plan.deliver_again);
-            self.note(Event::Deliver { to, sessions, again });
-            if let Some(sink) = sink {
-                sink.revoked(revoked);
-                if self.nodes[to].up.is_some() {
-                    self.nodes[to].knows.extend(revoked.iter().map(|revocation| revocation.session_id));
-                    self.check_node(to);
-                }
-            }
-            if again {
-                self.shared.network().messages.push(message);
-            }
-        }
-    }
-
     fn finish(&mut self, flow: &Flow, outcome: Outcome) {
         let slot = &flow.slot;
         self.note(Event::End { flow: slot.id, op: slot.op, summary: outcome.summary() });
@@ -337,24 +288,21 @@ impl World {
             (Op::Start, outcome) => self.started(slot, outcome),
             (Op::Turn { wide }, outcome) => self.turned(slot, wide, &outcome),
             (op, Outcome::In(tokens)) => {
-                let device = match op {
-                    Op::Refresh { device, token } => {
-                        let held = &mut self.devices[device];
-                        let (presented, successor) = (&held.chain[token], &tokens.tokens.refresh_token);
-                        // Under clocks that disagree about which key is in use, one successor can come under two of them.
-                        if self.plan.clocks == Clocks::Bounded {
-                            self.shared.ledger().succeeded(presented.expose(), successor.expose());
-                        }
-                        held.access = tokens.tokens.access_token.clone();
-                        if held.chain.len() == token + 1 {
-                            held.chain.push(successor.clone());
-                        }
-                        device
+                let device = if let Op::Refresh { device, token } = op {
+                    let held = &mut self.devices[device];
+                    let (presented, successor) = (&held.chain[token], &tokens.tokens.refresh_token);
+                    // Under clocks that disagree about which key is in use, one successor can come under two of them.
+                    if self.plan.clocks == Clocks::Bounded {
+                        self.shared.ledger().succeeded(presented.expose(), successor.expose());
                     }
-                    _ => {
-                        self.devices.push(Device::new(&tokens));
-                        self.devices.len() - 1
+                    held.access = tokens.tokens.access_token.clone();
+                    if held.chain.len() == token + 1 {
+                        held.chain.push(successor.clone());
                     }
+                    device
+                } else {
+                    self.devices.push(Device::new(&tokens));
+                    self.devices.len() - 1
                 };
                 self.hold(slot.node, device, tokens.session_id, tokens.tokens.access_token.clone());
             }
@@ -374,32 +322,6 @@ impl World {
         for session in ended {
             self.ends_at_once(slot.node, session);
         }
-    }
-
-    /// Whoever was told by a node that a session ended can rely on it there.
-    fn ends_at_once(&mut self, node: usize, session: SessionId) {
-        // SECURITY: clocks that are off by hours make no difference to what a node has just done itself.
-        let Some(auth) = self.nodes[node].up.as_ref() else { return };
-        let accepted = |held: &&Held| held.session == session && auth.authenticate(held.token.expose()).is_ok();
-        if let Some(held) = self.tokens.iter().find(accepted) {
-            let what = format!("node {node} has ended {session} and accepts the token of device {}", held.device);
-            self.shared.ledger().accuse(what);
-        }
-        if self.is_bounded() {
-            self.nodes[node].knows.insert(session);
-        }
-    }
-
-    fn hold(&mut self, node: usize, device: usize, session: SessionId, token: AccessToken) {
-        let auth = self.nodes[node].up.as_ref().expect("it has just answered");
-        // A token that is refused from the start is over, or its session is: nothing is owed to its holder.
-        let claims = auth.authenticate(token.expose()).map(|principal| principal.claims().expires_at);
-        let expires_at = claims.unwrap_or(Timestamp::UNIX_EPOCH);
-        if self.tokens.len() == TOKENS {
-            self.tokens.pop_front();
-        }
-        self.tokens.push_back(Held { session, device, token, expires_at });
-        self.verify(node, self.tokens.len() - 1);
     }
 
     fn started(&mut self, slot: &Slot, outcome: Outcome) {
@@ -438,94 +360,8 @@ impl World {
         }
     }
 
-    /// What a node must have learnt by reading revocations from the store.
-    fn learn(&mut self, slot: &Slot, read: Read) {
-        if !self.is_bounded() {
-            return;
-        }
-        let now = self.shared.now();
-        let node = &mut self.nodes[slot.node];
-        let reading = node.clock.reading();
-        let retention = self.plan.config().tokens.lifetime + 2 * self.plan.config().tokens.leeway;
-        // What ended before this has no token any more.
-        let horizon = now - 300_000_000;
-        let ledger = self.shared.ledger();
-        for ended in ledger.ended.iter().rev().take_while(|ended| ended.applied > horizon) {
-            let in_time = ended.late <= TRANSACTION;
-            let owed = match read {
-                Read::Narrow => in_time,
-                Read::Wide => in_time || (ended.late <= Duration::from_mins(1) && now - ended.applied <= WIDE_MICROS),
-                Read::All => in_time || ended.at + retention >= reading,
-            };
-            if ended.step < slot.began && owed {
-                node.knows.insert(ended.session);
-            }
-        }
-        drop(ledger);
-        self.check_node(slot.node);
-    }
-
-    /// No node accepts what it has to know is over.
-    fn check_node(&mut self, node: usize) {
-        if self.is_bounded() {
-            for index in 0..self.tokens.len() {
-                if self.nodes[node].knows.contains(&self.tokens[index].session) {
-                    self.verify(node, index);
-                }
-            }
-        }
-    }
-
-    /// Presents an access token to a node, and says whether it was accepted.
-    fn verify(&mut self, node: usize, index: usize) -> bool {
-        let (at, held) = (&self.nodes[node], &self.tokens[index]);
-        let Some(auth) = at.up.as_ref() else { return false };
-        let verdict = auth.authenticate(held.token.expose());
-        let mut ledger = self.shared.ledger();
-        let reading = at.clock.reading();
-        let ended = ledger.sessions.get(&held.session).and_then(|line| line.ended);
-        let what = format!("of device {} in {}", held.device, held.session);
-        match &verdict {
-            Ok(_) if self.plan.clocks == Clocks::Bounded && at.knows.contains(&held.session) => {
-                let retention = self.plan.config().tokens.lifetime + 2 * self.plan.config().tokens.leeway;
-                let record = ledger.ended.iter().rev().find(|ended| ended.session == held.session).copied();
-                // A transaction that took longer than any is given may be forgotten before its tokens expire.
-                let forgotten = record.is_some_and(|ended: Ended| ended.late > TRANSACTION && ended.at + retention <= reading);
-                ledger.insist(forgotten, || format!("node {node} accepts the token {what}, which it has to know is over"));
-            }
-            Err(error) if ended.is_none() => {
-                let is_over = error.code() == "auth.session_ended";
-                let owed = self.plan.clocks == Clocks::Bounded && reading < held.expires_at;
-                ledger.insist(!is_over && !owed, || format!("node {node} refuses the token {what}: {}", error.reason()));
-            }
-            _ => {}
-        }
-        verdict.is_ok()
-    }
-
-    /// Somebody uses a token anywhere.
-    pub(crate) fn authenticate(&mut self) {
-        let node = self.rng.index(self.nodes.len());
-        if self.tokens.is_empty() || self.nodes[node].up.is_none() {
-            return;
-        }
-        // The younger ones by preference: of two, the one that was issued later.
-        let index = self.rng.index(self.tokens.len()).max(self.rng.index(self.tokens.len()));
-        let device = self.tokens[index].device;
-        let accepted = self.verify(node, index);
-        self.note(Event::Authenticate { node, device, accepted });
-    }
-
     /// The nodes that are up.
     pub(crate) fn up(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|node| self.nodes[*node].up.is_some()).collect()
     }
-}
-
-/// How far back a node has read.
-#[derive(Debug, Clone, Copy)]
-enum Read {
-    Narrow,
-    Wide,
-    All,
 }

@@ -185,6 +185,15 @@ fn warnings(settings: &Settings) -> Vec<String> {
     if !settings.rate_limiting {
         warnings.push("AUTHKIT_RATE_LIMITING is off: passwords can be guessed as fast as they can be hashed".to_owned());
     }
+    if let Database::Postgres(postgres) = &settings.database
+        && postgres.options().is_exposed()
+    {
+        warnings.push(
+            "DATABASE_URL names another machine, and its certificate is not verified: who is on the network between can read and \
+             change what crosses it; add ?sslmode=verify-full"
+                .to_owned(),
+        );
+    }
     if settings.algorithm == JwtAlgorithm::Hs256 {
         warnings.push("JWT_ALGORITHM is HS256: whoever can verify a token can also issue one; prefer ES256".to_owned());
     }

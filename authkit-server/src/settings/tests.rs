@@ -416,6 +416,7 @@ fn what_works_and_should_be_known_is_warned_of() {
     warned(&[("AUTHKIT_LISTEN", "0.0.0.0:8000")], "AUTHKIT_PUBLIC_URL is http://localhost:8000");
     warned(&[("AUTHKIT_PUBLIC_URL", "http://192.168.0.7:8000")], "in the clear");
     warned(&[("AUTHKIT_PUBLIC_URL", "https://auth.shop.com")], "AUTHKIT_TRUSTED_PROXIES is empty");
+    warned(&[("DATABASE_URL", "postgresql://app:p4ss@db.internal/users")], "sslmode=verify-full");
     warned(&[("AUTHKIT_PASSWORD_MIN_SCORE", "1")], "AUTHKIT_PASSWORD_MIN_SCORE is 1");
     warned(&[("AUTHKIT_RATE_LIMITING", "off")], "AUTHKIT_RATE_LIMITING is off");
 }

@@ -1,5 +1,7 @@
 //! Rate limits: how often something may be tried, whoever says that he is somebody else.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::account::{LOGIN, ME, MY_PASSWORD, PASSWORD, REAUTHENTICATE, REFRESH, REGISTER, credentials, refresh_token, register};
@@ -63,22 +65,21 @@ async fn figure(server: &Server, name: &str) -> u64 {
 async fn headers_of_a_client_that_is_no_proxy_are_no_way_around_the_limit_of_its_address() {
     let server = start(&[]).await;
     let mut client = Client::of(&server);
-    let (mut judged, mut refused) = (0, 0);
+    let (mut judged, mut refused, mut disguises_refused) = (0, 0, BTreeSet::new());
     // One more comes back every second, so a slow machine judges a few more than a hundred.
     for n in 0..250 {
-        if refused == 14 {
+        if disguises_refused.len() == 7 {
             break;
         }
         let address = format!("198.51.{n}.7");
         let forwarded = format!("for={address}");
-        let garbage = "a, unknown, 999.1.1.1, _hidden".to_owned();
         let headers: &[(&'static str, &str)] = match n % 7 {
             0 => &[("x-forwarded-for", &address)],
             1 => &[("forwarded", &forwarded)],
             2 => &[("x-real-ip", &address)],
             3 => &[("cf-connecting-ip", &address)],
             4 => &[("true-client-ip", &address)],
-            5 => &[("x-forwarded-for", &garbage), ("x-forwarded-for", &address)],
+            5 => &[("x-forwarded-for", "a, unknown, 999.1.1.1, _hidden"), ("x-forwarded-for", &address)],
             _ => &[("x-forwarded-for", ""), ("forwarded", "for=\"")],
         };
         let body = json!({ "email": format!("nobody-{n}@example.com"), "password": PASSWORD });
@@ -86,12 +87,13 @@ async fn headers_of_a_client_that_is_no_proxy_are_no_way_around_the_limit_of_its
         if reply.status == 429 {
             reply.problem(429, CODE);
             refused += 1;
+            disguises_refused.insert(n % 7);
         } else {
             reply.problem(401, "auth.invalid_credentials");
             judged += 1;
         }
     }
-    assert_eq!(refused, 14, "each of the headers was tried on the limit, and {judged} logins were judged");
+    assert_eq!(disguises_refused.len(), 7, "each of them runs into the limit, and not {disguises_refused:?} alone");
     assert!(judged >= 100, "the limit came early, after {judged}");
     assert_eq!(figure(&server, r#"authkit_rate_limit_refused_total{scope="login_address"}"#).await, refused);
     let audited = database::events(&server, "auth.login", "failure").await;
@@ -124,8 +126,8 @@ async fn a_refused_login_costs_no_hash_and_does_not_tell_who_has_an_account() {
             let mut document = reply.problem(429, CODE);
             document["request_id"] = "".into();
             let seconds: u64 = reply.header("retry-after").parse().expect("seconds");
-            assert!((1..=30).contains(&seconds), "{seconds}");
-            assert_eq!(limits(&reply)[..2], [10, 0]);
+            // Nine of the ten intervals may still be owed when the next one is allowed.
+            assert_eq!(limits(&reply), [10, 0, seconds + 9 * 30]);
             let names: Vec<_> = reply.headers.keys().map(ToString::to_string).collect();
             answers.push((document, names));
         }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments as _, AssertSqlSafe, Error, PgConnection, Row as _};
-use uuid::Uuid;
+use sqlx::{Arguments as _, AssertSqlSafe, Error, PgConnection};
 
 use crate::apply::Executor;
 use crate::postgres::texts::Texts;
-use crate::row::{DecodeError, Row};
+use crate::row::impl_row;
 use crate::value::Value;
 use crate::work::Undone;
 
@@ -59,27 +58,4 @@ impl Executor for Session<'_> {
     }
 }
 
-fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<T, DecodeError>
-where
-    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    row.try_get(at).map_err(|source| DecodeError::Column { at, source: source.into() })
-}
-
-impl Row for PgRow {
-    fn int(&self, at: usize) -> Result<Option<i64>, DecodeError> {
-        column(self, at)
-    }
-
-    fn text(&self, at: usize) -> Result<Option<String>, DecodeError> {
-        column(self, at)
-    }
-
-    fn bytes(&self, at: usize) -> Result<Option<Vec<u8>>, DecodeError> {
-        column(self, at)
-    }
-
-    fn id(&self, at: usize) -> Result<Option<Uuid>, DecodeError> {
-        column(self, at)
-    }
-}
+impl_row!(PgRow, sqlx::Postgres, column);

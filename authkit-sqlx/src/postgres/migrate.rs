@@ -8,7 +8,6 @@ use crate::postgres::error::store_error;
 use crate::postgres::execute::{command, rows};
 use crate::postgres::options::PgOptions;
 use crate::postgres::texts::Texts;
-use crate::row::{DecodeError, Fields};
 use crate::value::args;
 
 const HAS_HISTORY: &str = "SELECT to_regclass('authkit_migrations') IS NOT NULL";
@@ -88,14 +87,7 @@ async fn look(connection: &mut PgConnection, texts: &Texts, known: &[Migration])
 
 async fn applied(connection: &mut PgConnection, texts: &Texts) -> Result<Vec<Applied>, MigrateError> {
     let rows = rows(connection, texts.of(APPLIED), &[]).await.map_err(store_error)?;
-    let decode = |fields: &mut Fields<'_>| -> Result<Applied, DecodeError> {
-        Ok(Applied { version: fields.number()?, name: fields.text()?, checksum: fields.digest()? })
-    };
-    Ok(rows
-        .iter()
-        .map(|row| decode(&mut Fields::of(row)))
-        .collect::<Result<_, _>>()
-        .map_err(authkit_core::ports::StoreError::from)?)
+    Applied::of_rows(&rows)
 }
 
 async fn close(connection: PgConnection) {

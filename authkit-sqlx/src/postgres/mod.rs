@@ -115,15 +115,6 @@ impl PgStore {
         let rows = self.worker.read(query).await?;
         rows.iter().map(|row| decode(&mut Fields::of(row)).map_err(StoreError::from)).collect()
     }
-
-    /// The only row of a query, if there is one.
-    async fn optional<T>(
-        &self,
-        query: Query,
-        decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
-    ) -> Result<Option<T>, StoreError> {
-        Ok(self.all(query, decode).await?.pop())
-    }
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::mutant::Mutation;
 use crate::postgres::texts::SchemaName;
@@ -120,6 +120,17 @@ impl PgOptions {
         }
     }
 
+    /// Whether what crosses the network to the database can be read or changed there by others: it leaves this machine, and the
+    /// server's certificate is not verified (`sslmode=verify-full`).
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        let host = self.connect.get_host().trim_matches(['[', ']']);
+        let is_local = self.connect.get_socket().is_some()
+            || host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+        !is_local && !matches!(self.connect.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa)
+    }
+
     /// Breaks the store on purpose, to show that the contract notices.
     #[cfg(feature = "mutants")]
     #[doc(hidden)]
@@ -221,6 +232,21 @@ mod tests {
         let unknown = error("postgresql://u:p@h/d?sslmod=require");
         assert_eq!(unknown, PgUrlError::UnknownParameter { name: "sslmod".to_owned() });
         assert_eq!(error("postgresql://u:p@h/d?sslmode=on"), PgUrlError::BadParameter { name: "sslmode" });
+    }
+
+    #[test]
+    fn what_crosses_a_network_unverified_is_known() {
+        for (url, is_exposed) in [
+            ("postgresql://u@db.internal/d", true),
+            ("postgresql://u@10.0.0.7/d?sslmode=require", true),
+            ("postgresql://u@db.internal/d?sslmode=verify-full", false),
+            ("postgresql://u@localhost/d", false),
+            ("postgresql://u@127.0.0.1/d?sslmode=disable", false),
+            ("postgresql://u@[::1]/d", false),
+            ("postgresql://u@ignored/d?host=/run/postgresql", false),
+        ] {
+            assert_eq!(url.parse::<PgOptions>().expect("a database").is_exposed(), is_exposed, "{url}");
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Statements on a connection.
 
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, Error, Row as _, SqliteConnection};
+use sqlx::{Arguments, Error, SqliteConnection};
 use uuid::Uuid;
 
 use crate::apply::Executor;
 use crate::mutant::Mutation;
-use crate::row::{DecodeError, Row};
+use crate::row::{DecodeError, impl_row};
 use crate::value::Value;
 use crate::work::Undone;
 
@@ -83,28 +83,10 @@ pub(super) fn tries_within(timeout: std::time::Duration) -> u128 {
     timeout.as_millis() / super::connect::LOCK_PROBE.as_millis()
 }
 
-fn column<'r, T>(row: &'r SqliteRow, at: usize) -> Result<T, DecodeError>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    row.try_get(at).map_err(|source| DecodeError::Column { at, source: source.into() })
-}
+impl_row!(SqliteRow, sqlx::Sqlite, id);
 
-impl Row for SqliteRow {
-    fn int(&self, at: usize) -> Result<Option<i64>, DecodeError> {
-        column(self, at)
-    }
-
-    fn text(&self, at: usize) -> Result<Option<String>, DecodeError> {
-        column(self, at)
-    }
-
-    fn bytes(&self, at: usize) -> Result<Option<Vec<u8>>, DecodeError> {
-        column(self, at)
-    }
-
-    fn id(&self, at: usize) -> Result<Option<Uuid>, DecodeError> {
-        let parse = |bytes: &[u8]| Uuid::from_slice(bytes).map_err(|source| DecodeError::Column { at, source: source.into() });
-        column::<Option<&[u8]>>(self, at)?.map(parse).transpose()
-    }
+/// SQLite has no type for identifiers: they are 16 bytes.
+fn id(row: &SqliteRow, at: usize) -> Result<Option<Uuid>, DecodeError> {
+    let parse = |bytes: &[u8]| Uuid::from_slice(bytes).map_err(|source| DecodeError::Column { at, source: source.into() });
+    column::<Option<&[u8]>>(row, at)?.map(parse).transpose()
 }

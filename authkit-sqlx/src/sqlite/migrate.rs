@@ -4,7 +4,6 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::migration::{Applied, MigrateError, Migration, SchemaStatus, pending, status};
 use crate::mutant::Mutation;
-use crate::row::{DecodeError, Fields};
 use crate::sqlite::connect;
 use crate::sqlite::error::store_error;
 use crate::sqlite::execute::{command, patiently, rows};
@@ -77,12 +76,5 @@ async fn look(connection: &mut SqliteConnection, known: &[Migration]) -> Result<
 
 async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, MigrateError> {
     let rows = rows(connection, APPLIED, &[]).await.map_err(store_error)?;
-    let decode = |fields: &mut Fields<'_>| -> Result<Applied, DecodeError> {
-        Ok(Applied { version: fields.number()?, name: fields.text()?, checksum: fields.digest()? })
-    };
-    Ok(rows
-        .iter()
-        .map(|row| decode(&mut Fields::of(row)))
-        .collect::<Result<_, _>>()
-        .map_err(authkit_core::ports::StoreError::from)?)
+    Applied::of_rows(&rows)
 }

@@ -110,15 +110,6 @@ impl SqliteStore {
         self.inner.readers.all(query, decode).await
     }
 
-    /// The only row of a query, if there is one.
-    async fn optional<T>(
-        &self,
-        query: Query,
-        decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
-    ) -> Result<Option<T>, StoreError> {
-        Ok(self.all(query, decode).await?.pop())
-    }
-
     /// What the writer has done so far.
     #[must_use]
     pub fn stats(&self) -> WriterStats {

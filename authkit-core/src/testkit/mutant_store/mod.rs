@@ -77,7 +77,9 @@ impl MutantStore {
     /// What the mutant makes of a change before the inner store sees it; `None` drops it.
     async fn distort(&self, change: &Change) -> Result<Vec<Change>, CommitError> {
         let distorted = match (self.bug, change.clone()) {
-            (Bug::DropsAuditEvents, Change::Audit(_)) => return Ok(Vec::new()),
+            (Bug::DropsAuditEvents, Change::Audit(_))
+            | (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
+            | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. })) => return Ok(Vec::new()),
             (Bug::ComparesSpellings, Change::User(UserChange::Insert(user))) => {
                 UserChange::Insert(User { email: case_sensitive(&user.email), ..user }).into()
             }
@@ -127,8 +129,6 @@ impl MutantStore {
             (Bug::ForgetsTheException, Change::Session(SessionChange::RevokeAll { user_id, reason, at, .. })) => {
                 SessionChange::RevokeAll { user_id, except: None, reason, at }.into()
             }
-            (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
-            | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. })) => return Ok(Vec::new()),
             (Bug::CapIsOneTooMany, Change::Session(SessionChange::EnforceCap { user_id, keep, at })) => {
                 SessionChange::EnforceCap { user_id, keep: keep.saturating_add(1), at }.into()
             }

@@ -68,12 +68,9 @@ use async_trait::async_trait;
 use crate::ports::rate_limiter::RateLimiter;
 use crate::primitives::Timestamp;
 
-use super::store_contract::panic_message;
-
 pub use promises::{Promise, promises};
 
-/// How long one promise may take before it counts as broken.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub use super::promise::{assert_promise, run};
 
 /// A limiter that holds nothing yet and is nobody else's, and the time that it lives in.
 #[async_trait]
@@ -120,32 +117,5 @@ impl Limiters {
 impl fmt::Debug for Limiters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiters").finish_non_exhaustive()
-    }
-}
-
-/// Holds the limiters to one promise. The error is what the check said when it failed.
-pub async fn run(promise: &Promise, limiters: &Limiters) -> Result<(), String> {
-    let check = tokio::spawn((promise.check)(limiters.clone()));
-    let stop = check.abort_handle();
-    match tokio::time::timeout(PATIENCE, check).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(failed)) => Err(failed.try_into_panic().map_or_else(|_| "the check was cancelled".to_owned(), panic_message)),
-        Err(_) => {
-            stop.abort();
-            Err(format!("not done within {PATIENCE:?}"))
-        }
-    }
-}
-
-/// Runs one promise as a test, on a runtime with several threads.
-///
-/// # Panics
-/// When the promise is broken.
-#[doc(hidden)]
-pub fn assert_promise(promise: &Promise, limiters: &Limiters) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
-    let result = runtime.expect("the machine can run four threads").block_on(run(promise, limiters));
-    if let Err(message) = result {
-        panic!("{} is broken: {message}", promise.name);
     }
 }

@@ -48,15 +48,13 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::ports::store::Store;
 
 pub use promises::{Promise, promises};
-pub(super) use trial::{race, rounds};
 
-/// How long one promise may take before it counts as broken: a store that hangs is not one that holds.
-const PATIENCE: Duration = Duration::from_mins(5);
+pub use super::promise::{assert_promise, run};
+pub(super) use trial::{race, rounds};
 
 /// An empty store, and what has to live as long as it does.
 pub struct FreshStore {
@@ -150,38 +148,4 @@ pub async fn run_all(stores: &Stores) -> Vec<(&'static str, Result<(), String>)>
         results.push((promise.name, run(&promise, stores).await));
     }
     results
-}
-
-/// Holds the stores to one promise. The error is what the check said when it failed.
-pub async fn run(promise: &Promise, stores: &Stores) -> Result<(), String> {
-    let check = tokio::spawn((promise.check)(stores.clone()));
-    let stop = check.abort_handle();
-    match tokio::time::timeout(PATIENCE, check).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(failed)) => Err(failed.try_into_panic().map_or_else(|_| "the check was cancelled".to_owned(), panic_message)),
-        Err(_) => {
-            stop.abort();
-            Err(format!("not done within {PATIENCE:?}"))
-        }
-    }
-}
-
-/// Runs one promise as a test, on a runtime with several threads.
-///
-/// # Panics
-/// When the promise is broken.
-#[doc(hidden)]
-pub fn assert_promise(promise: &Promise, stores: &Stores) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
-    let result = runtime.expect("the machine can run four threads").block_on(run(promise, stores));
-    if let Err(message) = result {
-        panic!("{} is broken: {message}", promise.name);
-    }
-}
-
-pub(super) fn panic_message(panic: Box<dyn Any + Send>) -> String {
-    match panic.downcast::<String>() {
-        Ok(message) => *message,
-        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "the check panicked".to_owned(), |message| (*message).to_owned()),
-    }
 }

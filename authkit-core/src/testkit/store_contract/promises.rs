@@ -1,34 +1,9 @@
 //! The list of all promises, and the macro that makes a test of each.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-
 use super::{Stores, atomicity, audit, credentials, keys, model, races, rotation, sessions, users};
 
 /// One thing that every store promises, and the check that holds it to that.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Promise {
-    /// The promise, in words.
-    pub name: &'static str,
-    /// Panics when it is broken.
-    pub check: fn(Stores) -> Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-impl Promise {
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn new(name: &'static str, check: fn(Stores) -> Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
-        Self { name, check }
-    }
-}
-
-impl fmt::Debug for Promise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Promise").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+pub type Promise = crate::testkit::promise::Promise<Stores>;
 
 /// Makes one test of each promise of the store contract; see [`store_contract`](crate::testkit::store_contract).
 #[macro_export]
