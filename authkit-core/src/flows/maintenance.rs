@@ -11,6 +11,8 @@ use crate::token::RevokedSessions;
 
 /// How often revocations are read from the store: what a lost message of the bus costs at most.
 const POLL: Duration = Duration::from_secs(1);
+/// How soon a poll that failed is repeated, once: a connection that broke is no reason to be a second behind.
+const RETRY: Duration = Duration::from_millis(250);
 /// How many polls lie between two looks at the keys.
 const POLLS_PER_ROUND: u32 = 60;
 /// How far a poll looks back behind the last one, beyond the difference that clocks may have: a transaction lands after the
@@ -109,9 +111,10 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<(), Internal> {
 pub(crate) async fn run(engine: Weak<Engine>) {
     let Some(revoked) = engine.upgrade().map(|engine| Arc::clone(&engine.revoked)) else { return };
     let mut polls: u32 = 0;
+    let mut pause = POLL;
     loop {
         let gap = tokio::select! {
-            () = tokio::time::sleep(POLL) => false,
+            () = tokio::time::sleep(pause) => false,
             () = revoked.gap_reported() => true,
         };
         let Some(engine) = engine.upgrade() else { return };
@@ -119,7 +122,9 @@ pub(crate) async fn run(engine: Weak<Engine>) {
         let wide = polls == 0;
         // SECURITY: a task of its own, because a panic in a host's port must not end the polling: revocations of other nodes
         // would be missed from then on, without a word.
-        match tokio::spawn(async move { round(&engine, gap, wide).await }).await {
+        let ended = tokio::spawn(async move { round(&engine, gap, wide).await }).await;
+        pause = if matches!(ended, Ok(Ok(()))) || pause == RETRY { POLL } else { RETRY };
+        match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");

@@ -181,3 +181,22 @@ async fn a_bus_that_stalls_holds_no_logout_up() {
     tokio::time::timeout(Duration::from_secs(2), logout).await.expect("answers").expect("logs out");
     assert!(!is_authenticated(&auth, &registered));
 }
+
+#[tokio::test]
+async fn a_look_for_revocations_that_failed_is_repeated_soon() {
+    let faulty = Arc::new(FaultyStore::new(MemoryStore::new()));
+    let world = World::over(faulty.clone());
+    let (here, there) = (world.lonely_node().await, world.lonely_node().await);
+    let registered = register(&here).await;
+    tokio::time::pause();
+    // The next look of each node.
+    faulty.inject(Method::RevocationsAfter, 1, Fault::Unavailable);
+    faulty.inject(Method::RevocationsAfter, 2, Fault::Unavailable);
+    here.sessions().log_out(&registered.tokens.refresh_token, &request()).await.expect("logs out");
+
+    let start = tokio::time::Instant::now();
+    while is_authenticated(&there, &registered) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(start.elapsed() < Duration::from_millis(1_500), "{:?}", start.elapsed());
+}

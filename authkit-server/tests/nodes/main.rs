@@ -23,6 +23,7 @@ mod logout_travels;
 mod node_lost;
 mod outage;
 mod parts_lost;
+mod profile_travels;
 mod refresh_race;
 mod rolling_restart;
 mod stopwatch;

@@ -34,7 +34,11 @@ async fn without_a_database_tokens_are_verified_and_everything_else_is_refused_i
     let mut cluster = Cluster::start(Ground::new().await, Some(RedisServer::start().await)).await;
     let known = sessions(&cluster).await;
 
+    // What its owner has just looked at is in Redis.
+    cluster.nodes[0].send(calls::profile(&known.access)).await.expect(200);
     cluster.ground.postgres.crash();
+    let shown = cluster.nodes[1].send(calls::profile(&known.access)).await.expect(200);
+    assert_eq!(shown.text("email"), EMAIL);
     let slowest = holds_out(&cluster, &known, REFUSED_WITHIN).await;
     println!("PostgreSQL gone: the slowest refusal took {slowest:.1?}");
     let known = comes_back(&mut cluster, known, async |cluster| cluster.ground.postgres.start_again().await).await;
@@ -90,7 +94,7 @@ fn needs_the_database(known: &Known) -> [Request<Full<Bytes>>; 7] {
         calls::refresh(&known.refresh),
         calls::log_out(&known.refresh),
         calls::change_password(&known.access, calls::PASSWORD, "velvet-harbor-2093-lantern"),
-        get("/api/v1/users/me", Some(&known.access)),
+        get("/api/v1/users/me/sessions", Some(&known.access)),
     ]
 }
 
@@ -123,7 +127,7 @@ async fn comes_back(cluster: &mut Cluster, known: Known, bring_back: impl AsyncF
             sleep(Duration::from_millis(20)).await;
         }
         node.send(calls::log_in(EMAIL)).await.expect(200);
-        node.send(get("/api/v1/users/me", Some(&known.access))).await.expect(200);
+        node.send(calls::profile(&known.access)).await.expect(200);
     }
     println!("every node works again {:.1?} after the database is back", watch.elapsed());
     assert!(watch.elapsed() < RECOVERED_WITHIN, "PROMISE BROKEN: nodes recover within 5 s: {:?}", watch.elapsed());

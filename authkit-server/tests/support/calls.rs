@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::Request;
 use hyper::header::AUTHORIZATION;
+use hyper::{Method, Request};
 use serde_json::json;
 
-use super::connection::post;
+use super::connection::{get, post};
 
 /// The password with which every account begins.
 pub(crate) const PASSWORD: &str = "plumage-orbit-4417-cadence";
@@ -34,6 +34,16 @@ pub(crate) fn log_out(refresh_token: &str) -> Request<Full<Bytes>> {
 pub(crate) fn change_password(access_token: &str, current: &str, new: &str) -> Request<Full<Bytes>> {
     let body = json!({ "current_password": current, "new_password": new });
     authorized(post("/api/v1/users/me/password", &body), access_token)
+}
+
+pub(crate) fn profile(access_token: &str) -> Request<Full<Bytes>> {
+    get("/api/v1/users/me", Some(access_token))
+}
+
+pub(crate) fn change_profile(access_token: &str, full_name: &str) -> Request<Full<Bytes>> {
+    let mut request = post("/api/v1/users/me", &json!({ "full_name": full_name }));
+    *request.method_mut() = Method::PATCH;
+    authorized(request, access_token)
 }
 
 /// A request whose token is verified and whose body is then refused: what it says of the token costs nothing but the look at it.
