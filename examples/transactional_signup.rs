@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use authkit_core::flows::RegisterError;
+use authkit_core::ports::Store;
 use authkit_core::{AuthKit, Config, Email, LocalKeyCustody, LoggedIn, Login, OsEntropy, Password, Registration, RequestContext};
 use authkit_sqlx::{PgStore, SqliteOptions, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const CUSTOMERS: &str = "CREATE TABLE customers (user_id TEXT PRIMARY KEY, plan TEXT NOT NULL CHECK (plan IN ('free', 'paid')))";
 const INSERT: &str = "INSERT INTO customers (user_id, plan) VALUES ($1, $2)";
@@ -51,35 +52,42 @@ async fn sign_up_on_sqlite(
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let config = Config::new("https://app.example");
+    if let Some(url) = std::env::args().nth(1) { on_postgres(&url).await } else { on_sqlite().await }
+}
+
+async fn on_postgres(url: &str) -> Result<(), Failure> {
+    let store = PgStore::open(url.parse()?).await?;
+    store.migrate().await?;
+    let mut db = PgConnection::connect(url).await?;
+    db.execute(CUSTOMERS).await?;
+    let auth = auth(Arc::new(store.clone())).await?;
+    for (email, plan) in SIGN_UPS {
+        tell(&sign_up(&auth, &store, &mut db, account(email)?, plan).await);
+    }
+    finish(&auth, sqlx::query_scalar(COUNT).fetch_one(&mut db).await?).await
+}
+
+async fn on_sqlite() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("app.sqlite3");
+    let store = SqliteStore::open(SqliteOptions::new(&file)).await?;
+    store.migrate().await?;
+    let mut db = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await?;
+    db.execute(CUSTOMERS).await?;
+    let auth = auth(Arc::new(store.clone())).await?;
+    for (email, plan) in SIGN_UPS {
+        tell(&sign_up_on_sqlite(&auth, &store, &mut db, account(email)?, plan).await);
+    }
+    finish(&auth, sqlx::query_scalar(COUNT).fetch_one(&mut db).await?).await
+}
+
+/// The second has the address of the first, and the third has a plan that the application does not know.
+const SIGN_UPS: [(&str, &str); 3] = [("ada@example.com", "paid"), ("ADA@example.com", "free"), ("bob@example.com", "stolen")];
+
+async fn auth(store: Arc<dyn Store>) -> Result<AuthKit, Failure> {
     // A real application keeps its master key: see `LocalKeyCustody::in_file`.
     let custody = Arc::new(LocalKeyCustody::ephemeral(Arc::new(OsEntropy)));
-    match std::env::args().nth(1) {
-        Some(url) => {
-            let store = PgStore::open(url.parse()?).await?;
-            store.migrate().await?;
-            let mut db = PgConnection::connect(&url).await?;
-            db.execute(CUSTOMERS).await?;
-            let auth = AuthKit::builder(config).store(Arc::new(store.clone())).custody(custody).build().await?;
-            tell(&sign_up(&auth, &store, &mut db, account("ada@example.com")?, "paid").await);
-            tell(&sign_up(&auth, &store, &mut db, account("ADA@example.com")?, "free").await);
-            tell(&sign_up(&auth, &store, &mut db, account("bob@example.com")?, "stolen").await);
-            finish(&auth, sqlx::query_scalar(COUNT).fetch_one(&mut db).await?).await
-        }
-        None => {
-            let folder = tempfile::tempdir()?;
-            let file = folder.path().join("app.sqlite3");
-            let store = SqliteStore::open(SqliteOptions::new(&file)).await?;
-            store.migrate().await?;
-            let mut db = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await?;
-            db.execute(CUSTOMERS).await?;
-            let auth = AuthKit::builder(config).store(Arc::new(store.clone())).custody(custody).build().await?;
-            tell(&sign_up_on_sqlite(&auth, &store, &mut db, account("ada@example.com")?, "paid").await);
-            tell(&sign_up_on_sqlite(&auth, &store, &mut db, account("ADA@example.com")?, "free").await);
-            tell(&sign_up_on_sqlite(&auth, &store, &mut db, account("bob@example.com")?, "stolen").await);
-            finish(&auth, sqlx::query_scalar(COUNT).fetch_one(&mut db).await?).await
-        }
-    }
+    Ok(AuthKit::builder(Config::new("https://app.example")).store(store).custody(custody).build().await?)
 }
 
 fn account(email: &str) -> Result<Registration, Failure> {

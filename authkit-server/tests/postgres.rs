@@ -127,9 +127,9 @@ async fn while_postgresql_is_away_tokens_are_verified_and_the_rest_says_when_to_
 
     for crash in [true, false] {
         if crash {
-            postgres.crash()
+            postgres.crash();
         } else {
-            postgres.stop()
+            postgres.stop();
         }
         for (path, body) in
             [("/api/v1/auth/refresh", &refresh), ("/api/v1/auth/login", &account), ("/api/v1/auth/logout", &refresh)]

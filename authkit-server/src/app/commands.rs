@@ -37,7 +37,7 @@ impl Operations for App {
             let store = Durable::open(settings).await?;
             let status = if check { store.check().await } else { store.migrate().await };
             store.close().await;
-            Ok::<_, OperationError>(status?)
+            status
         })?;
         if !status.is_current() {
             return Err(format!("pending: {}; run authkit-server migrate", status.pending.join(", ")).into());

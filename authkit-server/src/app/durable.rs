@@ -47,7 +47,7 @@ impl Durable {
             Self::Sqlite(store) => store.migrate().await,
             Self::Postgres(store) => store.migrate().await,
         }
-        .map_err(of_the_database)?)
+        .map_err(|error| of_the_database(&error))?)
     }
 
     /// Says how far the schema is, and writes nothing.
@@ -56,7 +56,7 @@ impl Durable {
             Self::Sqlite(store) => store.check().await,
             Self::Postgres(store) => store.check().await,
         }
-        .map_err(of_the_database)?)
+        .map_err(|error| of_the_database(&error))?)
     }
 
     /// The store, for the library.
@@ -85,8 +85,8 @@ impl Durable {
 }
 
 /// Names the setting, and the cause where the error itself only says that the store failed.
-fn of_the_database(error: MigrateError) -> String {
-    match std::error::Error::source(&error) {
+fn of_the_database(error: &MigrateError) -> String {
+    match std::error::Error::source(error) {
         Some(cause) => format!("{NAME}: {error}: {cause}"),
         None => format!("{NAME}: {error}"),
     }

@@ -19,7 +19,7 @@ pub enum Database {
         path: PathBuf,
     },
     /// A PostgreSQL database.
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 /// A PostgreSQL database, and how to show it.
@@ -52,7 +52,6 @@ impl Postgres {
     }
 
     /// How it is opened.
-    #[must_use]
     pub const fn options(&self) -> &PgOptions {
         &self.options
     }
@@ -76,7 +75,7 @@ impl Database {
         };
         match scheme {
             "sqlite" => {}
-            "postgres" | "postgresql" => return Postgres::parse(text).map(Self::Postgres),
+            "postgres" | "postgresql" => return Postgres::parse(text).map(Box::new).map(Self::Postgres),
             _ => return Err(Refusal::new("names a database that is not supported", FORM)),
         }
         let path = rest.strip_prefix("//").unwrap_or(rest);

@@ -1,6 +1,7 @@
 //! How a connection is opened, and what the database has to be.
 
 use authkit_core::ports::StoreError;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Error, PgConnection, Row};
 use tokio::time::timeout;
@@ -109,7 +110,7 @@ pub(super) async fn first(options: &PgOptions) -> Result<PgConnection, PgOpenErr
 }
 
 fn refused(address: String, error: Error) -> PgOpenError {
-    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+    let code = error.as_database_error().and_then(DatabaseError::code).unwrap_or_default().into_owned();
     let source = store_error(error);
     match code.as_str() {
         "3D000" => PgOpenError::NoDatabase { address, source },

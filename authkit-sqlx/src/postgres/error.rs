@@ -33,17 +33,15 @@ pub(super) fn severity(error: &Error) -> Severity {
         // query_canceled: a lock timeout that fires while the lock is just granted is reported as one. So is statement_timeout, after
         // which the time for the whole operation leaves no room for many more attempts.
         "40001" | "40P01" | "55P03" | "57014" => Severity::Busy,
-        // read_only_sql_transaction: we talk to a replica, or to a primary that was one until now.
-        "25006" => Severity::Gone,
-        // idle_in_transaction_session_timeout, idle_session_timeout
-        "25P03" | "57P05" => Severity::Gone,
+        // read_only_sql_transaction: we talk to a replica, or to a primary that was one until now;
+        // idle_in_transaction_session_timeout, idle_session_timeout.
+        "25006" | "25P03" | "57P05" => Severity::Gone,
         code => match code.get(..2).unwrap_or_default() {
             // connection exceptions; admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped
             "08" | "57" => Severity::Gone,
-            // insufficient resources (disk full, out of memory, too many connections), system errors
-            "53" | "58" => Severity::Unavailable,
-            // The credentials or rights of connections that come: those that are open go on.
-            "28" => Severity::Unavailable,
+            // insufficient resources (disk full, out of memory, too many connections), system errors; and the credentials of
+            // connections that come, while those that are open go on.
+            "53" | "58" | "28" => Severity::Unavailable,
             _ => Severity::Broken,
         },
     }

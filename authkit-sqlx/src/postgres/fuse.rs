@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use sqlx::error::DatabaseError;
+
 use crate::aggregate::audit;
 use crate::statement::{Guard, Statement, Yields};
 
@@ -59,7 +61,7 @@ fn text(change: &'static str, binds: usize, is_guarded: bool, yields: Yields) ->
 /// Whether a commit failed because an identifier is taken, which a fused statement cannot tell from anything else.
 pub(super) fn is_taken(error: &authkit_core::ports::StoreError) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<sqlx::Error>());
-    cause.and_then(sqlx::Error::as_database_error).is_some_and(|error| error.is_unique_violation())
+    cause.and_then(sqlx::Error::as_database_error).is_some_and(DatabaseError::is_unique_violation)
 }
 
 #[cfg(test)]

@@ -151,7 +151,8 @@ impl Store for PgStore {
     }
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.optional(Query::new(CLOCK, Vec::new()), |fields| fields.time()).await
+        let instant = |fields: &mut Fields<'_>| fields.time();
+        self.optional(Query::new(CLOCK, Vec::new()), instant).await
     }
 }
 

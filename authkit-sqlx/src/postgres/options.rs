@@ -33,6 +33,9 @@ pub enum PgUrlError {
 /// The parameters of a URL; the names are libpq's (PostgreSQL manual §34.1.2).
 const KNOWN_PARAMETERS: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "application_name"];
 
+/// The values of `sslmode` (PostgreSQL manual §34.18.4).
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
 /// A name that cannot be that of a schema here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name of a schema has 1 to 63 of the characters a-z, 0-9 and _, and begins with a letter")]
@@ -167,8 +170,7 @@ impl FromStr for PgOptions {
                 let Some(known) = KNOWN_PARAMETERS.into_iter().find(|known| *known == name) else {
                     return Err(PgUrlError::UnknownParameter { name: name.to_owned() });
                 };
-                const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-                if known == "sslmode" && !MODES.contains(&parameter.split_once('=').unwrap_or_default().1) {
+                if known == "sslmode" && !SSL_MODES.contains(&parameter.split_once('=').unwrap_or_default().1) {
                     return Err(PgUrlError::BadParameter { name: known });
                 }
             }

@@ -100,12 +100,8 @@ impl Worker {
                     lease.give_back();
                     return Err(conflict.into());
                 }
-                Undone::Refused(error) => {
-                    lease.give_back();
-                    return Err(error.into());
-                }
                 Undone::Busy(_) if attempt < attempts => lease.give_back(),
-                Undone::Busy(error) => {
+                Undone::Busy(error) | Undone::Refused(error) => {
                     lease.give_back();
                     return Err(error.into());
                 }

@@ -63,8 +63,9 @@ fn join() -> (Joined, Option<String>) {
     made.unwrap_or_else(|error| panic!("{}: {error}", home.display()));
     // SECURITY: /tmp is everybody's: a directory that somebody else has put there is not used.
     let owner = fs::metadata(&home).expect("our own directory").uid();
-    let installed_owner = owner == rustix::process::geteuid().as_raw() || rustix::process::geteuid().is_root();
-    assert!(installed_owner, "{} belongs to somebody else", home.display());
+    // Root has given it to the user as whom the server runs.
+    let us = rustix::process::geteuid();
+    assert!(owner == us.as_raw() || us.is_root(), "{} belongs to somebody else", home.display());
     let open = |name: &str| {
         let file = File::options().create(true).truncate(false).read(true).write(true).open(home.join(name));
         file.unwrap_or_else(|error| panic!("{}: {error}", home.join(name).display()))
@@ -78,6 +79,7 @@ fn join() -> (Joined, Option<String>) {
 }
 
 /// Starts a server and its watchdog. The turn is ours.
+#[expect(clippy::zombie_processes, reason = "the server outlives this process: the watchdog ends it")]
 async fn start(joined: &Joined) -> String {
     let home = &joined.home;
     let installation = Installation::find();
@@ -109,6 +111,7 @@ async fn start(joined: &Joined) -> String {
     panic!("PostgreSQL did not start; its log:\n{}", log(home));
 }
 
+#[expect(clippy::zombie_processes, reason = "the watchdog outlives this process and ends by itself")]
 fn watch(home: &Path) {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", WATCHDOG, "watchdog"]).arg(home).process_group(0);

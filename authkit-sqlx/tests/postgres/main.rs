@@ -277,7 +277,7 @@ async fn connections_that_were_cut_off_are_replaced_and_nobody_notices() {
         let user = fixtures.user();
         let password = CredentialChange::InsertPassword { user_id: user.id, hash: fixtures.password_hash(), at: fixtures.now() };
         store.commit(&insert(&user).and(password)).await.expect("commits");
-        let cut = format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{}'", name);
+        let cut = format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{name}'");
         let cut = admin.fetch_all(AssertSqlSafe(cut)).await.expect("an administrator may").len();
         assert!(cut >= 1, "no connection was cut off");
         // A read, and a transaction that has written nothing yet, are begun anew on another connection.
@@ -297,9 +297,9 @@ async fn a_database_that_went_away_is_said_at_once_and_found_again() {
     store.commit(&insert(&user)).await.expect("commits");
     for crash in [true, false] {
         if crash {
-            server.crash()
+            server.crash();
         } else {
-            server.stop()
+            server.stop();
         }
         assert!(matches!(store.user_by_id(user.id).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
@@ -366,11 +366,11 @@ async fn a_database_that_cannot_be_used_is_told_apart() {
     assert!(error.to_string().contains("did not answer in time"), "{error}");
     let mut latin = database.connect().await;
     let name = format!("latin_{}", database.schema());
-    let make = format!("CREATE DATABASE {} ENCODING 'LATIN1' TEMPLATE template0", name);
+    let make = format!("CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0");
     latin.execute(AssertSqlSafe(make)).await.expect("makes");
-    let url = database.url().rsplit_once('/').map(|(server, _)| format!("{server}/{}", name)).expect("a database");
+    let url = database.url().rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).expect("a database");
     let error = PgStore::open(options(url)).await.expect_err("another encoding");
     assert!(matches!(error, PgOpenError::Encoding { .. }), "{error:?}");
-    latin.execute(AssertSqlSafe(format!("DROP DATABASE {}", name))).await.expect("drops");
+    latin.execute(AssertSqlSafe(format!("DROP DATABASE {name}"))).await.expect("drops");
     latin.close().await.expect("closes");
 }
