@@ -55,7 +55,7 @@ impl<'a, T> Planned<'a, T> {
 
     /// Takes in that the changes were committed: this node and the others learn which sessions ended, a cache forgets what
     /// changed, and the outcome is handed out. Call it after the transaction was committed, and never otherwise. A process that
-    /// dies in between loses nothing: the nodes read the store every second, and no cache keeps an account for longer than 30.
+    /// dies in between loses nothing: the nodes read the store twice a second, and no cache keeps an account for longer than 30.
     pub async fn committed(self, committed: Committed) -> T {
         self.engine.accounts.forgetting(&self.changes).done().await;
         self.engine.announce(&committed).await;

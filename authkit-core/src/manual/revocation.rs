@@ -7,7 +7,7 @@
 //! The set is filled from the store before a node serves its first request. After that three things keep it fresh:
 //! - what this node commits is in its own set before the reply goes out;
 //! - the [`RevocationBus`](crate::ports::RevocationBus) brings what other nodes commit, usually within milliseconds;
-//! - every second the node reads from the store what was revoked since the last look, with an overlap for clocks that differ.
+//! - twice a second the node reads from the store what was revoked since the last look, with an overlap for clocks that differ.
 //!
 //! So the bus is an accelerator: a message that is lost delays a logout by a second and never undoes it. When neither bus nor
 //! store can be reached, [`AuthKit::health`](crate::AuthKit::health) says how old the set is.

@@ -33,7 +33,7 @@ pub trait RevocationSink: Send + Sync {
 
 /// Carries revocations between nodes, fast and without a promise.
 ///
-/// The store stays the truth: a node also reads revocations from it every second, so a lost message delays a revocation
+/// The store stays the truth: a node also reads revocations from it twice a second, so a lost message delays a revocation
 /// and never undoes it. **When it is down** the health endpoint says so, nothing else changes, and no token revives.
 #[async_trait]
 pub trait RevocationBus: std::fmt::Debug + Send + Sync {
