@@ -41,10 +41,10 @@ pub struct Options {
     pub server_env: Vec<Setting>,
     /// The database of the started server: `private` starts a PostgreSQL for it, whose files go away with it; a URL names one,
     /// which is filled with made-up accounts. A SQLite file of its own otherwise.
-    #[arg(long, value_name = "private|postgresql://…", requires = "spawn")]
+    #[arg(long, value_name = "private|postgresql://…", conflicts_with = "url")]
     pub database: Option<Service>,
     /// The Redis of the started server, likewise; none otherwise.
-    #[arg(long, value_name = "private|redis://…", requires = "spawn")]
+    #[arg(long, value_name = "private|redis://…", conflicts_with = "url")]
     pub redis: Option<Service>,
     /// The memory of a hash in KiB: that of the baseline, and of a started server. With --url, say what that server uses.
     #[arg(long, default_value_t = Argon2Params::OWASP.memory_kib)]

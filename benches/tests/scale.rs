@@ -6,7 +6,6 @@ use authkit_benches::account::PASSWORD;
 use authkit_benches::scale::fill::{connect, fill};
 use authkit_benches::scale::options::Options;
 use authkit_benches::scale::pgbench::{PgbenchError, refreshes_per_second};
-use authkit_benches::scale::population::Population;
 use authkit_benches::scale::site::Site;
 use authkit_benches::scale::{self, Scale, ScaleError, plans};
 use authkit_core::config::{HashingConfig, PasswordConfig};
@@ -101,9 +100,8 @@ async fn every_statement_is_an_index_lookup_until_its_index_is_gone() {
     let mut connection = connect(site.url()).await.expect("connects");
     let plans = plans::of_every_statement(&mut connection).await.expect("plans");
     assert!(plans.len() > 60, "only {} plans were looked at", plans.len());
-    for plan in &plans {
-        assert!(plan.faults.is_empty() && plan.cost < 5_000.0, "{plan:?}");
-    }
+    let faulty: Vec<_> = plans.iter().filter(|plan| !plan.faults.is_empty() || plan.cost > 5_000.0).collect();
+    assert!(faulty.is_empty(), "{faulty:#?}");
     connection.execute("DROP INDEX authkit.users_email").await.expect("drops");
     let plans = plans::of_every_statement(&mut connection).await.expect("plans");
     let faulty: Vec<_> = plans.iter().filter(|plan| !plan.faults.is_empty()).collect();

@@ -16,7 +16,6 @@ use crate::closed_loop::{Measured, OnShed, Plan, Worker, run as closed_loop};
 use crate::context::blocking;
 use crate::report::Report;
 use crate::scale::fill::connect;
-use crate::scale::population::Population;
 use crate::scale::site::{Site, log_in};
 use crate::scale::{Reports, Scale, ScaleError, cpu, pgbench};
 use crate::scenario::refresh::{CHAINS, Chain};
@@ -165,7 +164,7 @@ impl StoreChain {
         let (store, people) = (site.store().await?, site.people());
         let mut chains = Vec::new();
         let spread = (0..CLIENTS).map(|client| client * people.sessions / CLIENTS);
-        for number in spread.filter_map(|number| (number..people.sessions).find(|number| Population::is_live(*number))) {
+        for number in spread.filter_map(|number| (number..people.sessions).find(|number| people.is_live(*number))) {
             let found = store.session_by_id(people.session(number).id).await?;
             let found = found.ok_or_else(|| ScaleError::Preparation(format!("the database lacks session {number}")))?;
             chains.push(Self { store: store.clone(), session: Arc::new(Mutex::new(found.session)) });
