@@ -137,7 +137,7 @@ async fn the_steps_that_need_no_server_come_to_figures() {
     for (step, keys) in [
         ("fill", ["rows_per_s", "database_mib"]),
         ("plans", ["plans", "greatest_cost"]),
-        ("store", ["small_p50_us", "mean_ratio"]),
+        ("store", ["small_p50_us", "first_p50_ratio"]),
     ] {
         let step = scale::select(&[step.to_owned()]).expect("it exists")[0];
         let reports = (step.run)(std::sync::Arc::clone(&scale)).await.expect("it runs");

@@ -24,6 +24,8 @@ use crate::context::blocking;
 use crate::hash_baseline::cores;
 use crate::server::{Server, ServerSpec};
 
+/// What seals the server's own keys in the database, whose every password is public anyway: a later run opens them again.
+const MASTER_KEY: &str = "scale:YVtbtj6AWbillfYYDljTn6Umyc6e_7KzTrUPS_MO-xE";
 /// Rows of an earlier run are used again for so long: sessions end a week after they began, and the oldest began six days before.
 const FRESH: Duration = Duration::from_hours(12);
 
@@ -87,6 +89,7 @@ impl Site {
     pub async fn serve(&self, binary: PathBuf, options: &Options) -> Result<Serving, ScaleError> {
         let settings: Vec<(String, OsString)> = vec![
             ("DATABASE_URL".to_owned(), self.url.clone().into()),
+            ("AUTHKIT_MASTER_KEYS".to_owned(), MASTER_KEY.into()),
             ("AUTHKIT_ARGON2_MEMORY_KIB".to_owned(), options.hash_memory_kib.to_string().into()),
             ("AUTHKIT_ARGON2_ITERATIONS".to_owned(), options.hash_iterations.to_string().into()),
         ];
