@@ -107,12 +107,11 @@ pub struct Scale {
 impl Scale {
     /// Starts PostgreSQL where none is named, and fills what is not filled yet.
     pub async fn new(options: Options) -> Result<Arc<Self>, ScaleError> {
-        let (url, postgres) = match &options.url {
-            Some(url) => (url.clone(), None),
-            None => {
-                let server = PgServer::start_with(&options.postgres_settings()).await;
-                (server.url(), Some(server))
-            }
+        let (url, postgres) = if let Some(url) = &options.url {
+            (url.clone(), None)
+        } else {
+            let server = PgServer::start_with(&options.postgres_settings()).await;
+            (server.url(), Some(server))
         };
         let hash = hash(&options)?;
         let at = SystemClock.now();
