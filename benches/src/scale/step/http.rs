@@ -15,6 +15,7 @@ use crate::scale::population::{Population, scattered};
 use crate::scale::site::{Serving, Site, log_in};
 use crate::scale::{Reports, Scale, ScaleError};
 use crate::scenario::refresh::{CHAINS, Chain};
+use crate::stopwatch::now;
 
 /// How many sessions are refreshed and how many profiles are read, evenly spread over the accounts.
 const SESSIONS: u64 = 256;
@@ -61,19 +62,22 @@ pub(super) async fn run(scale: Arc<Scale>) -> Result<Reports, ScaleError> {
     for round in 0..scale.options().rounds {
         for ((operation, _), figures) in Operation::ALL.into_iter().zip(&mut figures) {
             for connections in [1, operation.busy()] {
-                let (mut ours, mut theirs) = if round % 2 == 0 {
-                    let first = small.measure(plan, operation, connections).await;
-                    (first, large.measure(plan, operation, connections).await)
-                } else {
-                    let first = large.measure(plan, operation, connections).await;
-                    (small.measure(plan, operation, connections).await, first)
-                };
-                if connections == 1 {
+                let (ours, theirs) = if connections == 1 {
+                    let (mut ours, mut theirs) = in_turn(operation, &mut small, &mut large, window).await;
                     let median = |measured: &mut Measured| measured.latencies.percentile(50.0).map_or(f64::NAN, f64::from);
                     figures.latency.record(median(&mut ours), median(&mut theirs));
+                    (ours, theirs)
                 } else {
+                    let (ours, theirs) = if round % 2 == 0 {
+                        let first = small.measure(plan, operation, connections).await;
+                        (first, large.measure(plan, operation, connections).await)
+                    } else {
+                        let first = large.measure(plan, operation, connections).await;
+                        (small.measure(plan, operation, connections).await, first)
+                    };
                     figures.throughput.record(ours.per_second(), theirs.per_second());
-                }
+                    (ours, theirs)
+                };
                 figures.all.tally.merge(&ours.tally);
                 figures.all.tally.merge(&theirs.tally);
             }
@@ -81,6 +85,26 @@ pub(super) async fn run(scale: Arc<Scale>) -> Result<Reports, ScaleError> {
     }
     let bound = scale.options().bound;
     Ok(Operation::ALL.into_iter().zip(&figures).map(|((_, name), figures)| (name, report(figures, bound))).collect())
+}
+
+/// One request to the small database, one to the large, and so on: whatever slows the machine down meets both.
+async fn in_turn(operation: Operation, small: &mut Subject, large: &mut Subject, window: Duration) -> (Measured, Measured) {
+    let (mut ours, mut theirs) = (Measured::default(), Measured::default());
+    let mut workers = [(small.alone(operation), &mut ours), (large.alone(operation), &mut theirs)];
+    let start = now();
+    while start.elapsed() < window * 2 + WARM_UP {
+        let counts = start.elapsed() >= WARM_UP;
+        for (worker, measured) in &mut workers {
+            let sent = now();
+            let outcome = worker.step().await;
+            if counts && matches!(outcome, Outcome::Done(())) {
+                measured.latencies.record(sent.elapsed());
+            }
+            measured.tally.record(&outcome);
+        }
+    }
+    drop(workers);
+    (ours, theirs)
 }
 
 fn report(figures: &Figures, bound: f64) -> Report {
@@ -121,6 +145,17 @@ impl Subject {
         Ok(Self { serving, people, accounts, measurements: 0 })
     }
 
+    /// A worker that has all accounts to itself.
+    fn alone(&mut self, operation: Operation) -> Alone {
+        self.measurements += 1;
+        let address = self.serving.address();
+        match operation {
+            Operation::Login => Alone::Login(Login::new(self.people, self.measurements << 16, address)),
+            Operation::Refresh => Alone::Refresh(Chain::new(self.accounts.clone(), address)),
+            Operation::Profile => Alone::Profile(Reader::new(&self.accounts, address)),
+        }
+    }
+
     async fn measure(&mut self, plan: Plan, operation: Operation, connections: usize) -> Measured {
         self.measurements += 1;
         let address = self.serving.address();
@@ -137,6 +172,23 @@ impl Subject {
             Operation::Profile => {
                 closed_loop(plan, (0..connections).map(|worker| Reader::new(&share(worker), address)).collect()).await
             }
+        }
+    }
+}
+
+/// The worker of any operation.
+enum Alone {
+    Login(Login),
+    Refresh(Chain),
+    Profile(Reader),
+}
+
+impl Alone {
+    async fn step(&mut self) -> Outcome<()> {
+        match self {
+            Self::Login(worker) => worker.step().await,
+            Self::Refresh(worker) => worker.step().await,
+            Self::Profile(worker) => worker.step().await,
         }
     }
 }
