@@ -1,12 +1,13 @@
 //! How near a refresh comes to what PostgreSQL gives: the server with 64 chains, the store alone with 64 tasks, and `pgbench`
-//! with 64 clients, all with the same statement, in the same database, in turn; and whose processor time it was.
+//! with 64 clients, all with the same statement, in the same database, in turn, on sessions that were begun alike; and whose
+//! processor time it was.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use authkit_core::model::{Rotation, RotationOutcome, Session};
 use authkit_core::ports::{SessionReads as _, Store as _};
-use authkit_core::{Clock as _, Digest, SystemClock};
+use authkit_core::{Clock as _, Digest, PageLimit, PageRequest, SystemClock};
 use authkit_sqlx::PgStore;
 use sqlx::{Executor as _, Row as _};
 
@@ -34,7 +35,9 @@ pub(super) async fn run(scale: Arc<Scale>) -> Result<Reports, ScaleError> {
     // The sessions of the one and of the other were begun alike and a moment ago, so that their rows lie alike.
     let chains = log_in(serving.address(), (0..CLIENTS).map(|client| client * stride + 1).collect()).await?;
     log_in(serving.address(), (0..CLIENTS).map(|client| client * stride).collect()).await?;
-    let store = StoreChain::begin(site).await?;
+    let bare = (0..CLIENTS).map(|client| client * stride + 2);
+    log_in(serving.address(), bare.clone().collect()).await?;
+    let store = StoreChain::begin(site, bare).await?;
 
     let postgres = postmaster(site).await?;
     let (us, window) = (std::process::id(), Duration::from_secs(options.seconds));
@@ -159,15 +162,16 @@ struct StoreChain {
 }
 
 impl StoreChain {
-    /// A chain for each client, their sessions spread over the table.
-    async fn begin(site: &Site) -> Result<Vec<Self>, ScaleError> {
+    /// A chain for each account, of its newest session.
+    async fn begin(site: &Site, numbers: impl Iterator<Item = u64>) -> Result<Vec<Self>, ScaleError> {
         let (store, people) = (site.store().await?, site.people());
+        let newest = PageRequest { limit: PageLimit::new(1).unwrap_or_default(), ..PageRequest::default() };
         let mut chains = Vec::new();
-        let spread = (0..CLIENTS).map(|client| client * people.sessions / CLIENTS);
-        for number in spread.filter_map(|number| (number..people.sessions).find(|number| people.is_live(*number))) {
-            let found = store.session_by_id(people.session(number).id).await?;
-            let found = found.ok_or_else(|| ScaleError::Preparation(format!("the database lacks session {number}")))?;
-            chains.push(Self { store: store.clone(), session: Arc::new(Mutex::new(found.session)) });
+        for number in numbers {
+            let live = store.live_sessions(people.user(number).id, SystemClock.now(), newest).await?.items;
+            let session = live.into_iter().next();
+            let session = session.ok_or_else(|| ScaleError::Preparation(format!("account {number} has no session")))?;
+            chains.push(Self { store: store.clone(), session: Arc::new(Mutex::new(session)) });
         }
         Ok(chains)
     }
