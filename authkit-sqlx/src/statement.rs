@@ -119,5 +119,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
     Ok(statements)
 }
 
+#[cfg(feature = "testkit")]
+pub(crate) mod every;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

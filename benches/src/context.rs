@@ -17,6 +17,7 @@ use crate::client::Connection;
 use crate::hash_baseline::cores;
 use crate::options::Options;
 use crate::server::{Memory, Server, ServerError, ServerSpec};
+use crate::services::Services;
 use crate::stopwatch::now;
 
 /// How long it may take to register the accounts of one scenario.
@@ -57,6 +58,8 @@ enum Measuree {
 pub struct Context {
     options: Options,
     measuree: Measuree,
+    /// What its database and its hot state live in, as long as they are ours.
+    _services: Services,
     /// Tells the accounts of this run from those of a run before on the same server.
     run: String,
     next_email: AtomicU64,
@@ -68,9 +71,12 @@ impl Context {
     pub async fn new(options: Options) -> Result<Self, ScenarioError> {
         let mut run = [0; 4];
         OsEntropy.fill(&mut run);
+        let services = Services::start(&options).await;
         let measuree = match (&options.spawn, options.url) {
             (Some(binary), _) => {
-                let spec = Arc::new(ServerSpec::new(binary.clone(), options.settings())?);
+                // A setting that is named on the command line has the last word.
+                let settings = services.settings().iter().cloned().chain(options.settings()).collect();
+                let spec = Arc::new(ServerSpec::new(binary.clone(), settings)?);
                 let server = start(Arc::clone(&spec)).await?;
                 Measuree::Ours { spec, server: Mutex::new(Some(server)) }
             }
@@ -80,6 +86,7 @@ impl Context {
         Ok(Self {
             options,
             measuree,
+            _services: services,
             run: format!("{:08x}", u32::from_be_bytes(run)),
             next_email: AtomicU64::new(0),
             accounts: Mutex::default(),

@@ -39,6 +39,13 @@ pub struct Options {
     /// A setting of the started server; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", requires = "spawn")]
     pub server_env: Vec<Setting>,
+    /// The database of the started server: `private` starts a PostgreSQL for it, whose files go away with it; a URL names one,
+    /// which is filled with made-up accounts. A SQLite file of its own otherwise.
+    #[arg(long, value_name = "private|postgresql://…", conflicts_with = "url")]
+    pub database: Option<Service>,
+    /// The Redis of the started server, likewise; none otherwise.
+    #[arg(long, value_name = "private|redis://…", conflicts_with = "url")]
+    pub redis: Option<Service>,
     /// The memory of a hash in KiB: that of the baseline, and of a started server. With --url, say what that server uses.
     #[arg(long, default_value_t = Argon2Params::OWASP.memory_kib)]
     pub hash_memory_kib: u32,
@@ -75,6 +82,27 @@ impl Options {
     #[must_use]
     pub const fn hash_params(&self) -> Argon2Params {
         Argon2Params { memory_kib: self.hash_memory_kib, iterations: self.hash_iterations, parallelism: 1 }
+    }
+}
+
+/// A service that the started server uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Service {
+    /// One that is started for this run.
+    Private,
+    /// One that runs.
+    At(String),
+}
+
+impl FromStr for Service {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "private" => Ok(Self::Private),
+            url if url.contains("://") => Ok(Self::At(url.to_owned())),
+            _ => Err("expected a URL, or the word private"),
+        }
     }
 }
 
@@ -151,6 +179,11 @@ mod tests {
         Options::command().debug_assert();
         assert!(Options::try_parse_from(["load"]).is_err(), "a server has to be named");
         assert!(Options::try_parse_from(["load", "--spawn", "x", "--url", "http://127.0.0.1:1"]).is_err(), "and only one");
+        assert!(Options::try_parse_from(["load", "--url", "http://127.0.0.1:1", "--redis", "private"]).is_err(), "a spawned one");
+        assert!(Options::try_parse_from(["load", "--spawn", "x", "--database", "privat"]).is_err(), "a word too few");
+        let at =
+            Options::try_parse_from(["load", "--spawn", "x", "--database", "private", "--redis", "redis://h"]).expect("parses");
+        assert_eq!((at.database, at.redis), (Some(Service::Private), Some(Service::At("redis://h".to_owned()))));
         let options = Options::try_parse_from(["load", "--spawn", "x", "--scenario", "me,login", "--server-env", "A=b=c"]);
         let options = options.expect("parses");
         assert_eq!(options.scenario, ["me", "login"]);

@@ -26,6 +26,7 @@ pub struct Report {
     measures: Vec<Measure>,
     requests: Tally,
     skipped: Option<&'static str>,
+    faults: Vec<String>,
 }
 
 impl Report {
@@ -64,10 +65,17 @@ impl Report {
         self
     }
 
-    /// Whether every request was answered as the contract says, or shed.
+    /// Adds what must not be, e.g. a figure beyond its bound; it makes the scenario fail.
+    #[must_use]
+    pub fn with_fault(mut self, fault: String) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Whether every request was answered as the contract says, or shed, and nothing else was found that must not be.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.requests.is_clean()
+        self.requests.is_clean() && self.faults.is_empty()
     }
 
     /// The report of the scenario `name` as one line of JSON.
@@ -91,9 +99,10 @@ impl Report {
         if self.requests.shed > 0 {
             rows.push(format!("| {name} | shed with 503 | {} |", self.requests.shed));
         }
-        if !self.is_clean() {
+        if !self.requests.is_clean() {
             rows.push(format!("| {name} | **failed requests** | {:?} |", self.requests.errors));
         }
+        rows.extend(self.faults.iter().map(|fault| format!("| {name} | **{fault}** | |")));
         rows.iter().map(|row| format!("{row}\n")).collect()
     }
 }
@@ -119,6 +128,9 @@ impl Serialize for Line<'_> {
             map.serialize_entry(measure.key, &((measure.value * 1_000.0).round() / 1_000.0))?;
         }
         map.serialize_entry("requests", &self.report.requests)?;
+        if !self.report.faults.is_empty() {
+            map.serialize_entry("faults", &self.report.faults)?;
+        }
         map.end()
     }
 }
@@ -155,6 +167,14 @@ mod tests {
         assert!(!report.is_clean());
         assert!(report.to_line("me").contains(r#""unexpected":{"500":1}"#));
         assert!(report.to_rows("me").contains("500: boom"));
+    }
+
+    #[test]
+    fn a_fault_shows_in_the_line_in_the_table_and_in_the_verdict() {
+        let report = Report::new().with_fault("1.30 is beyond 1.2".to_owned());
+        assert!(!report.is_clean());
+        assert!(report.to_line("http").ends_with(r#","faults":["1.30 is beyond 1.2"]}"#), "{}", report.to_line("http"));
+        assert_eq!(report.to_rows("http"), "| http | **1.30 is beyond 1.2** | |\n");
     }
 
     #[test]

@@ -42,21 +42,13 @@ pub(crate) const APPENDED: usize = 12;
 const APPEND: &str =
     concat!(insert_into!(), " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING");
 
-macro_rules! purge {
-    ($lock:literal) => {
-        concat!(
-            "DELETE FROM authkit_audit_events WHERE id IN \
-             (SELECT e.id FROM authkit_audit_events e WHERE e.id < $1 ORDER BY e.id LIMIT $2",
-            $lock,
-            ")"
-        )
-    };
-}
+pub(crate) const PURGE_SQLITE: &str = "DELETE FROM authkit_audit_events WHERE id IN \
+     (SELECT e.id FROM authkit_audit_events e WHERE e.id < $1 ORDER BY e.id LIMIT $2)";
 
-pub(crate) const PURGE_SQLITE: &str = purge!("");
-
-/// What another node is just forgetting is left to it.
-pub(crate) const PURGE_POSTGRES: &str = purge!(" FOR UPDATE SKIP LOCKED");
+/// What another node is just forgetting is left to it. An array is always looked up by the index; an `IN` may be joined by a
+/// scan of the whole table.
+pub(crate) const PURGE_POSTGRES: &str = "DELETE FROM authkit_audit_events WHERE id = ANY (ARRAY( \
+     SELECT e.id FROM authkit_audit_events e WHERE e.id < $1 ORDER BY e.id LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// Reads a page of events, and one row more.
 pub(crate) fn page(subject: Option<UserId>, page: PageRequest) -> Query {

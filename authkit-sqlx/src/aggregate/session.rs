@@ -86,21 +86,23 @@ const ENFORCE_CAP: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_
         ORDER BY s.refreshed_at DESC, s.id DESC LIMIT 9223372036854775807 OFFSET $2 \
     ) RETURNING id, revoked_at";
 
-macro_rules! purge {
-    ($lock:literal) => {
-        concat!(
-            "DELETE FROM authkit_sessions WHERE id IN (SELECT s.id FROM authkit_sessions s \
-             WHERE s.expires_at < $1 OR (s.revoked_at IS NOT NULL AND s.revoked_at < $1) LIMIT $2",
-            $lock,
-            ")"
-        )
-    };
-}
-
-pub(crate) const PURGE_SQLITE: &str = purge!("");
+pub(crate) const PURGE_SQLITE: &str = "DELETE FROM authkit_sessions WHERE id IN (SELECT s.id FROM authkit_sessions s \
+     WHERE s.expires_at < $1 OR (s.revoked_at IS NOT NULL AND s.revoked_at < $1) LIMIT $2)";
 
 /// What another node is just forgetting, or a straggler is just using, is left alone: nobody waits for anybody.
-pub(crate) const PURGE_POSTGRES: &str = purge!(" FOR UPDATE SKIP LOCKED");
+///
+/// Each half walks its own index and stops; one `OR` over both is planned as a scan of the whole table as soon as the
+/// planner does not know how many rows are asked for. The same holds for an `IN`, which it may join by a scan, where an array
+/// is always looked up.
+pub(crate) const PURGE_POSTGRES: &str = "DELETE FROM authkit_sessions WHERE id = ANY (ARRAY( \
+        SELECT ended.id FROM ( \
+            SELECT expired.id FROM (SELECT s.id FROM authkit_sessions s WHERE s.expires_at < $1 \
+                ORDER BY s.expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) expired \
+            UNION ALL \
+            SELECT revoked.id FROM (SELECT s.id FROM authkit_sessions s \
+                WHERE s.revoked_at IS NOT NULL AND s.revoked_at < $1 AND s.expires_at >= $1 \
+                ORDER BY s.revoked_at, s.id LIMIT $2 FOR UPDATE SKIP LOCKED) revoked \
+        ) ended LIMIT $2))";
 
 const REAUTHENTICATE: &str = "UPDATE authkit_sessions SET authenticated_at = $3 \
     WHERE id = $1 AND revoked_at IS NULL AND idle_expires_at > $3 AND expires_at > $3 AND EXISTS ( \

@@ -32,6 +32,8 @@ pub use options::{PgOptions, PgUrlError, SchemaNameError};
 
 use perform::Worker;
 use pool::Pool;
+#[cfg(feature = "testkit")]
+pub(crate) use texts::SchemaName;
 use texts::Texts;
 
 /// What tells whether the database takes writes, in one round trip and without one.

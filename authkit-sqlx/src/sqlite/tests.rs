@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::migration::Migration;
-use crate::statement::tests::every_text;
+use crate::statement::every::every_text;
 
 fn fresh() -> (TempDir, SqliteOptions) {
     let directory = TempDir::new().expect("a directory for the test");

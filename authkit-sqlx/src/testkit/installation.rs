@@ -68,6 +68,16 @@ impl Installation {
     }
 }
 
+/// A program of the installed PostgreSQL (`pgbench`, `psql`), as a user that is not root, without any settings of the
+/// environment's, and with nothing to read or to write to.
+///
+/// # Panics
+/// When there is no PostgreSQL.
+#[must_use]
+pub fn program(name: &str) -> Command {
+    Installation::find().command(name)
+}
+
 fn on_the_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())

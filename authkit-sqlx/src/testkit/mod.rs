@@ -4,10 +4,13 @@
 
 mod database;
 mod installation;
+mod sent;
 mod server;
 mod shared;
 
 pub use database::TestDatabase;
+pub use installation::program;
+pub use sent::SentStatement;
 pub use server::PgServer;
 
 /// Names an existing server to use instead of a private one: `postgresql://user:password@host:port/database`. Tests that stop

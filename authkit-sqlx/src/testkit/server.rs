@@ -28,6 +28,7 @@ const ATTEMPTS: u32 = 5;
 pub struct PgServer {
     installation: Installation,
     home: TempDir,
+    settings: Vec<String>,
     port: u16,
     child: Option<Child>,
 }
@@ -38,10 +39,18 @@ impl PgServer {
     /// # Panics
     /// When it cannot be started. A test that needs PostgreSQL is never skipped.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with settings (`shared_buffers=1GB`) that go before those of a test.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start), and when it does not take a setting.
+    pub async fn start_with(settings: &[String]) -> Self {
         let installation = Installation::find();
         let home = tempfile::Builder::new().prefix("authkit-postgres-").tempdir().expect("a temporary directory");
         installation.initialise(home.path());
-        let mut server = Self { installation, home, port: 0, child: None };
+        let mut server = Self { installation, home, settings: settings.to_vec(), port: 0, child: None };
         for _ in 0..ATTEMPTS {
             server.port = free_port();
             if server.launch().await {
@@ -103,7 +112,10 @@ impl PgServer {
     /// Whether it answered; `false` when it ended before.
     async fn launch(&mut self) -> bool {
         let url = self.url();
-        let child = self.child.insert(self.installation.serve(self.home.path(), self.port).spawn().expect("postgres runs"));
+        let mut command = self.installation.serve(self.home.path(), self.port);
+        // Of two values of one setting the last one holds.
+        command.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
+        let child = self.child.insert(command.spawn().expect("postgres runs"));
         for _ in 0..START_POLLS {
             if child.try_wait().expect("our own child").is_some() {
                 self.child = None;

@@ -7,7 +7,7 @@ mod login;
 mod login_rss;
 mod me;
 mod me_under_logins;
-mod refresh;
+pub(crate) mod refresh;
 mod register;
 mod storm;
 

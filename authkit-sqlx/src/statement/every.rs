@@ -1,0 +1,79 @@
+//! Every text that a store sends, with arguments: what tests of texts and of plans go through.
+
+use authkit_core::model::{
+    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
+};
+use authkit_core::ports::RevocationMark;
+use authkit_core::testkit::Fixtures;
+use authkit_core::{Cursor, PageLimit, PageRequest};
+
+use super::{Guard, Query, Statement, compile};
+use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::dialect::Dialect;
+
+/// Every change, with every field that can be absent present.
+fn every_change(fixtures: &Fixtures) -> Vec<Change> {
+    let (user, now) = (fixtures.user(), fixtures.now());
+    let session = fixtures.session(user.id);
+    let (id, reason, user_id) = (session.id, RevocationReason::Logout, user.id);
+    let key = fixtures.key(KeyPurpose::AccessToken, 1);
+    vec![
+        UserChange::Insert(user.clone()).into(),
+        UserChange::UpdateProfile { id: user.id, full_name: Patch::Clear, locale: Patch::Keep, at: now }.into(),
+        UserChange::RaiseAuthEpoch { id: user.id, from: 0, at: now }.into(),
+        CredentialChange::InsertPassword { user_id, hash: fixtures.password_hash(), at: now }.into(),
+        CredentialChange::ReplacePassword { user_id, from: fixtures.password_hash(), to: fixtures.password_hash(), at: now }
+            .into(),
+        CredentialChange::DeletePassword { user_id }.into(),
+        SessionChange::Insert { session: Box::new(session), auth_epoch: 0 }.into(),
+        SessionChange::Revoke { id, reason, at: now }.into(),
+        SessionChange::RevokeAll { user_id, except: Some(id), reason, at: now }.into(),
+        SessionChange::EnforceCap { user_id, keep: 3, at: now }.into(),
+        SessionChange::Reauthenticate { id, auth_epoch: 0, at: now }.into(),
+        KeyChange::Insert(key.clone()).into(),
+        KeyChange::Delete { id: key.id }.into(),
+        fixtures.event(user.id).into(),
+        SessionChange::Purge { ended_before: now, limit: 10 }.into(),
+        AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
+        UserChange::Close { id: user.id, at: now }.into(),
+    ]
+}
+
+/// Every read, and the rotation.
+fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
+    let user = fixtures.user();
+    let session: Session = fixtures.session(user.id);
+    let (now, limit) = (fixtures.now(), PageLimit::default());
+    let pages = [None, Some(Cursor::after(session.id.as_uuid()))].map(|cursor| PageRequest { limit, cursor });
+    let mut queries = vec![
+        user::by_id(user.id),
+        credential::by_email(&user.email),
+        credential::by_user(user.id),
+        session::by_id(session.id),
+        session::rotation(dialect, &fixtures.rotation(&session)),
+        session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
+        session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
+        server_key::list(),
+    ];
+    for page in pages {
+        queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
+    }
+    queries
+}
+
+/// The statements of every change.
+pub(crate) fn statements(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Statement> {
+    compile(dialect, &every_change(fixtures).into_iter().collect()).expect("every change is known")
+}
+
+/// Every text that a store sends, its arguments with it.
+pub(crate) fn every_text(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
+    let mut queries = every_query(dialect, fixtures);
+    for statement in statements(dialect, fixtures) {
+        if let Guard::OneRowOr { probe, .. } = statement.guard {
+            queries.push(probe);
+        }
+        queries.push(statement.query);
+    }
+    queries
+}
