@@ -137,3 +137,22 @@ embedding!(postgres, "BEGIN", async {
     app.execute(sqlx::AssertSqlSafe(own)).await.expect("a schema");
     (store, app, database)
 });
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_with_a_snapshot_of_its_own_is_refused() {
+    let database = authkit_sqlx::testkit::TestDatabase::fresh().await;
+    let store = authkit_sqlx::PgStore::open(database.options()).await.expect("opens");
+    store.migrate().await.expect("migrates");
+    let auth = auth(Arc::new(store.clone())).await;
+    let mut app = database.connect().await;
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let planned =
+            auth.accounts().plan_register(Registration::new(email("ada"), password()), &request()).await.expect("plans");
+        let begin = format!("BEGIN ISOLATION LEVEL {level}");
+        let mut transaction = app.begin_with(sqlx::AssertSqlSafe(begin)).await.expect("begins");
+        let outcome = store.apply(&mut transaction, planned.changes()).await;
+        let error = outcome.expect_err("another level");
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(cause.contains("READ COMMITTED"), "{level}: {error:?}");
+    }
+}

@@ -65,9 +65,11 @@ impl Config {
             ),
             (
                 self.retention.ended_sessions >= Duration::from_hours(1)
-                    && self.retention.ended_sessions > tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2)),
+                    // What a revocation is remembered for, and what clocks may differ beside it.
+                    && self.retention.ended_sessions
+                        > tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2)).saturating_add(Duration::from_mins(1)),
                 "retention.ended_sessions",
-                "must be at least an hour, and longer than tokens.lifetime",
+                "must be at least an hour, and longer than tokens.lifetime by some minutes",
             ),
             (
                 self.retention.audit_events.is_none_or(|kept| kept >= Duration::from_hours(24)),

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::{keys, retention};
 use crate::ports::{BusHealth, CacheHealth, LimiterHealth, RevocationMark};
@@ -115,6 +117,7 @@ pub(crate) async fn run(engine: Weak<Engine>) {
     let Some(revoked) = engine.upgrade().map(|engine| Arc::clone(&engine.revoked)) else { return };
     let mut polls: u32 = 0;
     let mut pause = POLL;
+    let mut housekeeping: Option<JoinHandle<()>> = None;
     loop {
         let gap = tokio::select! {
             () = tokio::time::sleep(pause) => false,
@@ -123,17 +126,33 @@ pub(crate) async fn run(engine: Weak<Engine>) {
         let Some(engine) = engine.upgrade() else { return };
         polls = (polls + 1) % POLLS_PER_ROUND;
         let wide = polls == 0;
-        // SECURITY: a task of its own, because a panic in a host's port must not end the polling: revocations of other nodes
-        // would be missed from then on, without a word.
-        let ended = tokio::spawn(async move { round(&engine, gap, wide).await }).await;
-        pause = if matches!(ended, Ok(Ok(()))) || pause == RETRY { POLL } else { RETRY };
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");
-            }
-            // What the panic says may hold what the port worked on; the panic hook has told where it was.
-            Err(_) => tracing::error!("background maintenance panicked, it is tried again"),
+        let reading = Arc::clone(&engine);
+        let has_read = attend(async move { read(&reading, gap, wide).await }).await;
+        pause = if has_read || pause == RETRY { POLL } else { RETRY };
+        // Beside the polling and never twice at once: a store or a custody that is slow must not delay what is known of logouts.
+        if wide && housekeeping.as_ref().is_none_or(JoinHandle::is_finished) {
+            housekeeping = Some(tokio::spawn(async move {
+                attend(async move { keep_house(&engine).await }).await;
+            }));
+        }
+    }
+}
+
+/// Runs a piece of work to its end, whatever that is, and tells whether it succeeded.
+///
+/// SECURITY: on a task of its own, because a panic in a host's port must not end the polling: revocations of other nodes would be
+/// missed from then on, without a word.
+async fn attend(work: impl Future<Output = Result<(), Internal>> + Send + 'static) -> bool {
+    match tokio::spawn(work).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "background maintenance failed, it is tried again");
+            false
+        }
+        // What the panic says may hold what the port worked on; the panic hook has told where it was.
+        Err(_) => {
+            tracing::error!("background maintenance panicked, it is tried again");
+            false
         }
     }
 }
@@ -146,10 +165,12 @@ pub(crate) async fn turn(engine: &Engine, wide: bool) -> Result<(), Internal> {
         () = engine.revoked.gap_reported() => true,
         () = std::future::ready(()) => false,
     };
-    round(engine, gap, wide).await
+    read(engine, gap, wide).await?;
+    if wide { keep_house(engine).await } else { Ok(()) }
 }
 
-async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
+/// Reads which sessions were revoked since the last look, and forgets with `wide` what no valid token needs any more.
+async fn read(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
     let now = engine.now();
     match engine.revoked.read_at() {
         // SECURITY: a clock that ran ahead has forgotten what it took for old, and asked for what others had not yet revoked.
@@ -168,15 +189,29 @@ async fn round(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         // SECURITY: by the reading that dates this round, however long it took. Were the clock set back behind a later one and
         // not behind this one, what was forgotten would not be read anew.
         engine.revoked.sessions.purge(now);
-        let purged = keys::purge(engine).await;
-        let forgotten = retention::purge(engine).await;
-        // A store that takes no writes is no reason to be ignorant of keys that others have made.
-        keys::reload(engine).await?;
-        engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
-        compare_clocks(engine).await?;
-        purged?;
-        forgotten?;
     }
+    Ok(())
+}
+
+/// What is done once a minute: the clock is compared, what is over is forgotten, keys are read and made.
+async fn keep_house(engine: &Engine) -> Result<(), Internal> {
+    let compared = compare_clocks(engine).await;
+    // SECURITY: what is deleted stays deleted. A node whose clock runs years ahead takes everything for over; one that cannot tell
+    // how its clock stands does not delete either.
+    let is_on_time = compared.is_ok() && engine.skew.get().is_none_or(|skew| skew <= MAX_SKEW);
+    let forgotten = if is_on_time { forget(engine).await } else { Ok(()) };
+    // A store that takes no writes is no reason to be ignorant of keys that others have made.
+    keys::reload(engine).await?;
+    engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
+    compared?;
+    forgotten
+}
+
+/// Forgets keys that nothing can need, and then what is long over.
+async fn forget(engine: &Engine) -> Result<(), Internal> {
+    let purged = keys::purge(engine).await;
+    retention::purge(engine).await?;
+    purged?;
     Ok(())
 }
 

@@ -19,10 +19,13 @@ use crate::primitives::UserId;
 /// let logged_in = planned.committed(committed).await;
 /// ```
 ///
-/// Decide, apply and commit without a pause: the guards are checked when the changes are applied, and what they protect may have
-/// moved on by then, which is a conflict. Tokens of a plan that is never committed are good for nothing.
+/// Decide, apply and commit without a pause, within five seconds: the guards are checked when the changes are applied, and what they
+/// protect may have moved on by then, which is a conflict. And a revocation is dated by the plan, while the other nodes look back five
+/// seconds for what landed late: without a bus, or when the process dies before [`committed`](Self::committed), they may overlook one
+/// that took longer, until the tokens of its session expire.
 ///
 /// # Security
+/// Do not hand out what [`committed`](Self::committed) returns before the commit: an access token is verified by its signature alone.
 /// The changes hold password hashes. They are for a store, and for nothing else.
 #[must_use = "a plan changes nothing until its changes are applied"]
 pub struct Planned<'a, T> {

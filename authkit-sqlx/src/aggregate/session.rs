@@ -80,7 +80,9 @@ const REVOKE_ALL: &str = "UPDATE authkit_sessions SET revoked_at = $4, revoked_r
     WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2 RETURNING id, revoked_at";
 
 /// `OFFSET` without `LIMIT` is PostgreSQL's alone, `LIMIT -1` is SQLite's; the greatest bigint is everybody's.
-const ENFORCE_CAP: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $4 WHERE id IN ( \
+///
+/// That the session was not revoked is asked twice: a rival that revokes it in between is what the outer question sees.
+const ENFORCE_CAP: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $4 WHERE revoked_at IS NULL AND id IN ( \
         SELECT s.id FROM authkit_sessions s \
         WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $3 AND s.expires_at > $3 \
         ORDER BY s.refreshed_at DESC, s.id DESC LIMIT 9223372036854775807 OFFSET $2 \

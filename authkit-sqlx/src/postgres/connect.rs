@@ -96,7 +96,8 @@ pub(super) async fn first(options: &PgOptions) -> Result<PgConnection, PgOpenErr
     };
     let look = "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
                 current_setting('transaction_read_only') = 'on', current_setting('server_encoding')";
-    let looked = sqlx::query(look).fetch_one(&mut connection).await;
+    let looked = timeout(options.connect_timeout, sqlx::query(look).fetch_one(&mut connection)).await;
+    let Ok(looked) = looked else { return Err(PgOpenError::Unreachable { address, source: Unreachable::Stalled.into() }) };
     let read = |row: sqlx::postgres::PgRow| -> Result<(i32, String, bool, String), Error> {
         Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
     };

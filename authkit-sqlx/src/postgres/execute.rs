@@ -40,6 +40,11 @@ pub(super) async fn command(connection: &mut PgConnection, sql: &'static str) ->
     sqlx::raw_sql(sql).execute(connection).await.map(drop)
 }
 
+/// Runs statements that take no arguments, in one message.
+pub(super) async fn script(connection: &mut PgConnection, sql: Arc<str>) -> Result<(), Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}
+
 /// A connection, as the work sees it.
 pub(super) struct Session<'c> {
     pub(super) connection: &'c mut PgConnection,

@@ -50,7 +50,8 @@ async fn upgrade(
     texts: &Texts,
     known: &[Migration],
 ) -> Result<SchemaStatus, MigrateError> {
-    command(connection, "BEGIN").await.map_err(store_error)?;
+    // Under another level the replica that waited would not see what the first one did.
+    command(connection, "BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(store_error)?;
     rows(connection, texts.of(TAKE_TURNS), &[]).await.map_err(store_error)?;
     let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", options.schema.as_str());
     if !has_schema(connection, options).await? {

@@ -25,6 +25,7 @@ use crate::migration::{self, MigrateError, SchemaStatus};
 use crate::reads::impl_reads;
 use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, compile};
+use crate::unreachable::Unreachable;
 use crate::work::{Work, without_conflict};
 
 pub use connect::PgOpenError;
@@ -77,7 +78,7 @@ impl PgStore {
     pub async fn open(options: PgOptions) -> Result<Self, PgOpenError> {
         let first = connect::first(&options).await?;
         let texts = Arc::new(Texts::new(options.schema.clone(), options.mutation));
-        Ok(Self { worker: Worker { pool: Pool::new(options, first), texts } })
+        Ok(Self { worker: Worker::new(Pool::new(options, first), texts) })
     }
 
     /// Applies the migrations that are missing, all of them or none, and says how far the schema is. Any number of replicas
@@ -88,12 +89,18 @@ impl PgStore {
 
     /// Says how far the schema is, and writes nothing.
     pub async fn check(&self) -> Result<SchemaStatus, MigrateError> {
-        migrate::check(self.worker.pool.options(), &self.worker.texts, migration::POSTGRES).await
+        let options = self.worker.pool.options();
+        let look = migrate::check(options, &self.worker.texts, migration::POSTGRES);
+        timeout(options.operation_timeout, look).await.unwrap_or_else(|_| Err(StoreError::from(Unreachable::Stalled).into()))
     }
 
     /// Applies a change set inside a transaction of the caller's own, whole or not at all, so that a use case of AuthKit and
     /// rows of the application are committed together or not at all. A conflict leaves the transaction usable, and without
-    /// any of the changes.
+    /// any of the changes. A call that is dropped before it has answered (a timeout around it) leaves the transaction in the middle
+    /// of the set: then roll it back.
+    ///
+    /// The transaction must run under READ COMMITTED, PostgreSQL's default: under a snapshot of its own it would not see the session
+    /// that a rival has just begun, and a change of password would leave that alive. Any other level is refused.
     ///
     /// After the COMMIT, and not before, hand what this returns to [`Planned::committed`](authkit_core::Planned::committed).
     pub async fn apply(&self, transaction: &mut PgConnection, changes: &ChangeSet) -> Result<Committed, CommitError> {
@@ -104,6 +111,7 @@ impl PgStore {
     pub async fn close(&self) {
         let patience = self.worker.pool.options().operation_timeout;
         if timeout(patience, self.worker.pool.close()).await.is_err() {
+            self.worker.pool.refuse();
             tracing::warn!("the connections to the database did not close in time");
         }
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
 
 use crate::mutant::Mutation;
 use crate::postgres::texts::SchemaName;
@@ -148,6 +149,9 @@ impl PgOptions {
         self.connect.clone().options([
             ("statement_timeout", millis(self.statement_timeout)),
             ("lock_timeout", millis(self.lock_timeout)),
+            // INVARIANT: the guards rely on it: a statement that waited for a row sees what its rival has committed. A snapshot of the
+            // whole transaction would let a session of an old password slip past the revocations behind a lock that is held.
+            ("default_transaction_isolation", "read committed".to_owned()),
             // A transaction of ours never waits for its client: one that does has lost it.
             ("idle_in_transaction_session_timeout", millis(self.operation_timeout)),
         ])
@@ -158,13 +162,19 @@ impl FromStr for PgOptions {
     type Err = PgUrlError;
 
     /// Reads `postgresql://user:password@host:port/database`, or `postgres://…`, with the parameters `sslmode`, `sslrootcert`,
-    /// `sslcert`, `sslkey`, `host` (a directory for a Unix socket) and `application_name` of libpq. Nothing is taken from the
-    /// environment (`PGHOST`, …) or from a password file.
+    /// `sslcert`, `sslkey`, `host` (a directory for a Unix socket) and `application_name` of libpq.
+    ///
+    /// A password that the URL leaves out is taken from `PGPASSWORD` or the password file, as libpq does. Nothing that decides where
+    /// a connection leads, or how well it is protected, is taken from the environment.
     fn from_str(text: &str) -> Result<Self, PgUrlError> {
         if !["postgresql://", "postgres://"].iter().any(|scheme| text.starts_with(scheme)) {
             return Err(PgUrlError::Malformed);
         }
         if let Some((_, query)) = text.split_once('?') {
+            // SECURITY: a `?` in a password that was not encoded: what stands behind it is a part of the password, and is not shown.
+            if query.contains('@') {
+                return Err(PgUrlError::Malformed);
+            }
             for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
                 let name = parameter.split('=').next().unwrap_or_default();
                 let Some(known) = KNOWN_PARAMETERS.into_iter().find(|known| *known == name) else {
@@ -177,10 +187,23 @@ impl FromStr for PgOptions {
         }
         // SECURITY: the driver's own error may repeat the URL.
         let connect: PgConnectOptions = text.parse().map_err(|_| PgUrlError::Malformed)?;
-        let connect = match connect.get_application_name() {
-            Some(_) => connect,
-            None => connect.application_name("authkit"),
-        };
+        let url = Url::parse(text).map_err(|_| PgUrlError::Malformed)?;
+        let says = |name: &str| url.query_pairs().any(|(known, _)| known == name);
+        if url.username().is_empty() || (url.host_str().is_none_or(str::is_empty) && !says("host")) {
+            return Err(PgUrlError::Malformed);
+        }
+        // The driver has filled in from the environment what the URL does not say.
+        let mut connect = connect.port(url.port().unwrap_or(5432));
+        if !says("sslmode") {
+            connect = connect.ssl_mode(PgSslMode::Prefer);
+        }
+        if !says("application_name") {
+            connect = connect.application_name("authkit");
+        }
+        if url.path().trim_start_matches('/').is_empty() {
+            let user = connect.get_username().to_owned();
+            connect = connect.database(&user);
+        }
         Ok(Self {
             connect: sqlx::ConnectOptions::disable_statement_logging(connect),
             schema: SchemaName::default(),
@@ -226,7 +249,15 @@ mod tests {
 
     #[test]
     fn a_url_of_something_else_is_refused_without_its_password() {
-        for url in ["", "mysql://u:hunter2@h/d", "postgresql:/u:hunter2@h", "postgresql://u:hunter2@h:port/d"] {
+        for url in [
+            "",
+            "mysql://u:hunter2@h/d",
+            "postgresql:/u:hunter2@h",
+            "postgresql://u:hunter2@h:port/d",
+            "postgresql://u:hunt?hunter2@h/d",
+            "postgresql://h/d",
+            "postgresql://u:hunter2@/d",
+        ] {
             let error = error(url);
             assert_eq!(error, PgUrlError::Malformed, "{url}");
             assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use authkit_core::Digest;
 use authkit_core::model::Committed;
 use authkit_core::ports::{CommitError, StoreError};
 use sqlx::PgConnection;
@@ -13,6 +14,7 @@ use crate::postgres::error::{Severity, severity, store_error};
 use crate::postgres::execute::{self, Session, command};
 use crate::postgres::pool::{Lease, Pool};
 use crate::postgres::texts::Texts;
+use crate::row::Fields;
 use crate::statement::Query;
 use crate::unreachable::Unreachable;
 use crate::work::{Answer, Done, Undone, Work};
@@ -20,20 +22,24 @@ use crate::work::{Answer, Done, Undone, Work};
 /// How often work is begun anew that rivals, or a connection that had died, undid before anything was committed.
 const ATTEMPTS: u32 = 6;
 
-/// Work that rivals undid comes back one piece at a time, or the same rivals would undo it again. It waits for its turn as
-/// long as for everything. The number is the first bytes
-/// of SHA-256("authkit retries").
-const BEGIN_AGAIN: &str =
-    "BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(-6714178555665714692); SET LOCAL lock_timeout TO DEFAULT";
-
 /// What work needs to know.
 #[derive(Debug, Clone)]
 pub(super) struct Worker {
     pub(super) pool: Arc<Pool>,
     pub(super) texts: Arc<Texts>,
+    begin_again: Arc<str>,
 }
 
 impl Worker {
+    pub(super) fn new(pool: Arc<Pool>, texts: Arc<Texts>) -> Self {
+        // Work that rivals undid comes back one piece at a time, or the same rivals would undo it again. The lock is known by its number
+        // alone, so the number is made of the schema: others in the same database have theirs.
+        let digest = Digest::of(format!("authkit retries {}", pool.options().schema.as_str()).as_bytes());
+        let number = digest.as_bytes().first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+        let begin_again = format!("BEGIN; SELECT pg_advisory_xact_lock({number})").into();
+        Self { pool, texts, begin_again }
+    }
+
     /// The rows of a query.
     pub(super) async fn read(&self, query: Query) -> Result<Vec<PgRow>, StoreError> {
         let this = self.clone();
@@ -55,7 +61,7 @@ impl Worker {
         let patience = self.pool.options().operation_timeout;
         let bounded = async move { timeout(patience, work).await.unwrap_or_else(|_| Err(Unreachable::Stalled.into())) };
         // A task that holds its future by value copies its 8 KiB a dozen times until it is gone; a box is a pointer.
-        tokio::spawn(Box::pin(bounded)).await.unwrap_or_else(|panic| Err(StoreError::failed(panic)))
+        tokio::spawn(Box::pin(bounded)).await.unwrap_or_else(|_| Err(StoreError::failed(Ended)))
     }
 
     async fn fetch(&self, query: &Query) -> Result<Vec<PgRow>, StoreError> {
@@ -80,40 +86,46 @@ impl Worker {
     async fn attempt(&self, work: &Work) -> Answer {
         let attempts = self.texts.mutation().attempts(ATTEMPTS);
         let mut attempt = 1;
+        let mut turn = None;
         loop {
             let mut lease = self.pool.lease().await?;
             let reused = lease.reused;
             let outcome = if work.is_single() {
                 let done = apply(&mut self.session(lease.connection()), work).await;
-                done.map_err(|undone| Failure { undone, may_be_done: true })
+                done.map_err(|undone| Failure { undone, may_be_done: true, is_open: false })
             } else {
-                self.transaction(lease.connection(), work, attempt > 1).await
+                self.transaction(lease.connection(), work, turn.is_some()).await
             };
-            let failure = match outcome {
+            let Failure { undone, may_be_done, is_open } = match outcome {
                 Ok(done) => {
                     lease.give_back();
                     return Ok(done);
                 }
                 Err(failure) => failure,
             };
-            match failure.undone {
+            // What becomes of the connection, and whether the work is begun anew.
+            let (after, error) = match undone {
                 Undone::Guard(conflict) => {
-                    lease.give_back();
+                    settle(lease, if is_open { Severity::Broken } else { Severity::Unavailable });
                     return Err(conflict.into());
                 }
-                Undone::Busy(_) if attempt < attempts => lease.give_back(),
-                Undone::Busy(error) | Undone::Refused(error) => {
-                    lease.give_back();
-                    return Err(error.into());
+                Undone::Busy(error) => (Severity::Busy, error),
+                Undone::Refused(error @ StoreError::Unavailable(_)) => (Severity::Unavailable, error),
+                Undone::Lost(error @ StoreError::Unavailable(_)) => (Severity::Gone, error),
+                Undone::Refused(error) | Undone::Lost(error) => (Severity::Broken, error),
+            };
+            settle(lease, if is_open && after != Severity::Gone { Severity::Broken } else { after });
+            match after {
+                Severity::Busy if attempt < attempts => {
+                    // Before the next connection is taken, never while one is held.
+                    turn = match turn {
+                        Some(turn) => Some(turn),
+                        None => Some(self.pool.returns.acquire().await.map_err(|_| StoreError::from(Unreachable::Closed))?),
+                    };
                 }
-                Undone::Lost(error) => {
-                    let dead = matches!(error, StoreError::Unavailable(_));
-                    settle(lease, if dead { Severity::Gone } else { Severity::Broken });
-                    // SECURITY: what may have been committed is not done again: a rotation that is done twice looks like a theft.
-                    if failure.may_be_done || !dead || !reused {
-                        return Err(error.into());
-                    }
-                }
+                // SECURITY: what may have been committed is not done again: a rotation that is done twice looks like a theft.
+                Severity::Gone if reused && !may_be_done => {}
+                _ => return Err(error.into()),
             }
             attempt += 1;
         }
@@ -123,24 +135,27 @@ impl Worker {
     async fn transaction(&self, connection: &mut PgConnection, work: &Work, again: bool) -> Result<Done, Failure> {
         #[cfg(feature = "mutants")]
         self.texts.mutation().write_outside_postgres(&mut self.session(connection), work).await;
-        let begun = command(connection, if again { BEGIN_AGAIN } else { "BEGIN" }).await.map_err(Undone::of_postgres);
+        let opening = if again { Arc::clone(&self.begin_again) } else { Arc::from("BEGIN") };
+        let begun = execute::script(connection, opening).await.map_err(Undone::of_postgres);
         let applied = match begun {
             Ok(()) => apply(&mut self.session(connection), work).await,
             Err(error) => Err(error),
         };
+        // An end that is answered with an error may have left the transaction open: a cancellation can hit the end itself.
+        let failure = |undone, may_be_done, is_open| Failure { undone, may_be_done, is_open };
         match applied {
             Ok(done) => match command(connection, "COMMIT").await {
                 Ok(()) => Ok(done),
-                // A COMMIT that was answered with an error has undone everything; one that was not answered may have done it.
+                // One that was not answered may have committed; one that was answered with an error has not.
                 Err(error) => {
                     let may_be_done = severity(&error) == Severity::Gone;
-                    Err(Failure { undone: Undone::of_postgres(error), may_be_done })
+                    Err(failure(Undone::of_postgres(error), may_be_done, true))
                 }
             },
-            Err(lost @ Undone::Lost(_)) => Err(Failure { undone: lost, may_be_done: false }),
+            Err(lost @ Undone::Lost(_)) => Err(failure(lost, false, true)),
             Err(other) => match command(connection, self.texts.mutation().rewrite("ROLLBACK")).await {
-                Ok(()) => Err(Failure { undone: other, may_be_done: false }),
-                Err(error) => Err(Failure { undone: Undone::of_postgres(error), may_be_done: false }),
+                Ok(()) => Err(failure(other, false, false)),
+                Err(error) => Err(failure(Undone::of_postgres(error), false, true)),
             },
         }
     }
@@ -152,6 +167,11 @@ impl Worker {
     /// Applies a change set inside a transaction that is somebody else's, whole or not at all.
     pub(super) async fn apply_within(&self, connection: &mut PgConnection, work: &Work) -> Result<Committed, CommitError> {
         let failed = |error| CommitError::Store(store_error(error));
+        let level = execute::rows(connection, Arc::from(LEVEL), &[]).await.map_err(failed)?;
+        let level = level.first().map(|row| Fields::of(row).text()).transpose().map_err(StoreError::from)?;
+        if level.as_deref() != Some("read committed") {
+            return Err(StoreError::failed(WrongIsolation).into());
+        }
         command(connection, "SAVEPOINT authkit_set").await.map_err(failed)?;
         let outcome = apply(&mut self.session(connection), work).await;
         let (end, answer) = match outcome {
@@ -169,10 +189,26 @@ impl Worker {
 
 const UNDO: &str = "ROLLBACK TO SAVEPOINT authkit_set; RELEASE SAVEPOINT authkit_set";
 
-/// Why work was not done, and whether it may be done all the same.
+const LEVEL: &str = "SELECT current_setting('transaction_isolation')";
+
+/// Somebody else's transaction would not see what the guards have to see.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction has to run under READ COMMITTED")]
+struct WrongIsolation;
+
+/// The task that worked ended without an answer: it panicked, and what the panic says may hold what it worked on; or the runtime
+/// is shutting down.
+#[derive(Debug, thiserror::Error)]
+#[error("the work on the database ended without an answer")]
+struct Ended;
+
+/// Why work was not done.
 struct Failure {
     undone: Undone,
+    /// Whether it may be done all the same.
     may_be_done: bool,
+    /// Whether its transaction may still be open on the connection.
+    is_open: bool,
 }
 
 /// Gives a connection back after an error, if it can be used again.

@@ -34,6 +34,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Pool {
     options: PgOptions,
     permits: Arc<Semaphore>,
+    /// How many pieces of work may come back at once that rivals undid. INVARIANT: taken before a connection, so that a row that
+    /// somebody holds for long takes a part of the connections at most.
+    pub(super) returns: Semaphore,
     /// The longest rested first. INVARIANT: no lock is held across an await.
     idle: Mutex<VecDeque<Resting>>,
     /// Raised when a connection is found dead: those opened before are probably dead too.
@@ -85,7 +88,8 @@ impl Lease {
 impl Pool {
     pub(super) fn new(options: PgOptions, first: PgConnection) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(usize::try_from(options.connections).unwrap_or(1)));
-        let pool = Self { options, permits, idle: Mutex::default(), era: AtomicU64::new(0), away: Mutex::default() };
+        let returns = Semaphore::new(usize::try_from(options.connections / 4).unwrap_or(1).max(1));
+        let pool = Self { options, permits, returns, idle: Mutex::default(), era: AtomicU64::new(0), away: Mutex::default() };
         pool.rest(Lent { connection: first, opened: Instant::now(), era: 0 });
         Arc::new(pool)
     }
@@ -125,6 +129,11 @@ impl Pool {
                 tracing::debug!(%error, "a connection did not close cleanly");
             }
         }
+    }
+
+    /// Refuses new work from now on, whatever is still under way.
+    pub(super) fn refuse(&self) {
+        self.permits.close();
     }
 
     /// Opens a connection, unless that failed a moment ago. While the database is away only one caller at a time tries.

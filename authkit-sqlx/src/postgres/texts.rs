@@ -19,6 +19,8 @@ impl SchemaName {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let fits =
             (1..=63).contains(&name.len()) && name.chars().all(plain) && name.starts_with(|c: char| c.is_ascii_lowercase());
+        // PostgreSQL keeps those for itself.
+        let fits = fits && !name.starts_with("pg_");
         fits.then(|| Self(name.into()))
     }
 

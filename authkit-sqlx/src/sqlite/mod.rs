@@ -81,7 +81,8 @@ impl SqliteStore {
 
     /// Applies a change set inside a transaction of the caller's own, whole or not at all, so that a use case of AuthKit and
     /// rows of the application are committed together or not at all. A conflict leaves the transaction usable, and without any
-    /// of the changes. The connection is the caller's, on the same file; begin its transaction with `BEGIN IMMEDIATE`, because one
+    /// of the changes; a call that is dropped before it has answered leaves the transaction in the middle of the set: then roll it
+    /// back. The connection is the caller's, on the same file; begin its transaction with `BEGIN IMMEDIATE`, because one
     /// that has read before it writes cannot wait for the lock.
     ///
     /// After the COMMIT, and not before, hand what this returns to [`Planned::committed`](authkit_core::Planned::committed).

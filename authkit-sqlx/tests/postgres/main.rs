@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authkit_core::embedded::LocalKeyCustody;
-use authkit_core::model::{ChangeSet, CredentialChange, RotationOutcome, SessionChange, User, UserChange};
+use authkit_core::model::{
+    ChangeSet, CredentialChange, RevocationReason, RotationOutcome, Session, SessionChange, User, UserChange,
+};
 use authkit_core::ports::{CommitError, KeyCustody, SessionReads, Store, StoreError, UserReads};
 use authkit_core::testkit::Fixtures;
 use authkit_core::{
@@ -138,8 +140,9 @@ async fn counted() -> (AuthKit, Wire, TestDatabase) {
     config.passwords.params.memory_kib = 8;
     config.passwords.params.iterations = 1;
     let custody = LocalKeyCustody::ephemeral(Arc::new(authkit_core::OsEntropy));
-    let auth = AuthKit::builder(config).store(Arc::new(store)).custody(Arc::new(custody)).build().await.expect("builds");
-    (auth, wire, database)
+    let auth = AuthKit::builder(config).store(Arc::new(store)).custody(Arc::new(custody));
+    // Without the background task, whose polls would be counted too.
+    (auth.build_unattended().await.expect("builds"), wire, database)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,8 +171,7 @@ async fn every_flow_makes_the_round_trips_that_the_documents_name() {
     let register = wire.count(auth.accounts().register(again, &request)).await;
     register.0.expect("registers");
     measured.push(("register", register.1));
-    // Named in the documents of `PgStore`. The background's poll of revocations may fall into a measurement: it adds one of each,
-    // and a second look tells.
+    // Named in the documents of `PgStore`.
     assert_eq!(measured, FLOWS, "(round trips, statements) of each flow");
 }
 
@@ -177,18 +179,18 @@ async fn every_flow_makes_the_round_trips_that_the_documents_name() {
 const FLOWS: &[(&str, (usize, usize))] =
     &[("login", (5, 5)), ("me", (1, 1)), ("refresh", (1, 1)), ("logout", (2, 2)), ("register", (6, 6))];
 
+/// The system's clock, put forward.
+#[derive(Debug)]
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + self.0
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_clock_is_wrong_is_not_ready() {
-    /// The system's clock, put forward.
-    #[derive(Debug)]
-    struct Ahead(Duration);
-
-    impl Clock for Ahead {
-        fn now(&self) -> Timestamp {
-            SystemClock.now() + self.0
-        }
-    }
-
     let database = TestDatabase::fresh().await;
     let store = Arc::new(open(database.options()).await);
     let custody = Arc::new(LocalKeyCustody::ephemeral(Arc::new(authkit_core::OsEntropy)));
@@ -204,6 +206,76 @@ async fn a_node_whose_clock_is_wrong_is_not_ready() {
         assert_eq!(health.is_ready(), is_ready, "{health:?}");
         let skew = health.clock_skew.expect("PostgreSQL has a clock");
         assert!(skew.abs_diff(Duration::from_secs(ahead)) < Duration::from_secs(5), "{skew:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_runs_years_ahead_forgets_nothing() {
+    let database = TestDatabase::fresh().await;
+    let store = Arc::new(open(database.options()).await);
+    // Long over by our clock, and live by the true one.
+    let fixtures = Fixtures::new(9);
+    let (user, now) = (fixtures.user(), SystemClock.now());
+    let month = Duration::from_hours(24 * 30);
+    let alive = Session { idle_expires_at: now + month, expires_at: now + month, ..fixtures.session(user.id) };
+    let over = Session { expires_at: now - month * 2, ..fixtures.session(user.id) };
+    let begin = |session: &Session| SessionChange::Insert { session: Box::new(session.clone()), auth_epoch: 0 };
+    store.commit(&insert(&user).and(begin(&alive)).and(begin(&over))).await.expect("commits");
+    let custody = Arc::new(LocalKeyCustody::ephemeral(Arc::new(authkit_core::OsEntropy)));
+    for (years, is_there) in [(10, [true, true]), (0, [true, false])] {
+        let auth = AuthKit::builder(Config::new("https://auth.example"))
+            .store(Arc::clone(&store) as Arc<dyn Store>)
+            .custody(Arc::clone(&custody) as Arc<dyn KeyCustody>)
+            .clock(Arc::new(Ahead(Duration::from_hours(24 * 365 * years))))
+            .build_unattended()
+            .await
+            .expect("builds");
+        auth.maintain(true).await.expect("keeps house");
+        for (session, is_there) in [&alive, &over].into_iter().zip(is_there) {
+            let found = store.session_by_id(session.id).await.expect("reads").is_some();
+            assert_eq!(found, is_there, "{years} years ahead");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_prefers_snapshots_is_asked_for_read_committed() {
+    let database = TestDatabase::fresh().await;
+    let mut admin = database.connect().await;
+    let role = format!("snapshot_{}", database.schema());
+    for sql in [
+        format!("CREATE ROLE {role} LOGIN SUPERUSER"),
+        format!("ALTER ROLE {role} SET default_transaction_isolation = 'repeatable read'"),
+    ] {
+        admin.execute(AssertSqlSafe(sql)).await.expect("an administrator may");
+    }
+    let url = database.url().replace("postgres@", &format!("{role}@"));
+    let options = || url.parse::<PgOptions>().expect("a URL").schema(database.schema()).expect("a schema");
+    let mut replicas = JoinSet::new();
+    for _ in 0..8 {
+        let options = options();
+        replicas.spawn(async move { PgStore::open(options).await.expect("opens").migrate().await });
+    }
+    while let Some(replica) = replicas.join_next().await {
+        assert!(replica.expect("no panic").expect("migrates").is_current());
+    }
+    // The race that only READ COMMITTED wins; see `no_session_of_an_old_password_survives_its_change` of the contract.
+    let store = Arc::new(open(options()).await);
+    for seed in 0..30 {
+        let fixtures = Fixtures::new(100 + seed);
+        let (user, now) = (fixtures.user(), fixtures.now());
+        store.commit(&insert(&user)).await.expect("commits");
+        let raise = ChangeSet::new()
+            .and(fixtures.event(user.id))
+            .and(UserChange::RaiseAuthEpoch { id: user.id, from: 0, at: now })
+            .and(SessionChange::RevokeAll { user_id: user.id, except: None, reason: RevocationReason::PasswordChanged, at: now });
+        let session = fixtures.session(user.id);
+        let begin = SessionChange::Insert { session: Box::new(session.clone()), auth_epoch: 0 };
+        let begin = ChangeSet::new().and(begin).and(fixtures.event(user.id));
+        let (raised, _) = tokio::join!(store.commit(&raise), store.commit(&begin));
+        raised.expect("the password is changed");
+        let found = store.session_by_id(session.id).await.expect("reads");
+        assert!(found.is_none_or(|found| found.session.revoked.is_some()), "a session of the old password is alive");
     }
 }
 
