@@ -59,7 +59,7 @@ impl Health {
     /// Whether the clock of this node is near enough to the store's.
     #[must_use]
     pub fn is_on_time(&self) -> bool {
-        self.clock_skew.is_none_or(|skew| skew <= MAX_SKEW)
+        is_on_time(self.clock_skew)
     }
 
     /// Whether a part works less well than it should: then revocations may take longer to arrive, or the quotas of the nodes
@@ -90,12 +90,18 @@ pub(crate) async fn health(engine: &Engine) -> Health {
     }
 }
 
+/// Whether a clock that is that far from the store's is near enough; a store without a clock of its own has nothing against it.
+fn is_on_time(skew: Option<Duration>) -> bool {
+    skew.is_none_or(|skew| skew <= MAX_SKEW)
+}
+
 /// Compares the clock with the store's.
 pub(crate) async fn compare_clocks(engine: &Engine) -> Result<(), Internal> {
     let before = engine.now();
     let Some(store) = engine.store.clock().await? else { return Ok(()) };
     engine.skew.found(before, store, engine.now());
-    if let Some(skew) = engine.skew.get().filter(|skew| *skew > MAX_SKEW) {
+    let skew = engine.skew.get();
+    if !is_on_time(skew) {
         tracing::error!(
             ?skew,
             "the clocks of this node and of the store are apart: set them, this node takes no requests until then"
@@ -198,8 +204,8 @@ async fn keep_house(engine: &Engine) -> Result<(), Internal> {
     let compared = compare_clocks(engine).await;
     // SECURITY: what is deleted stays deleted. A node whose clock runs years ahead takes everything for over; one that cannot tell
     // how its clock stands does not delete either.
-    let is_on_time = compared.is_ok() && engine.skew.get().is_none_or(|skew| skew <= MAX_SKEW);
-    let forgotten = if is_on_time { forget(engine).await } else { Ok(()) };
+    let may_forget = compared.is_ok() && is_on_time(engine.skew.get());
+    let forgotten = if may_forget { forget(engine).await } else { Ok(()) };
     // A store that takes no writes is no reason to be ignorant of keys that others have made.
     keys::reload(engine).await?;
     engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());

@@ -14,7 +14,6 @@ use crate::postgres::error::{Severity, severity, store_error};
 use crate::postgres::execute::{self, Session, command};
 use crate::postgres::pool::{Lease, Pool};
 use crate::postgres::texts::Texts;
-use crate::row::Fields;
 use crate::statement::Query;
 use crate::unreachable::Unreachable;
 use crate::work::{Answer, Done, Undone, Work};
@@ -106,7 +105,8 @@ impl Worker {
             // What becomes of the connection, and whether the work is begun anew.
             let (after, error) = match undone {
                 Undone::Guard(conflict) => {
-                    settle(lease, if is_open { Severity::Broken } else { Severity::Unavailable });
+                    // It was told by a statement, and the ROLLBACK behind it was answered.
+                    lease.give_back();
                     return Err(conflict.into());
                 }
                 Undone::Busy(error) => (Severity::Busy, error),
@@ -135,11 +135,14 @@ impl Worker {
     async fn transaction(&self, connection: &mut PgConnection, work: &Work, again: bool) -> Result<Done, Failure> {
         #[cfg(feature = "mutants")]
         self.texts.mutation().write_outside_postgres(&mut self.session(connection), work).await;
-        let opening = if again { Arc::clone(&self.begin_again) } else { Arc::from("BEGIN") };
-        let begun = execute::script(connection, opening).await.map_err(Undone::of_postgres);
+        let begun = if again {
+            execute::script(connection, Arc::clone(&self.begin_again)).await
+        } else {
+            command(connection, "BEGIN").await
+        };
         let applied = match begun {
             Ok(()) => apply(&mut self.session(connection), work).await,
-            Err(error) => Err(error),
+            Err(error) => Err(Undone::of_postgres(error)),
         };
         // An end that is answered with an error may have left the transaction open: a cancellation can hit the end itself.
         let failure = |undone, may_be_done, is_open| Failure { undone, may_be_done, is_open };
@@ -167,9 +170,8 @@ impl Worker {
     /// Applies a change set inside a transaction that is somebody else's, whole or not at all.
     pub(super) async fn apply_within(&self, connection: &mut PgConnection, work: &Work) -> Result<Committed, CommitError> {
         let failed = |error| CommitError::Store(store_error(error));
-        let level = execute::rows(connection, Arc::from(LEVEL), &[]).await.map_err(failed)?;
-        let level = level.first().map(|row| Fields::of(row).text()).transpose().map_err(StoreError::from)?;
-        if level.as_deref() != Some("read committed") {
+        let level: String = sqlx::query_scalar(LEVEL).fetch_one(&mut *connection).await.map_err(failed)?;
+        if level != "read committed" {
             return Err(StoreError::failed(WrongIsolation).into());
         }
         command(connection, "SAVEPOINT authkit_set").await.map_err(failed)?;
