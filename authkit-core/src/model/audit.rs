@@ -5,76 +5,62 @@ use std::collections::BTreeMap;
 use crate::model::client::{Client, RequestContext};
 use crate::primitives::{AuditEventId, RequestId, SessionId, Timestamp, UserId};
 
-/// What happened. The names are stable: reports and alarms are built on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum AuditAction {
-    /// An account was made.
-    AccountRegistered,
-    /// A login succeeded or failed.
-    Login,
-    /// A user proved again who she is, or failed to.
-    Reauthentication,
-    /// A session was ended by its user.
-    Logout,
-    /// All sessions of a user were ended.
-    LogoutAll,
-    /// A session was ended from another device.
-    SessionRevoked,
-    /// A refresh token that was already used came back; its session was ended.
-    RefreshTokenReused,
-    /// The profile was changed.
-    ProfileChanged,
-    /// The password was changed, or an attempt failed.
-    PasswordChanged,
-    /// The account was closed.
-    AccountClosed,
-    /// A server key was made.
-    KeyCreated,
-    /// A server key that nothing can need any more was forgotten.
-    KeyDeleted,
+/// Declares the actions: each with its meaning and its stable name, once.
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])+ $action:ident = $name:literal,)+) => {
+        /// What happened. The names are stable: reports and alarms are built on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum AuditAction {
+            $($(#[doc = $doc])+ $action,)+
+        }
+
+        impl AuditAction {
+            /// Every action.
+            pub const ALL: &'static [Self] = &[$(Self::$action),+];
+
+            /// The stable name, as stored and as sent.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$action => $name,)+
+                }
+            }
+
+            /// The action with a stable name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|action| action.as_str() == name)
+            }
+        }
+    };
 }
 
-impl AuditAction {
-    const ALL: [Self; 12] = [
-        Self::AccountRegistered,
-        Self::Login,
-        Self::Reauthentication,
-        Self::Logout,
-        Self::LogoutAll,
-        Self::SessionRevoked,
-        Self::RefreshTokenReused,
-        Self::ProfileChanged,
-        Self::PasswordChanged,
-        Self::AccountClosed,
-        Self::KeyCreated,
-        Self::KeyDeleted,
-    ];
-
-    /// The stable name, as stored and as sent.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccountRegistered => "account.registered",
-            Self::Login => "auth.login",
-            Self::Reauthentication => "auth.reauthentication",
-            Self::Logout => "auth.logout",
-            Self::LogoutAll => "auth.logout_all",
-            Self::SessionRevoked => "session.revoked",
-            Self::RefreshTokenReused => "auth.refresh_token_reused",
-            Self::ProfileChanged => "account.profile_changed",
-            Self::PasswordChanged => "account.password_changed",
-            Self::AccountClosed => "account.closed",
-            Self::KeyCreated => "key.created",
-            Self::KeyDeleted => "key.deleted",
-        }
-    }
-
-    /// The action with a stable name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.as_str() == name)
-    }
+actions! {
+    /// An account was made.
+    AccountRegistered = "account.registered",
+    /// A login succeeded or failed.
+    Login = "auth.login",
+    /// A user proved again who she is, or failed to.
+    Reauthentication = "auth.reauthentication",
+    /// A session was ended by its user.
+    Logout = "auth.logout",
+    /// All sessions of a user were ended.
+    LogoutAll = "auth.logout_all",
+    /// A session was ended from another device.
+    SessionRevoked = "session.revoked",
+    /// A refresh token that was already used came back; its session was ended.
+    RefreshTokenReused = "auth.refresh_token_reused",
+    /// The profile was changed.
+    ProfileChanged = "account.profile_changed",
+    /// The password was changed, or an attempt failed.
+    PasswordChanged = "account.password_changed",
+    /// The account was closed.
+    AccountClosed = "account.closed",
+    /// A server key was made.
+    KeyCreated = "key.created",
+    /// A server key that nothing can need any more was forgotten.
+    KeyDeleted = "key.deleted",
 }
 
 /// Who did it.

@@ -3,38 +3,42 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What is counted. Each scope counts apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum LimitScope {
-    /// Logins from one client network.
-    LoginAddress,
-    /// Logins to one email address, whether it has an account or not.
-    LoginAccount,
-    /// Registrations from one client network.
-    RegistrationAddress,
-    /// Refreshes of one session.
-    RefreshSession,
-    /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.
-    PasswordAccount,
+/// Declares the scopes: each with its meaning and its stable name, once.
+macro_rules! scopes {
+    ($($(#[doc = $doc:literal])+ $scope:ident = $name:literal,)+) => {
+        /// What is counted. Each scope counts apart.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum LimitScope {
+            $($(#[doc = $doc])+ $scope,)+
+        }
+
+        impl LimitScope {
+            /// Every scope.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$scope),+];
+
+            /// The stable name, as in keys and metrics.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$scope => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl LimitScope {
-    /// Every scope.
-    pub const ALL: [Self; 5] =
-        [Self::LoginAddress, Self::LoginAccount, Self::RegistrationAddress, Self::RefreshSession, Self::PasswordAccount];
-
-    /// The stable name, as in keys and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoginAddress => "login_address",
-            Self::LoginAccount => "login_account",
-            Self::RegistrationAddress => "registration_address",
-            Self::RefreshSession => "refresh_session",
-            Self::PasswordAccount => "password_account",
-        }
-    }
+scopes! {
+    /// Logins from one client network.
+    LoginAddress = "login_address",
+    /// Logins to one email address, whether it has an account or not.
+    LoginAccount = "login_account",
+    /// Registrations from one client network.
+    RegistrationAddress = "registration_address",
+    /// Refreshes of one session.
+    RefreshSession = "refresh_session",
+    /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.
+    PasswordAccount = "password_account",
 }
 
 /// A quota that cannot be counted.
