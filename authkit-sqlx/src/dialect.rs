@@ -1,6 +1,6 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
-use crate::aggregate::{audit, credential, session};
+use crate::aggregate::{audit, credential, role, session, user};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
@@ -15,6 +15,12 @@ pub(crate) struct Dialect {
     pub(crate) purge_sessions: &'static str,
     /// The end of old audit events.
     pub(crate) purge_events: &'static str,
+    /// The lock that whoever looks after those who hold everything takes first.
+    pub(crate) lock_roles: &'static str,
+    /// The guard that the roles are of a version.
+    pub(crate) expect_roles: &'static str,
+    /// The guard that an account is active and its access of a version.
+    pub(crate) hold_access: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -24,6 +30,9 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_events: audit::PURGE_SQLITE,
+    lock_roles: role::LOCK_SQLITE,
+    expect_roles: role::EXPECT_VERSION_SQLITE,
+    hold_access: user::HOLD_ACCESS_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -33,4 +42,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_events: audit::PURGE_POSTGRES,
+    lock_roles: role::LOCK_POSTGRES,
+    expect_roles: role::EXPECT_VERSION_POSTGRES,
+    hold_access: user::HOLD_ACCESS_POSTGRES,
 };

@@ -5,11 +5,15 @@ macro_rules! impl_reads {
     ($store:ty) => {
         mod store_reads {
             use async_trait::async_trait;
-            use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
-            use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
-            use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+            use authkit_core::model::{
+                AccessNews, AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, StoredRoles, User,
+            };
+            use authkit_core::ports::{
+                AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, StoreError, UserReads,
+            };
+            use authkit_core::{Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 
-            use crate::aggregate::{audit, credential, server_key, session, user};
+            use crate::aggregate::{audit, credential, role, server_key, session, user};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
 
@@ -72,6 +76,26 @@ macro_rules! impl_reads {
                 async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
                     let events = self.all(audit::page(subject, page), audit::decode).await?;
                     Ok(Page::from_surplus(events, page.limit, |event| event.id.as_uuid()))
+                }
+            }
+
+            #[async_trait]
+            impl RoleReads for $store {
+                async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+                    let rows = self.all(role::all(known), role::decode).await?;
+                    let version = rows.first().map(|(version, _)| *version);
+                    Ok(version.map(|version| StoredRoles { version, roles: rows.into_iter().map(|(_, role)| role).collect() }))
+                }
+
+                async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+                    let rows = self.all(role::changed_after(mark, limit), role::decode_change).await?;
+                    let roles_version = rows.first().map_or(0, |(version, _)| *version);
+                    Ok(AccessNews { roles_version, changes: rows.into_iter().filter_map(|(_, change)| change).collect() })
+                }
+
+                async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+                    let users = self.all(role::users(role, page), user::decode).await?;
+                    Ok(Page::from_surplus(users, page.limit, |user| user.id.as_uuid()))
                 }
             }
         }

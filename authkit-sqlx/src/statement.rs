@@ -3,7 +3,7 @@
 use authkit_core::model::{Change, ChangeSet};
 use authkit_core::ports::{Conflict, StoreError};
 
-use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{audit, credential, role, server_key, session, user};
 use crate::dialect::Dialect;
 use crate::value::Value;
 
@@ -47,6 +47,8 @@ pub(crate) enum Yields {
     Revocations,
     /// How many rows it removed, for the caller to know.
     Purged,
+    /// The rows that it found: it writes nothing.
+    Found,
 }
 
 /// One guarded write.
@@ -86,6 +88,12 @@ impl Statement {
         self
     }
 
+    /// A statement that only looks.
+    pub(crate) const fn looking(mut self) -> Self {
+        self.yields = Yields::Found;
+        self
+    }
+
     /// The same write, which returns the sessions that it revoked.
     pub(crate) const fn revoking(mut self) -> Self {
         self.yields = Yields::Revocations;
@@ -108,11 +116,12 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
     let mut statements = Vec::with_capacity(changes.changes().len());
     for change in changes.changes() {
         match change {
-            Change::User(change) => user::statements(change, &mut statements)?,
+            Change::User(change) => user::statements(dialect, change, &mut statements)?,
             Change::Credential(change) => statements.push(credential::statement(dialect, change)?),
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
             Change::Audit(change) => statements.push(audit::statement(dialect, change)?),
+            Change::Role(change) => role::statements(dialect, change, &mut statements)?,
             _ => return Err(unknown_change()),
         }
     }

@@ -4,21 +4,22 @@
 //! Each record names the fields of its model once, and the compiler holds them against it (`remote` is a derive of serde for a
 //! type of somebody else's): when a release of AuthKit adds a field, this file stops compiling instead of forgetting it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason, ServerKey,
-    Session, User, UserStatus,
+    Access, Actor, Assignment, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome,
+    RevocationReason, Role, ServerKey, Session, User, UserStatus,
 };
 use authkit_core::ports::StoreError;
 use authkit_core::{
-    AuditEventId, DeviceName, Digest, Email, FullName, Locale, RequestId, Sealed, SessionId, Timestamp, UserAgent, UserId,
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, Permission, RequestId, RoleDescription, RoleName, Scope, Sealed,
+    SessionId, Timestamp, UserAgent, UserId,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, KEYS, Records, SESSIONS, USERS};
+use crate::tables::{EVENTS, KEYS, ROLES, Records, SESSIONS, USERS};
 
 /// A model that is a row of its own table.
 pub(crate) trait Stored: Sized {
@@ -61,6 +62,7 @@ stored! {
     User as UserRecord, in USERS by Uuid: |user| user.id.as_uuid();
     Session as SessionRecord, in SESSIONS by Uuid: |session| session.id.as_uuid();
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
+    Role as RoleRecord, in ROLES by &'static str: |role| role.name.as_str();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
 }
 
@@ -79,6 +81,32 @@ struct UserRecord {
     #[serde(with = "field")]
     status: UserStatus,
     auth_epoch: u32,
+    #[serde(with = "AccessRecord")]
+    access: Access,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Access")]
+struct AccessRecord {
+    version: u32,
+    #[serde(with = "field")]
+    assignments: Vec<Assignment>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Role")]
+struct RoleRecord {
+    name: RoleName,
+    #[serde(with = "field")]
+    description: Option<RoleDescription>,
+    permissions: BTreeSet<Permission>,
+    inherits: BTreeSet<RoleName>,
+    built_in: bool,
+    version: u32,
     #[serde(with = "field")]
     created_at: Timestamp,
     #[serde(with = "field")]
@@ -220,6 +248,20 @@ fields! {
         |email| (email.normal().to_owned(), email.spelling().to_owned()),
         |pair| Some(Self::from_stored(pair.0, pair.1));
     FullName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    RoleDescription as String: |text| text.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    Assignment as (RoleName, Option<Scope>, Option<i64>, Option<UserId>, i64):
+        |given| (
+            given.role.clone(),
+            given.scope.clone(),
+            given.expires_at.map(Timestamp::unix_micros),
+            given.assigned_by,
+            given.assigned_at.unix_micros(),
+        ),
+        |plain| {
+            let (role, scope, expires_at, assigned_by, assigned_at) = plain;
+            let expires_at = expires_at.map(Timestamp::from_unix_micros);
+            Some(Self { role, scope, expires_at, assigned_by, assigned_at: Timestamp::from_unix_micros(assigned_at) })
+        };
     DeviceName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
     Locale as String: |locale| locale.as_str().to_owned(), |text| Some(Self::from_stored(text));
     UserAgent as String: |agent| agent.as_str().to_owned(), |text| Some(Self::from_stored(text));

@@ -2,6 +2,7 @@
 
 use crate::model::audit::{AuditChange, AuditEvent};
 use crate::model::credential::CredentialChange;
+use crate::model::role::RoleChange;
 use crate::model::server_key::KeyChange;
 use crate::model::session::{Revocation, SessionChange};
 use crate::model::user::UserChange;
@@ -20,6 +21,8 @@ pub enum Change {
     Key(KeyChange),
     /// Of the audit log.
     Audit(AuditChange),
+    /// Of roles.
+    Role(RoleChange),
 }
 
 macro_rules! into_change {
@@ -32,6 +35,7 @@ macro_rules! into_change {
     };
 }
 
+into_change!(RoleChange => Role);
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
 
 impl From<AuditEvent> for Change {

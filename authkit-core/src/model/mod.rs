@@ -1,20 +1,24 @@
 //! Plain data: one file per aggregate, the struct and the changes it can undergo side by side.
 
+pub mod access;
 pub mod audit;
 pub mod change;
 pub mod client;
 pub mod credential;
 pub mod rate_limit;
+pub mod role;
 pub mod server_key;
 pub mod session;
 pub mod user;
 mod user_record;
 
+pub use access::{Access, AccessChange, AccessNews, Assignment};
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
+pub use role::{Role, RoleChange, StoredRoles};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
 pub use session::{AuthMethod, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser};
 pub use user::{Patch, User, UserChange, UserStatus};

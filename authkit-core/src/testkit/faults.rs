@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    AccessNews, AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
+    SessionWithUser, StoredRoles, User,
 };
-use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::ports::store::{
+    AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
+};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 
 /// A method of [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +42,12 @@ pub enum Method {
     Rotate,
     /// [`Store::ping`]
     Ping,
+    /// [`RoleReads::roles`]
+    Roles,
+    /// [`RoleReads::access_after`]
+    AccessAfter,
+    /// [`RoleReads::users_with_role`]
+    UsersWithRole,
 }
 
 /// What goes wrong with a call.
@@ -233,6 +241,21 @@ impl<S: Store> KeyReads for FaultyStore<S> {
 impl<S: Store> AuditReads for FaultyStore<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner.audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> RoleReads for FaultyStore<S> {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.call(Method::Roles, self.inner.roles(known)).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.call(Method::AccessAfter, self.inner.access_after(mark, limit)).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.call(Method::UsersWithRole, self.inner.users_with_role(role, page)).await
     }
 }
 

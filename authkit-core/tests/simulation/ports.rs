@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    AccessNews, AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
+    SessionWithUser, StoredRoles, User,
 };
 use authkit_core::ports::{
-    AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
-    RevocationSink, SessionReads, Store, StoreError, UserReads,
+    AccessMark, AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
+    RevocationSink, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
 use authkit_core::testkit::{Method, MutantStore};
-use authkit_core::{Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
+use authkit_core::{Clock, Email, Page, PageLimit, PageRequest, RoleName, Sealed, SecretBytes, SessionId, Timestamp, UserId};
 
 use crate::flow::{Point, Verdict, current, pass};
 use crate::ledger::Ledger;
@@ -180,6 +180,21 @@ impl KeyReads for NodeStore {
 impl AuditReads for NodeStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner().audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl RoleReads for NodeStore {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.call(Method::Roles, self.inner().roles(known)).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.call(Method::AccessAfter, self.inner().access_after(mark, limit)).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.call(Method::UsersWithRole, self.inner().users_with_role(role, page)).await
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn events(statements: Vec<Statement>) -> Vec<Statement> {
 }
 
 fn takes_an_event(change: &Statement) -> bool {
-    !change.is_fused && !audit::is_append(change) && change.yields != Yields::Purged
+    !change.is_fused && !audit::is_append(change) && !matches!(change.yields, Yields::Purged | Yields::Found)
 }
 
 fn text(change: &'static str, binds: usize, is_guarded: bool, yields: Yields) -> &'static str {

@@ -1,14 +1,15 @@
 //! Every text that a store sends, with arguments: what tests of texts and of plans go through.
 
 use authkit_core::model::{
-    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
+    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, RoleChange, Session, SessionChange,
+    UserChange,
 };
-use authkit_core::ports::RevocationMark;
+use authkit_core::ports::{AccessMark, RevocationMark};
 use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
-use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{audit, credential, role, server_key, session, user};
 use crate::dialect::Dialect;
 
 /// Every change, with every field that can be absent present.
@@ -35,6 +36,14 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
         AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
+        UserChange::ReplaceAssignments { id: user.id, from: 0, to: vec![fixtures.assignment("user")], roles_version: 1, at: now }
+            .into(),
+        UserChange::HoldAccess { id: user.id, version: 1 }.into(),
+        RoleChange::Insert { role: Box::new(fixtures.role()), from: 0 }.into(),
+        RoleChange::Update { role: Box::new(fixtures.role()), from: 0 }.into(),
+        RoleChange::Delete { name: fixtures.role().name, from: 0 }.into(),
+        RoleChange::SpareLastHolder { user_id }.into(),
+        RoleChange::KeepAHolder.into(),
         UserChange::Close { id: user.id, at: now }.into(),
     ]
 }
@@ -54,8 +63,12 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
+        role::all(Some(0)),
+        role::changed_after(AccessMark { at: now, user_id: None }, limit),
+        role::changed_after(AccessMark { at: now, user_id: Some(user.id) }, limit),
     ];
     for page in pages {
+        queries.push(role::users(&fixtures.role().name, page));
         queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
     }
     queries

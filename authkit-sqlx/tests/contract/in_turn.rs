@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    AccessNews, AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
+    SessionWithUser, StoredRoles, User,
 };
-use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::ports::{
+    AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
+};
+use authkit_core::{Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 
 /// Two stores on one database, asked in turn, as by a balancer: what one acknowledged, the other must know.
 #[derive(Debug)]
@@ -68,6 +70,21 @@ impl<S: Store> KeyReads for InTurn<S> {
 impl<S: Store> AuditReads for InTurn<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.next().audit_events(subject, page).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> RoleReads for InTurn<S> {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.next().roles(known).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.next().access_after(mark, limit).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.next().users_with_role(role, page).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod keys;
+mod roles;
 mod sessions;
 mod table;
 mod users;
@@ -12,14 +13,17 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, User,
+    AccessNews, AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
+    SessionWithUser, StoredRoles, User,
 };
-use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::ports::store::{
+    AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
+};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 
 use audit::AuditLog;
 use keys::Keys;
+use roles::Roles;
 use sessions::Sessions;
 use users::Users;
 
@@ -69,6 +73,7 @@ struct Tables {
     sessions: Sessions,
     keys: Keys,
     audit: AuditLog,
+    roles: Roles,
 }
 
 impl Tables {
@@ -79,6 +84,7 @@ impl Tables {
             Change::Session(change) => sessions::apply(self, change, committed),
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
+            Change::Role(change) => roles::apply(self, change),
         }
     }
 
@@ -87,6 +93,7 @@ impl Tables {
         self.sessions.keep();
         self.keys.keep();
         self.audit.keep();
+        self.roles.keep();
     }
 
     fn take_back(&mut self) {
@@ -94,6 +101,7 @@ impl Tables {
         self.sessions.take_back();
         self.keys.take_back();
         self.audit.take_back();
+        self.roles.take_back();
     }
 }
 
@@ -143,6 +151,21 @@ impl KeyReads for MemoryStore {
 impl AuditReads for MemoryStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         Ok(self.tables()?.audit.page(subject, page))
+    }
+}
+
+#[async_trait]
+impl RoleReads for MemoryStore {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        Ok(self.tables()?.roles.all(known))
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        Ok(roles::access_after(&*self.tables()?, mark, limit))
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        Ok(roles::users_with_role(&*self.tables()?, role, page))
     }
 }
 

@@ -12,11 +12,16 @@ use async_trait::async_trait;
 
 use crate::embedded::MemoryStore;
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
-    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    AccessNews, AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
+    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, StoredRoles, User, UserChange,
 };
-use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use crate::ports::{
+    AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
+    UserReads,
+};
+use crate::primitives::{
+    Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, RoleName, SessionId, Timestamp, UserId,
+};
 
 pub use bug::Bug;
 
@@ -264,6 +269,21 @@ impl AuditReads for MutantStore {
             read.next = read.items.last().map(|event| Cursor::after(event.id.as_uuid()));
         }
         Ok(read)
+    }
+}
+
+#[async_trait]
+impl RoleReads for MutantStore {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.inner.roles(known).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.inner.access_after(mark, limit).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.inner.users_with_role(role, page).await
     }
 }
 
