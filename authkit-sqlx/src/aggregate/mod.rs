@@ -5,3 +5,4 @@ pub(crate) mod credential;
 pub(crate) mod server_key;
 pub(crate) mod session;
 pub(crate) mod user;
+pub(crate) mod user_search;
