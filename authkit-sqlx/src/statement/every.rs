@@ -8,8 +8,10 @@ use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
+use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::dialect::Dialect;
+use authkit_core::model::{GuessChange, Guesses};
 
 /// Every change, with every field that can be absent present.
 fn every_change(fixtures: &Fixtures) -> Vec<Change> {
@@ -35,6 +37,10 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
         AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
+        GuessChange::Count { subject: fixtures.guess_subject(), at: now }.into(),
+        GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
+        GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
+        GuessChange::Purge { last_before: now, below: 10, limit: 10 }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
     ]
 }
@@ -54,6 +60,10 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
+        guess::by_subject(fixtures.guess_subject()),
+        guess::login_by_email(&user.email, fixtures.guess_subject(), None),
+        guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
+        guess::login_by_user(user.id, fixtures.guess_subject()),
     ];
     for page in pages {
         queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);

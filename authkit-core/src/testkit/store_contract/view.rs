@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use crate::model::{
     AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::{RevocationMark, Store};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -16,6 +17,7 @@ pub(super) struct Known {
     emails: Vec<Email>,
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
+    guessed: Vec<GuessSubject>,
 }
 
 impl Known {
@@ -32,6 +34,17 @@ impl Known {
                 Change::Session(SessionChange::Insert { session, .. }) => {
                     self.users.insert(session.user_id);
                     self.sessions.insert(session.id);
+                }
+                Change::Guess(change) => {
+                    let (GuessChange::Count { subject, .. }
+                    | GuessChange::Reserve { subject, .. }
+                    | GuessChange::Forget { subject }) = change
+                    else {
+                        continue;
+                    };
+                    if !self.guessed.contains(subject) {
+                        self.guessed.push(*subject);
+                    }
                 }
                 _ => {}
             }
@@ -79,6 +92,7 @@ pub(super) struct View {
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
+    guesses: Vec<Option<Guesses>>,
 }
 
 impl View {
@@ -95,7 +109,11 @@ impl View {
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
+            guesses: Vec::new(),
         };
+        for &subject in &known.guessed {
+            view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
+        }
         for &id in &known.users {
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
             view.credentials.push(spelled_credentials(store.credentials_by_id(id).await.expect("credentials are read")));
@@ -131,6 +149,7 @@ impl View {
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
+            .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
     }
 }
 
