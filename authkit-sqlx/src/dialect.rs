@@ -1,6 +1,8 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
-use crate::aggregate::{audit, credential, session, user, user_search};
+use crate::aggregate::guess;
+use crate::aggregate::{audit, credential, session};
+use crate::aggregate::{user, user_search};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Dialect {
     pub(crate) keep_terms: &'static str,
     /// A page of a search.
     pub(crate) search_users: &'static str,
+    /// The end of old counts of guesses.
+    pub(crate) purge_guesses: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -36,6 +40,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     update_profile_with_terms: None,
     keep_terms: user_search::KEEP_SQLITE,
     search_users: user_search::SEARCH_SQLITE,
+    purge_guesses: guess::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -49,4 +54,5 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     update_profile_with_terms: Some(user::UPDATE_PROFILE_WITH_TERMS_POSTGRES),
     keep_terms: user_search::KEEP_POSTGRES,
     search_users: user_search::SEARCH_POSTGRES,
+    purge_guesses: guess::PURGE_POSTGRES,
 };

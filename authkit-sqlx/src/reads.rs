@@ -5,14 +5,15 @@ macro_rules! impl_reads {
     ($store:ty, $dialect:path) => {
         mod store_reads {
             use async_trait::async_trait;
-            use authkit_core::model::{
-                AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage,
-                UserPageRequest,
-            };
-            use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
+            use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+            use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
+            use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
+            use authkit_core::ports::{CommitError, GuessReads};
             use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
-            use crate::aggregate::{audit, credential, server_key, session, user, user_search};
+            use crate::aggregate::{audit, credential, server_key, session, user};
+            use crate::aggregate::{guess, user_search};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
 
@@ -99,6 +100,27 @@ macro_rules! impl_reads {
             impl KeyReads for $store {
                 async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
                     self.all(server_key::list(), server_key::decode).await
+                }
+            }
+
+            #[async_trait]
+            impl GuessReads for $store {
+                async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+                    self.optional(guess::by_subject(subject), guess::decode).await
+                }
+
+                async fn login_by_email(
+                    &self,
+                    email: &Email,
+                    subject: GuessSubject,
+                    device: Option<GuessSubject>,
+                ) -> Result<LoginState, StoreError> {
+                    let read = self.optional(guess::login_by_email(email, subject, device), guess::decode_login).await?;
+                    Ok(read.unwrap_or_default())
+                }
+
+                async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+                    Ok(self.optional(guess::login_by_user(id, subject), guess::decode_login).await?.unwrap_or_default())
                 }
             }
 

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod change;
 pub mod client;
 pub mod credential;
+pub mod guess;
 pub mod rate_limit;
 pub mod server_key;
 pub mod session;
@@ -14,7 +15,8 @@ pub mod user_search;
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
-pub use credential::{CredentialChange, Credentials};
+pub use credential::{CredentialChange, Credentials, LoginState};
+pub use guess::{GuessChange, GuessSubject, Guesses};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
 pub use session::{

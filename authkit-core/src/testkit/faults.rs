@@ -11,6 +11,8 @@ use crate::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
     User, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -36,6 +38,12 @@ pub enum Method {
     ServerKeys,
     /// [`AuditReads::audit_events`]
     AuditEvents,
+    /// [`GuessReads::guesses`]
+    Guesses,
+    /// [`GuessReads::login_by_email`]
+    LoginByEmail,
+    /// [`GuessReads::login_by_id`]
+    LoginById,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -239,6 +247,26 @@ impl<S: Store> KeyReads for FaultyStore<S> {
 impl<S: Store> AuditReads for FaultyStore<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner.audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> GuessReads for FaultyStore<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner.guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner.login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
     }
 }
 

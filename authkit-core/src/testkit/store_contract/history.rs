@@ -12,6 +12,7 @@ use crate::model::{
     KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange,
     User, UserChange, UserStatus,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::Store;
 use crate::primitives::{
     AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, Sealed, SessionId, Timestamp, UserId,
@@ -23,6 +24,7 @@ use super::super::fixtures::email;
 const USERS: u8 = 4;
 const EMAILS: u8 = 4;
 const SESSIONS: u8 = 8;
+const SUBJECTS: u8 = 3;
 const HOURS: u8 = 6;
 
 /// One thing that happens.
@@ -59,6 +61,10 @@ pub(super) enum Move {
     DeleteKey { key: u8 },
     Append { event: u8, subject: Option<u8> },
     PurgeEvents { below: u8, limit: u8 },
+    CountGuess { subject: u8, at: u8 },
+    ReserveGuess { subject: u8, stale: bool, at: u8 },
+    ForgetGuesses { subject: u8 },
+    PurgeGuesses { at: u8, below: u8 },
 }
 
 /// A rotation, in small numbers.
@@ -94,7 +100,8 @@ pub(super) fn opening() -> ChangeSet {
 pub(super) fn universe() -> ChangeSet {
     let users = (0..USERS).map(|index| UserChange::Insert(user(index, index.min(EMAILS - 1), false, false)).into());
     let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
-    users.chain((0..SESSIONS).map(|index| begin(index).into())).collect()
+    let guesses = (0..SUBJECTS).map(|index| GuessChange::Forget { subject: guessed(index) }.into());
+    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).collect()
 }
 
 /// An hour of the history.
@@ -177,6 +184,18 @@ impl Move {
             Self::PurgeEvents { below, limit } => {
                 AuditChange::Purge { below: AuditEventId::from_uuid(uuid(3, below)), limit: limit.into() }.into()
             }
+            Self::CountGuess { subject, at: hour } => GuessChange::Count { subject: guessed(subject), at: at(hour) }.into(),
+            Self::ReserveGuess { subject, stale, at: hour } => {
+                let read = model.guesses(guessed(subject)).await.expect("the model answers");
+                let read = read.unwrap_or(Guesses { failures: 1, last_at: at(0) });
+                let from = if stale { Guesses { failures: read.failures + 1, ..read } } else { read };
+                GuessChange::Reserve { subject: guessed(subject), from, at: at(hour) }.into()
+            }
+            Self::ForgetGuesses { subject } => GuessChange::Forget { subject: guessed(subject) }.into(),
+            // Which counts go first is the store's choice: all of them do.
+            Self::PurgeGuesses { at: hour, below } => {
+                GuessChange::Purge { last_before: at(hour), below: below.into(), limit: 1_000 }.into()
+            }
         }
     }
 }
@@ -231,6 +250,11 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
         3 => (any::<u8>(), option::of(user())).prop_map(|(event, subject)| Move::Append { event, subject }),
         1 => (any::<u8>(), 0..4_u8).prop_map(|(below, limit)| Move::PurgeEvents { below, limit }),
+        3 => (0..SUBJECTS, hour()).prop_map(|(subject, at)| Move::CountGuess { subject, at }),
+        2 => (0..SUBJECTS, prop_oneof![4 => Just(false), 1 => Just(true)], hour())
+            .prop_map(|(subject, stale, at)| Move::ReserveGuess { subject, stale, at }),
+        1 => (0..SUBJECTS).prop_map(|subject| Move::ForgetGuesses { subject }),
+        1 => (hour(), 0..4_u8).prop_map(|(at, below)| Move::PurgeGuesses { at, below }),
     ]
 }
 
@@ -275,6 +299,10 @@ fn session_id(index: u8) -> SessionId {
 
 fn key_id(index: u8) -> KeyId {
     KeyId::parse(&format!("key-{index}")).expect("a key id")
+}
+
+fn guessed(index: u8) -> GuessSubject {
+    GuessSubject::from_digest(digest(index))
 }
 
 fn hash(index: u8) -> PasswordHash {

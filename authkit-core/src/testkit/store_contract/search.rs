@@ -39,7 +39,9 @@ pub async fn accounts_are_listed_the_greatest_id_first(stores: Stores) {
     users.sort_by_key(|user| std::cmp::Reverse(user.id));
     let listed = list_users(&*trial.store, &UserFilter::default(), limit(200)).await;
     assert_eq!(listed, users);
-    let of = |status: Option<UserStatus>| users.iter().filter(move |user| status == Some(user.status) || status.is_none()).map(|user| user.id);
+    let of = |status: Option<UserStatus>| {
+        users.iter().filter(move |user| status == Some(user.status) || status.is_none()).map(|user| user.id)
+    };
     for status in [None, Some(UserStatus::Active), Some(UserStatus::Suspended)] {
         let filter = UserFilter { query: None, status };
         assert_eq!(found(&trial, &filter).await, of(status).collect::<Vec<_>>());

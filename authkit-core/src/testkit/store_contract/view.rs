@@ -7,6 +7,7 @@ use crate::model::{
     AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
     UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::{RevocationMark, Store};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -17,6 +18,7 @@ pub(super) struct Known {
     emails: Vec<Email>,
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
+    guessed: Vec<GuessSubject>,
 }
 
 impl Known {
@@ -33,6 +35,17 @@ impl Known {
                 Change::Session(SessionChange::Insert { session, .. }) => {
                     self.users.insert(session.user_id);
                     self.sessions.insert(session.id);
+                }
+                Change::Guess(change) => {
+                    let (GuessChange::Count { subject, .. }
+                    | GuessChange::Reserve { subject, .. }
+                    | GuessChange::Forget { subject }) = change
+                    else {
+                        continue;
+                    };
+                    if !self.guessed.contains(subject) {
+                        self.guessed.push(*subject);
+                    }
                 }
                 _ => {}
             }
@@ -81,6 +94,7 @@ pub(super) struct View {
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
     listed: Vec<Vec<User>>,
+    guesses: Vec<Option<Guesses>>,
 }
 
 impl View {
@@ -98,9 +112,13 @@ impl View {
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
             listed: Vec::new(),
+            guesses: Vec::new(),
         };
         for filter in filters() {
             view.listed.push(list_users(store, &filter, limit(2)).await);
+        }
+        for &subject in &known.guessed {
+            view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
         }
         for &id in &known.users {
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
@@ -138,6 +156,7 @@ impl View {
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
+            .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
     }
 }
 
