@@ -1,5 +1,7 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
+use crate::aggregate::guess;
+use crate::aggregate::user_search;
 use crate::aggregate::{audit, credential, role, session, user};
 
 /// The texts that no single spelling serves.
@@ -21,6 +23,16 @@ pub(crate) struct Dialect {
     pub(crate) expect_roles: &'static str,
     /// The guard that an account is active and its access of a version.
     pub(crate) hold_access: &'static str,
+    /// A new account, and in the same statement what it is found by, where that can be one.
+    pub(crate) insert_user_with_terms: Option<&'static str>,
+    /// A change of the profile, and in the same statement what the account is found by, where that can be one.
+    pub(crate) update_profile_with_terms: Option<&'static str>,
+    /// What an account is found by.
+    pub(crate) keep_terms: &'static str,
+    /// A page of a search.
+    pub(crate) search_users: &'static str,
+    /// The end of old counts of guesses.
+    pub(crate) purge_guesses: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -33,6 +45,11 @@ pub(crate) const SQLITE: Dialect = Dialect {
     lock_roles: role::LOCK_SQLITE,
     expect_roles: role::EXPECT_VERSION_SQLITE,
     hold_access: user::HOLD_ACCESS_SQLITE,
+    insert_user_with_terms: None,
+    update_profile_with_terms: None,
+    keep_terms: user_search::KEEP_SQLITE,
+    search_users: user_search::SEARCH_SQLITE,
+    purge_guesses: guess::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -45,4 +62,9 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     lock_roles: role::LOCK_POSTGRES,
     expect_roles: role::EXPECT_VERSION_POSTGRES,
     hold_access: user::HOLD_ACCESS_POSTGRES,
+    insert_user_with_terms: Some(user::INSERT_WITH_TERMS_POSTGRES),
+    update_profile_with_terms: Some(user::UPDATE_PROFILE_WITH_TERMS_POSTGRES),
+    keep_terms: user_search::KEEP_POSTGRES,
+    search_users: user_search::SEARCH_POSTGRES,
+    purge_guesses: guess::PURGE_POSTGRES,
 };

@@ -6,12 +6,15 @@ use authkit_core::model::{
     AccessChange, AccessNews, AuditEvent, Credentials, Revocation, Role, ServerKey, Session, SessionWithUser, StoredRoles, User,
     UserStatus,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
 use authkit_core::ports::{AccessMark, RevocationMark, StoreError};
 use authkit_core::{Page, PageLimit, PageRequest, PasswordHash, RoleName, SessionId, Timestamp, UserId};
 use redb::ReadableTable as _;
 use uuid::Uuid;
 
 use crate::records::Stored;
+use crate::tables::GUESSES;
 use crate::tables::{
     ACCESS_CHANGES, EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, META, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER,
     USERS_BY_EMAIL, USERS_BY_ROLE, all, broken, get, value,
@@ -42,6 +45,29 @@ pub(crate) fn credentials_by_email(tx: &impl Readable, normal: &str) -> Result<O
         Some(id) => credentials(tx, id),
         None => Ok(None),
     }
+}
+
+/// A scan: fine for the size of a file, where a store for millions would keep an index by the terms of
+/// `authkit_core::model::user_search`.
+pub(crate) fn list_users(tx: &impl Readable, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+    Ok(filter.page_of(all::<User>(tx)?, page))
+}
+
+/// The wrong guesses of a subject in a row.
+pub(crate) fn guesses(tx: &impl Readable, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+    let guesses = |(failures, at)| Guesses { failures, last_at: Timestamp::from_unix_micros(at) };
+    value(tx, GUESSES, *subject.digest().as_bytes(), guesses)
+}
+
+/// What a login reads, of one snapshot.
+pub(crate) fn login(
+    tx: &impl Readable,
+    credentials: Option<Credentials>,
+    subject: GuessSubject,
+    device: Option<GuessSubject>,
+) -> Result<LoginState, StoreError> {
+    let device_guesses = device.map(|device| guesses(tx, device)).transpose()?.flatten();
+    Ok(LoginState { credentials, guesses: guesses(tx, subject)?, device_guesses })
 }
 
 /// The session, whatever became of it and of its account.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authkit_core::model::{
     AccessNews, AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, StoredRoles, User,
+    SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
@@ -88,6 +90,11 @@ impl UserReads for RedbStore {
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.read(move |tx| reads::credentials(tx, id)).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |tx| reads::list_users(tx, &filter, &page)).await
+    }
 }
 
 #[async_trait]
@@ -132,6 +139,27 @@ impl RoleReads for RedbStore {
     async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
         let role = role.clone();
         self.read(move |tx| reads::users_with_role(tx, &role, page)).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for RedbStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.read(move |tx| reads::guesses(tx, subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let email = email.normal().to_owned();
+        self.read(move |tx| reads::login(tx, reads::credentials_by_email(tx, &email)?, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.read(move |tx| reads::login(tx, reads::credentials(tx, id)?, subject, None)).await
     }
 }
 

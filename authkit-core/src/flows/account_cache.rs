@@ -60,15 +60,19 @@ impl AccountCache {
             Change::User(
                 UserChange::UpdateProfile { id, .. }
                 | UserChange::RaiseAuthEpoch { id, .. }
+                | UserChange::Update { id, .. }
+                | UserChange::Suspend { id, .. }
+                | UserChange::Restore { id, .. }
                 | UserChange::Close { id, .. }
                 | UserChange::ReplaceAssignments { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
-            Change::User(UserChange::Insert(_) | UserChange::HoldAccess { .. })
+            Change::User(UserChange::Insert(_) | UserChange::Expect { .. } | UserChange::HoldAccess { .. })
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)
             | Change::Audit(_)
+            | Change::Guess(_)
             | Change::Role(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };

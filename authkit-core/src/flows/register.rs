@@ -144,6 +144,7 @@ async fn prepare(
         status: UserStatus::Active,
         auth_epoch: 0,
         access: Access::default(),
+        version: 0,
         created_at: at,
         updated_at: at,
     };

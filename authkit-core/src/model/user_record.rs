@@ -22,6 +22,7 @@ struct Fields {
     auth_epoch: u32,
     access_version: u32,
     assignments: Option<String>,
+    version: u32,
     created_at: i64,
     updated_at: i64,
 }
@@ -40,6 +41,7 @@ impl User {
             auth_epoch: self.auth_epoch,
             access_version: self.access.version,
             assignments: self.access.to_stored(),
+            version: self.version,
             created_at: self.created_at.unix_micros(),
             updated_at: self.updated_at.unix_micros(),
         };
@@ -63,6 +65,7 @@ impl User {
             status: UserStatus::from_name(&fields.status)?,
             auth_epoch: fields.auth_epoch,
             access: Access::from_stored(fields.access_version, fields.assignments.as_deref())?,
+            version: fields.version,
             created_at: Timestamp::from_unix_micros(fields.created_at),
             updated_at: Timestamp::from_unix_micros(fields.updated_at),
         })
@@ -83,6 +86,7 @@ mod tests {
             status: UserStatus::Suspended,
             auth_epoch: 3,
             access: Access::from_stored(4, Some(r#"[{"role":"admin","scope":"tenant:acme","until":5,"at":1}]"#)).unwrap(),
+            version: 9,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::from_unix_micros(-1),
         }

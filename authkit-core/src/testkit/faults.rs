@@ -9,8 +9,10 @@ use tokio::sync::watch;
 
 use crate::model::{
     AccessNews, AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, StoredRoles, User,
+    SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::GuessReads;
 use crate::ports::store::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
@@ -26,6 +28,8 @@ pub enum Method {
     CredentialsByEmail,
     /// [`UserReads::credentials_by_id`]
     CredentialsById,
+    /// [`UserReads::list_users`]
+    ListUsers,
     /// [`SessionReads::session_by_id`]
     SessionById,
     /// [`SessionReads::live_sessions`]
@@ -36,6 +40,12 @@ pub enum Method {
     ServerKeys,
     /// [`AuditReads::audit_events`]
     AuditEvents,
+    /// [`GuessReads::guesses`]
+    Guesses,
+    /// [`GuessReads::login_by_email`]
+    LoginByEmail,
+    /// [`GuessReads::login_by_id`]
+    LoginById,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -213,6 +223,10 @@ impl<S: Store> UserReads for FaultyStore<S> {
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner.credentials_by_id(id)).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.call(Method::ListUsers, self.inner.list_users(filter, page)).await
+    }
 }
 
 #[async_trait]
@@ -260,6 +274,26 @@ impl<S: Store> RoleReads for FaultyStore<S> {
 }
 
 #[async_trait]
+impl<S: Store> GuessReads for FaultyStore<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner.guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner.login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
+    }
+}
+
+#[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
     async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
         self.call(Method::Commit, self.inner.commit(changes)).await
@@ -271,6 +305,10 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.call(Method::Ping, self.inner.ping()).await
+    }
+
+    async fn index_users(&self, limit: PageLimit) -> Result<usize, StoreError> {
+        self.inner.index_users(limit).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::model::GuessSubject;
 use crate::model::{
     Access, Actor, Assignment, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome,
     RequestContext, Role, Rotation, ServerKey, Session, User, UserStatus,
@@ -57,6 +58,7 @@ impl Fixtures {
             status: UserStatus::Active,
             auth_epoch: 0,
             access: Access::default(),
+            version: 0,
             created_at: self.now(),
             updated_at: self.now(),
         }
@@ -80,6 +82,7 @@ impl Fixtures {
             refreshed_at: now,
             idle_expires_at: now + Duration::from_hours(7 * 24),
             expires_at: now + Duration::from_hours(30 * 24),
+            impersonator: None,
             revoked: None,
         }
     }
@@ -169,6 +172,12 @@ impl Fixtures {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&random_bytes::<32>(&self.entropy))
+    }
+
+    /// Somebody whose secret nobody has guessed at yet.
+    #[must_use]
+    pub fn guess_subject(&self) -> GuessSubject {
+        GuessSubject::from_digest(self.digest())
     }
 
     /// Something of the form of a password hash. It is the hash of no password, and no two are equal.

@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::{
     AccessNews, AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, StoredRoles, User,
+    SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
     RevocationSink, RoleReads, SessionReads, Store, StoreError, UserReads,
@@ -152,6 +154,10 @@ impl UserReads for NodeStore {
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner().credentials_by_id(id)).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.call(Method::ListUsers, self.inner().list_users(filter, page)).await
+    }
 }
 
 #[async_trait]
@@ -195,6 +201,26 @@ impl RoleReads for NodeStore {
 
     async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
         self.call(Method::UsersWithRole, self.inner().users_with_role(role, page)).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for NodeStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner().guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner().login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner().login_by_id(id, subject)).await
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use authkit_core::model::{
     AccessNews, AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, StoredRoles, User,
+    SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
@@ -41,6 +43,10 @@ impl<S: Store> UserReads for InTurn<S> {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.next().credentials_by_id(id).await
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.next().list_users(filter, page).await
     }
 }
 
@@ -85,6 +91,26 @@ impl<S: Store> RoleReads for InTurn<S> {
 
     async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
         self.next().users_with_role(role, page).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> GuessReads for InTurn<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.next().guesses(subject).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.next().login_by_email(email, subject, device).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.next().login_by_id(id, subject).await
     }
 }
 

@@ -54,6 +54,7 @@ impl Population {
             status: UserStatus::Active,
             auth_epoch: 0,
             access: authkit_core::model::Access::default(),
+            version: 0,
             created_at,
             updated_at: created_at,
         }
@@ -93,6 +94,7 @@ impl Population {
             refreshed_at: created_at,
             idle_expires_at: created_at + DAY * 7,
             expires_at: created_at + DAY * 30,
+            impersonator: None,
             revoked: (!self.is_live(number)).then_some((created_at, RevocationReason::Logout)),
         }
     }

@@ -1,6 +1,7 @@
 //! The store that keeps everything in memory: the reference model of [`Store`], and a store for tests.
 
 mod audit;
+mod guesses;
 mod keys;
 mod roles;
 mod sessions;
@@ -14,14 +15,17 @@ use async_trait::async_trait;
 
 use crate::model::{
     AccessNews, AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, StoredRoles, User,
+    SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::GuessReads;
 use crate::ports::store::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
 use crate::primitives::{Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 
 use audit::AuditLog;
+use guesses::GuessLog;
 use keys::Keys;
 use roles::Roles;
 use sessions::Sessions;
@@ -74,6 +78,7 @@ struct Tables {
     keys: Keys,
     audit: AuditLog,
     roles: Roles,
+    guesses: GuessLog,
 }
 
 impl Tables {
@@ -85,6 +90,7 @@ impl Tables {
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
             Change::Role(change) => roles::apply(self, change),
+            Change::Guess(change) => guesses::apply(self, change, committed),
         }
     }
 
@@ -94,6 +100,7 @@ impl Tables {
         self.keys.keep();
         self.audit.keep();
         self.roles.keep();
+        self.guesses.keep();
     }
 
     fn take_back(&mut self) {
@@ -102,6 +109,7 @@ impl Tables {
         self.keys.take_back();
         self.audit.take_back();
         self.roles.take_back();
+        self.guesses.take_back();
     }
 }
 
@@ -118,6 +126,10 @@ impl UserReads for MemoryStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         Ok(self.tables()?.users.open(id).cloned())
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        Ok(self.tables()?.users.page(filter, page))
     }
 }
 
@@ -166,6 +178,32 @@ impl RoleReads for MemoryStore {
 
     async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
         Ok(roles::users_with_role(&*self.tables()?, role, page))
+    }
+}
+
+#[async_trait]
+impl GuessReads for MemoryStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        Ok(self.tables()?.guesses.of(subject))
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let tables = self.tables()?;
+        Ok(LoginState {
+            credentials: tables.users.id_by_email(email).and_then(|id| tables.users.open(id)).cloned(),
+            guesses: tables.guesses.of(subject),
+            device_guesses: device.and_then(|device| tables.guesses.of(device)),
+        })
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        let tables = self.tables()?;
+        Ok(LoginState { credentials: tables.users.open(id).cloned(), guesses: tables.guesses.of(subject), device_guesses: None })
     }
 }
 

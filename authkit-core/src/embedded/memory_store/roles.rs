@@ -130,7 +130,7 @@ pub(super) fn replace(tables: &mut Tables, user: User, to: &[Assignment], at: Ti
     roles.changed_at.put(user.id, at);
     roles.by_change.put((at, user.id), ());
     let access = Access { version: next(user.access.version)?, assignments: to.to_vec() };
-    Ok(User { access, updated_at: at, ..user })
+    Ok(User { access, ..user })
 }
 
 /// Refuses what was decided on another version of the roles.

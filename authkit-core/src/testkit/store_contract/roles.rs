@@ -444,7 +444,8 @@ async fn assign(trial: &Trial, user: &User, to: Vec<Assignment>) -> User {
     let from = user.access.version;
     let version = all(trial).await.version;
     trial.apply(replace(user, from, to.clone(), version, trial.now())).await;
-    let user = User { access: Access { version: from + 1, assignments: to }, updated_at: trial.now(), ..user.clone() };
+    let access = Access { version: from + 1, assignments: to };
+    let user = User { access, version: user.version + 1, updated_at: trial.now(), ..user.clone() };
     assert_eq!(read(trial, &user).await, user);
     user
 }
