@@ -13,8 +13,8 @@ pub(crate) struct Dialect {
     pub(crate) insert_password: &'static str,
     /// The end of sessions that are long over.
     pub(crate) purge_sessions: &'static str,
-    /// The end of old audit events.
-    pub(crate) purge_events: &'static str,
+    /// The end of the audit events of a seal.
+    pub(crate) purge_sealed_events: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -23,7 +23,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_session: session::INSERT_SQLITE,
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
-    purge_events: audit::PURGE_SQLITE,
+    purge_sealed_events: audit::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -32,5 +32,5 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_session: session::INSERT_POSTGRES,
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
-    purge_events: audit::PURGE_POSTGRES,
+    purge_sealed_events: audit::PURGE_POSTGRES,
 };

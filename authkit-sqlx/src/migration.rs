@@ -44,7 +44,11 @@ macro_rules! histories {
     };
 }
 
-histories! { 1 "initial" "0001_initial", 2 "session_expiry" "0002_session_expiry" }
+histories! {
+    1 "initial" "0001_initial",
+    2 "session_expiry" "0002_session_expiry",
+    3 "audit" "0003_audit",
+}
 
 /// A step that a database has.
 #[derive(Debug, Clone)]

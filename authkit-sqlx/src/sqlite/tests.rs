@@ -121,7 +121,9 @@ async fn every_statement_finds_its_rows_by_an_index() {
             let step: String = step.get("detail");
             let ordered_list = step.starts_with("SCAN authkit_audit_events USING INDEX sqlite_autoindex");
             let handful = step.starts_with("SCAN authkit_server_keys");
-            assert!(!step.starts_with("SCAN") || ordered_list || handful, "{step} in {text}");
+            // A row of arguments, and the places in the leaves of one seal, are no tables.
+            let made_up = step.starts_with("SCAN CONSTANT ROW") || step == "SCAN leaf";
+            assert!(!step.starts_with("SCAN") || ordered_list || handful || made_up, "{step} in {text}");
             let cap = text.contains("OFFSET");
             assert!(!step.contains("TEMP B-TREE") || cap, "{step} in {text}");
         }
