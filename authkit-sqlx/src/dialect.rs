@@ -1,5 +1,6 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
+use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, session};
 
 /// The texts that no single spelling serves.
@@ -15,6 +16,8 @@ pub(crate) struct Dialect {
     pub(crate) purge_sessions: &'static str,
     /// The end of the audit events of a seal.
     pub(crate) purge_sealed_events: &'static str,
+    /// The end of old counts of guesses.
+    pub(crate) purge_guesses: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -24,6 +27,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_sealed_events: audit::PURGE_SQLITE,
+    purge_guesses: guess::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -33,4 +37,5 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_sealed_events: audit::PURGE_POSTGRES,
+    purge_guesses: guess::PURGE_POSTGRES,
 };

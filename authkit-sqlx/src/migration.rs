@@ -47,7 +47,8 @@ macro_rules! histories {
 histories! {
     1 "initial" "0001_initial",
     2 "session_expiry" "0002_session_expiry",
-    3 "audit" "0003_audit",
+    3 "login_failures" "0003_login_failures",
+    4 "audit" "0004_audit",
 }
 
 /// A step that a database has.

@@ -9,9 +9,12 @@ macro_rules! impl_reads {
                 AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session,
                 SessionWithUser, User,
             };
+            use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::ports::GuessReads;
             use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
             use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
+            use crate::aggregate::guess;
             use crate::aggregate::{audit, credential, server_key, session, user};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
@@ -67,6 +70,27 @@ macro_rules! impl_reads {
             impl KeyReads for $store {
                 async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
                     self.all(server_key::list(), server_key::decode).await
+                }
+            }
+
+            #[async_trait]
+            impl GuessReads for $store {
+                async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+                    self.optional(guess::by_subject(subject), guess::decode).await
+                }
+
+                async fn login_by_email(
+                    &self,
+                    email: &Email,
+                    subject: GuessSubject,
+                    device: Option<GuessSubject>,
+                ) -> Result<LoginState, StoreError> {
+                    let read = self.optional(guess::login_by_email(email, subject, device), guess::decode_login).await?;
+                    Ok(read.unwrap_or_default())
+                }
+
+                async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+                    Ok(self.optional(guess::login_by_user(id, subject), guess::decode_login).await?.unwrap_or_default())
                 }
             }
 

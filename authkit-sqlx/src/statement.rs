@@ -3,6 +3,7 @@
 use authkit_core::model::{Change, ChangeSet};
 use authkit_core::ports::{Conflict, StoreError};
 
+use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::dialect::Dialect;
 use crate::value::Value;
@@ -113,6 +114,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
             Change::Audit(change) => audit::statements(dialect, change, &mut statements)?,
+            Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
             _ => return Err(unknown_change()),
         }
     }

@@ -6,12 +6,14 @@ use authkit_core::model::{
     AuditEvent, AuditFilter, AuditLeaf, AuditOrder, AuditSeal, Credentials, Revocation, ServerKey, Session, SessionWithUser,
     User, UserStatus,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::ports::{RevocationMark, StoreError};
 use authkit_core::{AuditEventId, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
 use redb::ReadableTable as _;
 use uuid::Uuid;
 
 use crate::records::Stored;
+use crate::tables::GUESSES;
 use crate::tables::{
     EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, LEAVES, PASSWORDS, REVOCATIONS, Readable, SEALS, SESSIONS_BY_USER, USERS_BY_EMAIL,
     broken, get, value,
@@ -42,6 +44,23 @@ pub(crate) fn credentials_by_email(tx: &impl Readable, normal: &str) -> Result<O
         Some(id) => credentials(tx, id),
         None => Ok(None),
     }
+}
+
+/// The wrong guesses of a subject in a row.
+pub(crate) fn guesses(tx: &impl Readable, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+    let guesses = |(failures, at)| Guesses { failures, last_at: Timestamp::from_unix_micros(at) };
+    value(tx, GUESSES, *subject.digest().as_bytes(), guesses)
+}
+
+/// What a login reads, of one snapshot.
+pub(crate) fn login(
+    tx: &impl Readable,
+    credentials: Option<Credentials>,
+    subject: GuessSubject,
+    device: Option<GuessSubject>,
+) -> Result<LoginState, StoreError> {
+    let device_guesses = device.map(|device| guesses(tx, device)).transpose()?.flatten();
+    Ok(LoginState { credentials, guesses: guesses(tx, subject)?, device_guesses })
 }
 
 /// The session, whatever became of it and of its account.

@@ -8,6 +8,8 @@ use authkit_core::model::{
     AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
     RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
@@ -136,6 +138,27 @@ impl AuditReads for RedbStore {
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         let name = name.to_owned();
         self.read(move |tx| tables::get(tx, name.as_str())).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for RedbStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.read(move |tx| reads::guesses(tx, subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let email = email.normal().to_owned();
+        self.read(move |tx| reads::login(tx, reads::credentials_by_email(tx, &email)?, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.read(move |tx| reads::login(tx, reads::credentials(tx, id)?, subject, None)).await
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) const SEALS: Records<u64> = Table::new("seals");
 pub(crate) const LEAVES: Table<u64, &'static [u8]> = Table::new("leaves");
 /// Receivers of the audit log by name.
 pub(crate) const STREAMS: Records<&str> = Table::new("streams");
+/// (wrong guesses in a row, microseconds since the epoch of the last one) by the digest of whose secret was guessed at.
+pub(crate) const GUESSES: Table<[u8; 32], (u32, i64)> = Table::new("guesses");
 /// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
@@ -70,6 +72,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.rows(SEALS)?;
     tx.rows(LEAVES)?;
     tx.rows(STREAMS)?;
+    tx.rows(GUESSES)?;
     Ok(())
 }
 

@@ -65,7 +65,8 @@ impl AccountCache {
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)
-            | Change::Audit(_) => None,
+            | Change::Audit(_)
+            | Change::Guess(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };
         let keys: Vec<_> = changes.changes().iter().filter_map(touched).collect();

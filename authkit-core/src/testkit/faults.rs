@@ -11,6 +11,8 @@ use crate::model::{
     AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
     RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -44,6 +46,12 @@ pub enum Method {
     AuditLeaves,
     /// [`AuditReads::audit_stream`]
     AuditStream,
+    /// [`GuessReads::guesses`]
+    Guesses,
+    /// [`GuessReads::login_by_email`]
+    LoginByEmail,
+    /// [`GuessReads::login_by_id`]
+    LoginById,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -263,6 +271,26 @@ impl<S: Store> AuditReads for FaultyStore<S> {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         self.call(Method::AuditStream, self.inner.audit_stream(name)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> GuessReads for FaultyStore<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner.guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner.login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::model::GuessSubject;
 use crate::model::{
     Actor, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose,
     Outcome, RequestContext, Rotation, ServerKey, Session, User, UserStatus,
@@ -161,6 +162,12 @@ impl Fixtures {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&random_bytes::<32>(&self.entropy))
+    }
+
+    /// Somebody whose secret nobody has guessed at yet.
+    #[must_use]
+    pub fn guess_subject(&self) -> GuessSubject {
+        GuessSubject::from_digest(self.digest())
     }
 
     /// Something of the form of a password hash. It is the hash of no password, and no two are equal.

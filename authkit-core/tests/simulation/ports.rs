@@ -10,6 +10,8 @@ use authkit_core::model::{
     AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
     RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
     RevocationSink, SessionReads, Store, StoreError, UserReads,
@@ -200,6 +202,26 @@ impl AuditReads for NodeStore {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         self.call(Method::AuditStream, self.inner().audit_stream(name)).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for NodeStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner().guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner().login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner().login_by_id(id, subject)).await
     }
 }
 

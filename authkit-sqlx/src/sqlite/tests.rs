@@ -120,9 +120,10 @@ async fn every_statement_finds_its_rows_by_an_index() {
         for step in plan {
             let step: String = step.get("detail");
             let ordered_list = step.starts_with("SCAN authkit_audit_events USING INDEX sqlite_autoindex");
-            let handful = step.starts_with("SCAN authkit_server_keys");
-            // A row of arguments, and the places in the leaves of one seal, are no tables.
-            let made_up = step.starts_with("SCAN CONSTANT ROW") || step == "SCAN leaf";
+            let handful =
+                step.starts_with("SCAN authkit_server_keys") || ["SCAN CONSTANT ROW", "SCAN o"].contains(&step.as_str());
+            // The places in the leaves of one seal are no table.
+            let made_up = step == "SCAN leaf";
             assert!(!step.starts_with("SCAN") || ordered_list || handful || made_up, "{step} in {text}");
             let cap = text.contains("OFFSET");
             assert!(!step.contains("TEMP B-TREE") || cap, "{step} in {text}");

@@ -9,8 +9,10 @@ use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
+use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::dialect::Dialect;
+use authkit_core::model::{GuessChange, Guesses};
 
 /// Every change, with every field that can be absent present.
 fn every_change(fixtures: &Fixtures) -> Vec<Change> {
@@ -36,6 +38,10 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
         AuditChange::PurgeSealed { seal: 1 }.into(),
+        GuessChange::Count { subject: fixtures.guess_subject(), at: now }.into(),
+        GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
+        GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
+        GuessChange::Purge { last_before: now, below: 10, limit: 10 }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
         // The audit log.
         fixtures.seal(None, &[fixtures.event(user.id).id]).into(),
@@ -71,6 +77,10 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
+        guess::by_subject(fixtures.guess_subject()),
+        guess::login_by_email(&user.email, fixtures.guess_subject(), None),
+        guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
+        guess::login_by_user(user.id, fixtures.guess_subject()),
     ];
     for page in pages {
         queries.push(session::live(user.id, now, page));

@@ -7,6 +7,8 @@ use authkit_core::model::{
     AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
     RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -88,6 +90,26 @@ impl<S: Store> AuditReads for InTurn<S> {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         self.next().audit_stream(name).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> GuessReads for InTurn<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.next().guesses(subject).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.next().login_by_email(email, subject, device).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.next().login_by_id(id, subject).await
     }
 }
 

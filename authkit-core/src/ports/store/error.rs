@@ -24,6 +24,9 @@ pub enum Conflict {
     /// The key is gone already.
     #[error("the key is gone already")]
     KeyGone,
+    /// Another guess was counted in this moment, or the count was forgotten.
+    #[error("another guess was counted")]
+    GuessesChanged,
     /// A row with this identifier exists.
     #[error("the identifier is taken")]
     DuplicateId,

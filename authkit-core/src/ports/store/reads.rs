@@ -6,6 +6,7 @@ use crate::model::{
     AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session, SessionWithUser,
     User,
 };
+use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::ports::store::StoreError;
 use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -75,4 +76,23 @@ pub trait AuditReads: Send + Sync {
 
     /// How far a receiver of the log is.
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError>;
+}
+
+/// Reads of the counts of wrong guesses, alone or beside the account that they are about.
+#[async_trait]
+pub trait GuessReads: Send + Sync {
+    /// The wrong guesses of a subject in a row; `None` for none.
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError>;
+
+    /// The account with this address (by its normal form), as [`UserReads::credentials_by_email`] finds it, with the guesses of
+    /// `subject` and of `device`. The guesses are read whether there is an account or not, in the same way and time.
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError>;
+
+    /// The account with this id, as [`UserReads::credentials_by_id`] finds it, with the guesses of `subject`.
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError>;
 }

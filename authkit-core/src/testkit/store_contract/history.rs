@@ -12,6 +12,7 @@ use crate::model::{
     KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session,
     SessionChange, User, UserChange, UserStatus,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::Store;
 use crate::primitives::{
     AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, Sealed, SessionId, Timestamp, UserId,
@@ -23,6 +24,7 @@ use super::super::fixtures::email;
 const USERS: u8 = 4;
 const EMAILS: u8 = 4;
 const SESSIONS: u8 = 8;
+const SUBJECTS: u8 = 3;
 const HOURS: u8 = 6;
 
 /// One thing that happens.
@@ -57,6 +59,10 @@ pub(super) enum Move {
     PurgeSealed { seal: u8 },
     ClaimStream { holder: u8, at: u8, until: u8 },
     AdvanceStream { holder: u8, stale: bool, to: u8, until: u8 },
+    CountGuess { subject: u8, at: u8 },
+    ReserveGuess { subject: u8, stale: bool, at: u8 },
+    ForgetGuesses { subject: u8 },
+    PurgeGuesses { at: u8, below: u8 },
 }
 
 /// A rotation, in small numbers.
@@ -93,7 +99,8 @@ pub(super) fn universe() -> ChangeSet {
     let users = (0..USERS).map(|index| UserChange::Insert(user(index, index.min(EMAILS - 1), false, false)).into());
     let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
     let stream = AuditChange::ClaimStream { name: "stream".to_owned(), holder: String::new(), at: at(0), until: at(0) };
-    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain([stream.into()]).collect()
+    let guesses = (0..SUBJECTS).map(|index| GuessChange::Forget { subject: guessed(index) }.into());
+    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).chain([stream.into()]).collect()
 }
 
 /// An hour of the history.
@@ -170,6 +177,18 @@ impl Move {
                 let (name, holder) = ("stream".to_owned(), holder.to_string());
                 AuditChange::AdvanceStream { name, holder, from, to: to.into(), until: at(until) }.into()
             }
+            Self::CountGuess { subject, at: hour } => GuessChange::Count { subject: guessed(subject), at: at(hour) }.into(),
+            Self::ReserveGuess { subject, stale, at: hour } => {
+                let read = model.guesses(guessed(subject)).await.expect("the model answers");
+                let read = read.unwrap_or(Guesses { failures: 1, last_at: at(0) });
+                let from = if stale { Guesses { failures: read.failures + 1, ..read } } else { read };
+                GuessChange::Reserve { subject: guessed(subject), from, at: at(hour) }.into()
+            }
+            Self::ForgetGuesses { subject } => GuessChange::Forget { subject: guessed(subject) }.into(),
+            // Which counts go first is the store's choice: all of them do.
+            Self::PurgeGuesses { at: hour, below } => {
+                GuessChange::Purge { last_before: at(hour), below: below.into(), limit: 1_000 }.into()
+            }
         }
     }
 }
@@ -223,6 +242,11 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..2_u8, hour(), hour()).prop_map(|(holder, at, until)| Move::ClaimStream { holder, at, until }),
         1 => (0..2_u8, rarely(), 0..4_u8, hour())
             .prop_map(|(holder, stale, to, until)| Move::AdvanceStream { holder, stale, to, until }),
+        3 => (0..SUBJECTS, hour()).prop_map(|(subject, at)| Move::CountGuess { subject, at }),
+        2 => (0..SUBJECTS, prop_oneof![4 => Just(false), 1 => Just(true)], hour())
+            .prop_map(|(subject, stale, at)| Move::ReserveGuess { subject, stale, at }),
+        1 => (0..SUBJECTS).prop_map(|subject| Move::ForgetGuesses { subject }),
+        1 => (hour(), 0..4_u8).prop_map(|(at, below)| Move::PurgeGuesses { at, below }),
     ]
 }
 
@@ -267,6 +291,10 @@ fn session_id(index: u8) -> SessionId {
 
 fn key_id(index: u8) -> KeyId {
     KeyId::parse(&format!("key-{index}")).expect("a key id")
+}
+
+fn guessed(index: u8) -> GuessSubject {
+    GuessSubject::from_digest(digest(index))
 }
 
 fn hash(index: u8) -> PasswordHash {

@@ -1,5 +1,6 @@
 //! The list of all promises, and the macro that makes a test of each.
 
+use super::guesses;
 use super::{Stores, atomicity, audit, credentials, keys, model, races, rotation, sessions, users};
 
 /// One thing that every store promises, and the check that holds it to that.
@@ -120,6 +121,15 @@ macro_rules! __store_promises {
                 the_events_of_a_seal_are_purged_and_the_seal_stays
                 a_receiver_is_served_by_one_node_at_a_time
             }
+            guesses {
+                guesses_are_counted_one_by_one
+                guesses_are_read_beside_the_account_or_nobody
+                a_guess_is_reserved_only_from_the_count_that_was_read
+                a_count_is_forgotten_if_there_is_one
+                old_counts_are_purged_and_high_ones_stay
+                no_guess_among_rivals_is_lost
+                one_of_many_reserves_the_guess
+            }
             atomicity {
                 a_store_answers_a_ping
                 an_empty_set_does_nothing
@@ -168,6 +178,7 @@ mod tests {
             include_str!("rotation.rs"),
             include_str!("keys.rs"),
             include_str!("audit.rs"),
+            include_str!("guesses.rs"),
             include_str!("atomicity.rs"),
             include_str!("races.rs"),
             include_str!("model.rs"),

@@ -7,6 +7,7 @@ use crate::model::{
     AuditChange, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Credentials, Revocation,
     ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::{RevocationMark, Store};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -18,6 +19,7 @@ pub(super) struct Known {
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
     streams: BTreeSet<String>,
+    guessed: Vec<GuessSubject>,
 }
 
 impl Known {
@@ -37,6 +39,17 @@ impl Known {
                 }
                 Change::Audit(AuditChange::ClaimStream { name, .. } | AuditChange::AdvanceStream { name, .. }) => {
                     self.streams.insert(name.clone());
+                }
+                Change::Guess(change) => {
+                    let (GuessChange::Count { subject, .. }
+                    | GuessChange::Reserve { subject, .. }
+                    | GuessChange::Forget { subject }) = change
+                    else {
+                        continue;
+                    };
+                    if !self.guessed.contains(subject) {
+                        self.guessed.push(*subject);
+                    }
                 }
                 _ => {}
             }
@@ -87,6 +100,7 @@ pub(super) struct View {
     seals: Vec<AuditSeal>,
     leaves: Vec<Option<Vec<AuditLeaf>>>,
     streams: Vec<Option<AuditStream>>,
+    guesses: Vec<Option<Guesses>>,
 }
 
 impl View {
@@ -106,12 +120,16 @@ impl View {
             seals: seals(store).await,
             leaves: Vec::new(),
             streams: Vec::new(),
+            guesses: Vec::new(),
         };
         for number in 0..=view.seals.len() as u64 {
             view.leaves.push(store.audit_leaves(number).await.expect("leaves are read"));
         }
         for name in &known.streams {
             view.streams.push(store.audit_stream(name).await.expect("a stream is read"));
+        }
+        for &subject in &known.guessed {
+            view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
         }
         for &id in &known.users {
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
@@ -151,6 +169,7 @@ impl View {
             .or_else(|| differ("audit_seals", &self.seals, &expected.seals))
             .or_else(|| differ_in("audit_leaves", &self.leaves, &expected.leaves))
             .or_else(|| differ_in("audit_stream", &self.streams, &expected.streams))
+            .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
     }
 }
 
