@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use crate::model::{
     AuditChange, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Credentials, Revocation,
-    ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    ServerKey, Session, SessionChange, SessionWithUser, User, UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::{RevocationMark, Store};
@@ -100,6 +100,7 @@ pub(super) struct View {
     seals: Vec<AuditSeal>,
     leaves: Vec<Option<Vec<AuditLeaf>>>,
     streams: Vec<Option<AuditStream>>,
+    listed: Vec<Vec<User>>,
     guesses: Vec<Option<Guesses>>,
 }
 
@@ -120,6 +121,7 @@ impl View {
             seals: seals(store).await,
             leaves: Vec::new(),
             streams: Vec::new(),
+            listed: Vec::new(),
             guesses: Vec::new(),
         };
         for number in 0..=view.seals.len() as u64 {
@@ -127,6 +129,9 @@ impl View {
         }
         for name in &known.streams {
             view.streams.push(store.audit_stream(name).await.expect("a stream is read"));
+        }
+        for filter in filters() {
+            view.listed.push(list_users(store, &filter, limit(2)).await);
         }
         for &subject in &known.guessed {
             view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
@@ -162,6 +167,7 @@ impl View {
             .or_else(|| differ_in("credentials_by_email", &self.by_email, &expected.by_email))
             .or_else(|| differ_in("session_by_id", &self.sessions, &expected.sessions))
             .or_else(|| differ_in("live_sessions", &self.live, &expected.live))
+            .or_else(|| differ_in("list_users", &self.listed, &expected.listed))
             .or_else(|| differ("revocations_after", &self.revocations, &expected.revocations))
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
@@ -185,6 +191,37 @@ pub(super) async fn live_sessions(store: &dyn Store, user: UserId, at: Timestamp
         let read = store.live_sessions(user, at, page).await.expect("live sessions are read");
         if turn(&mut all, read, &mut page) {
             return all;
+        }
+    }
+}
+
+/// What accounts are listed by, to see of them what there is to see.
+fn filters() -> Vec<UserFilter> {
+    let query = |text: &str| UserQuery::parse(text).ok();
+    let with = |query, status| UserFilter { query, status };
+    vec![
+        with(None, None),
+        with(None, Some(UserStatus::Active)),
+        with(None, Some(UserStatus::Suspended)),
+        with(query("zoe"), None),
+        with(query("@example"), Some(UserStatus::Active)),
+        with(query("name"), None),
+        with(query("name zoe"), None),
+    ]
+}
+
+/// All accounts that a filter lets through, page by page.
+pub(super) async fn list_users(store: &dyn Store, filter: &UserFilter, limit: PageLimit) -> Vec<User> {
+    let (mut all, mut page, mut turns) = (Vec::new(), UserPageRequest { limit, cursor: None }, 0);
+    loop {
+        let read = store.list_users(filter, &page).await.expect("accounts are listed");
+        assert!(read.items.len() <= usize::from(limit.value()), "a page of {} items", read.items.len());
+        turns += 1;
+        assert!(turns < 10_000, "the list has no end");
+        all.extend(read.items);
+        match read.next {
+            Some(cursor) => page.cursor = Some(cursor),
+            None => return all,
         }
     }
 }
