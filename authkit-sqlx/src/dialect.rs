@@ -15,8 +15,8 @@ pub(crate) struct Dialect {
     pub(crate) insert_password: &'static str,
     /// The end of sessions that are long over.
     pub(crate) purge_sessions: &'static str,
-    /// The end of old audit events.
-    pub(crate) purge_events: &'static str,
+    /// The end of the audit events of a seal.
+    pub(crate) purge_sealed_events: &'static str,
     /// The lock that whoever looks after those who hold everything takes first.
     pub(crate) lock_roles: &'static str,
     /// The guard that the roles are of a version.
@@ -41,7 +41,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_session: session::INSERT_SQLITE,
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
-    purge_events: audit::PURGE_SQLITE,
+    purge_sealed_events: audit::PURGE_SQLITE,
     lock_roles: role::LOCK_SQLITE,
     expect_roles: role::EXPECT_VERSION_SQLITE,
     hold_access: user::HOLD_ACCESS_SQLITE,
@@ -58,7 +58,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_session: session::INSERT_POSTGRES,
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
-    purge_events: audit::PURGE_POSTGRES,
+    purge_sealed_events: audit::PURGE_POSTGRES,
     lock_roles: role::LOCK_POSTGRES,
     expect_roles: role::EXPECT_VERSION_POSTGRES,
     hold_access: user::HOLD_ACCESS_POSTGRES,

@@ -45,8 +45,12 @@ macro_rules! histories {
 }
 
 histories! {
-    1 "initial" "0001_initial", 2 "session_expiry" "0002_session_expiry", 3 "login_failures" "0003_login_failures", 4 "administration" "0004_administration",
-    5 "roles" "0005_roles",
+    1 "initial" "0001_initial",
+    2 "session_expiry" "0002_session_expiry",
+    3 "login_failures" "0003_login_failures",
+    4 "administration" "0004_administration",
+    5 "audit" "0005_audit",
+    6 "roles" "0006_roles",
 }
 
 /// A step that a database has.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Access, Actor, Assignment, AuditAction, AuditEvent, AuthMethod, Client, Impersonator, KeyAlgorithm, KeyId, KeyPurpose,
-    Outcome, RevocationReason, Role, ServerKey, Session, User, UserStatus,
+    Access, Actor, Assignment, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm,
+    KeyId, KeyPurpose, Outcome, RevocationReason, Role, ServerKey, Session, User, UserStatus,
 };
 use authkit_core::ports::StoreError;
 use authkit_core::{
@@ -19,7 +19,7 @@ use authkit_core::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, KEYS, ROLES, Records, SESSIONS, USERS};
+use crate::tables::{EVENTS, KEYS, ROLES, Records, SEALS, SESSIONS, STREAMS, USERS};
 
 /// A model that is a row of its own table.
 pub(crate) trait Stored: Sized {
@@ -64,6 +64,8 @@ stored! {
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
     Role as RoleRecord, in ROLES by &'static str: |role| role.name.as_str();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
+    AuditSeal as AuditSealRecord, in SEALS by u64: |seal| seal.number;
+    AuditStream as AuditStreamRecord, in STREAMS by &'static str: |stream| stream.name.as_str();
 }
 
 #[derive(Serialize, Deserialize)]
@@ -182,6 +184,37 @@ struct AuditEventRecord {
     client: Client,
     request_id: Option<RequestId>,
     details: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AuditSeal")]
+struct AuditSealRecord {
+    number: u64,
+    #[serde(with = "field")]
+    previous: Digest,
+    through: AuditEventId,
+    count: u32,
+    late: u32,
+    #[serde(with = "field")]
+    root: Digest,
+    purged: u64,
+    #[serde(with = "field")]
+    sealed_at: Timestamp,
+    #[serde(with = "field")]
+    key_id: KeyId,
+    #[serde(with = "field")]
+    digest: Digest,
+    signature: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AuditStream")]
+struct AuditStreamRecord {
+    name: String,
+    holder: String,
+    #[serde(with = "field")]
+    lease_until: Timestamp,
+    position: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod audit;
+pub mod audit_filter;
+pub mod audit_seal;
 pub mod change;
 pub mod client;
 pub mod credential;
@@ -16,6 +18,8 @@ pub mod user_search;
 
 pub use access::{Access, AccessChange, AccessNews, Assignment};
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
+pub use audit_filter::{AuditFilter, AuditOrder};
+pub use audit_seal::{AuditLeaf, AuditSeal, AuditStream};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials, LoginState};

@@ -99,8 +99,9 @@ macro_rules! holders {
                 SELECT r.name FROM authkit_roles r JOIN supers s \
                     ON length(replace(' ' || r.inherits || ' ', ' ' || s.name || ' ', '')) = length(r.inherits) - length(s.name) \
             ), holders(id) AS ( \
-                SELECT u.id FROM supers s JOIN authkit_role_assignments a ON a.role = s.name AND a.scope = '' AND a.expires_at IS NULL \
+                SELECT u.id FROM supers s CROSS JOIN authkit_role_assignments a \
                     JOIN authkit_users u ON u.id = a.user_id AND u.status = 'active' \
+                WHERE a.role = s.name AND a.scope = '' AND a.expires_at IS NULL \
              ) ",
             $then
         )

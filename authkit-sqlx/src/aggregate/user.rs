@@ -190,6 +190,7 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
             statements.push(Statement::guarded(CLOSE, args![*id, *at], Conflict::UserChanged));
             statements.push(Statement::free(FORGET_PASSWORD, args![*id]));
             statements.push(Statement::free(FORGET_DEVICES, args![*id]));
+            statements.push(Statement::free(user_search::FORGET, args![*id]));
             role::forget(*id, statements);
         }
         UserChange::ReplaceAssignments { id, from, to, roles_version, at } => {
@@ -202,7 +203,6 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
         UserChange::HoldAccess { id, version } => {
             let look = Statement::guarded(dialect.hold_access, args![*id, *version], Conflict::AuthorityChanged);
             statements.push(look.looking());
-            statements.push(Statement::free(user_search::FORGET, args![*id]));
         }
         _ => return Err(unknown_change()),
     }

@@ -127,11 +127,13 @@ async fn every_statement_finds_its_rows_by_an_index() {
                 || ["r", "g", "s", "supers", "h", "holders", "c"]
                     .iter()
                     .any(|alias| step.trim_end_matches(" LEFT-JOIN") == format!("SCAN {alias}"));
+            // The places in the leaves of one seal are no table.
+            let made_up = step == "SCAN leaf";
             // An index that holds none but those that are looked for; the words of a query; and rows that a search has found.
             let unindexed = step.starts_with("SCAN u USING INDEX authkit_users_unindexed");
             let found = ["SCAN a", "SCAN s", "SCAN c", "SCAN e", "SCAN r", "SCAN u", "SCAN found"].contains(&step.as_str());
             let searched = unindexed || found || step.contains("VIRTUAL TABLE");
-            assert!(!step.starts_with("SCAN") || ordered_list || handful || searched, "{step} in {text}");
+            assert!(!step.starts_with("SCAN") || ordered_list || handful || searched || made_up, "{step} in {text}");
             let page = text.contains("OFFSET") || text.contains("authkit_role_graph g") || text.contains(" holders ");
             assert!(!step.contains("TEMP B-TREE") || page || text.contains("UNION ALL"), "{step} in {text}");
         }

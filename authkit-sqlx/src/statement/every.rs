@@ -1,8 +1,8 @@
 //! Every text that a store sends, with arguments: what tests of texts and of plans go through.
 
 use authkit_core::model::{
-    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, RoleChange, Session, SessionChange,
-    UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
+    AuditChange, AuditFilter, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, RoleChange, Session,
+    SessionChange, UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use authkit_core::ports::{AccessMark, RevocationMark};
 use authkit_core::testkit::Fixtures;
@@ -52,7 +52,7 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         KeyChange::Delete { id: key.id }.into(),
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
-        AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
+        AuditChange::PurgeSealed { seal: 1 }.into(),
         UserChange::ReplaceAssignments { id: user.id, from: 0, to: vec![fixtures.assignment("user")], roles_version: 1, at: now }
             .into(),
         UserChange::HoldAccess { id: user.id, version: 1 }.into(),
@@ -66,7 +66,23 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
         GuessChange::Purge { last_before: now, below: 10, limit: 10 }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
+        // The audit log.
+        fixtures.seal(None, &[fixtures.event(user.id).id]).into(),
+        AuditChange::ClaimStream { name: "file".to_owned(), holder: "node".to_owned(), at: now, until: now }.into(),
+        AuditChange::AdvanceStream { name: "file".to_owned(), holder: "node".to_owned(), from: 0, to: 1, until: now }.into(),
     ]
+}
+
+/// A filter for each text that reads events, in both orders.
+fn audit_filters(fixtures: &Fixtures) -> Vec<AuditFilter> {
+    let event = fixtures.event(fixtures.user().id);
+    let all = AuditFilter::new();
+    let mut filters = vec![all.clone(), all.clone().action(event.action), all.clone().outcome(event.outcome)];
+    filters.extend(event.subject.map(|subject| all.clone().subject(subject)));
+    filters.extend(event.subject.map(|actor| all.clone().actor(actor)));
+    filters.extend(event.request_id.map(|request_id| all.clone().request_id(request_id)));
+    let oldest_first = filters.clone().into_iter().map(AuditFilter::oldest_first);
+    filters.iter().cloned().chain(oldest_first).collect()
 }
 
 /// Every read, and the rotation.
@@ -101,8 +117,17 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
     }
     for page in pages {
         queries.push(role::users(&fixtures.role().name, page));
-        queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
+        queries.push(session::live(user.id, now, page));
+        queries.extend(audit_filters(fixtures).iter().filter_map(|filter| audit::page(filter, page)));
     }
+    let event = fixtures.event(user.id).id;
+    queries.extend([
+        audit::count(event, event.next()),
+        audit::seals(1, limit),
+        audit::last_seal(),
+        audit::leaves(1),
+        audit::stream("file"),
+    ]);
     queries
 }
 

@@ -48,6 +48,12 @@ pub enum Conflict {
     /// Nobody would hold everything any more.
     #[error("nobody would hold every permission any more")]
     LastSuperuser,
+    /// Another node has made this seal of the audit log, or the one before it is another.
+    #[error("another node has made the next seal")]
+    AuditSealTaken,
+    /// Another node hands the audit log to this receiver.
+    #[error("another node hands the audit log over")]
+    AuditStreamHeld,
 }
 
 /// The store could not answer.

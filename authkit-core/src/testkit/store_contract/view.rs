@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use crate::model::{
-    AccessChange, AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser,
-    StoredRoles, User, UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
+    AccessChange, AuditChange, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Credentials,
+    Revocation, ServerKey, Session, SessionChange, SessionWithUser, StoredRoles, User, UserChange, UserFilter, UserPageRequest,
+    UserQuery, UserStatus,
 };
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::{AccessMark, RevocationMark, Store};
@@ -18,6 +19,7 @@ pub(super) struct Known {
     emails: Vec<Email>,
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
+    streams: BTreeSet<String>,
     guessed: Vec<GuessSubject>,
 }
 
@@ -35,6 +37,9 @@ impl Known {
                 Change::Session(SessionChange::Insert { session, .. }) => {
                     self.users.insert(session.user_id);
                     self.sessions.insert(session.id);
+                }
+                Change::Audit(AuditChange::ClaimStream { name, .. } | AuditChange::AdvanceStream { name, .. }) => {
+                    self.streams.insert(name.clone());
                 }
                 Change::Guess(change) => {
                     let (GuessChange::Count { subject, .. }
@@ -96,6 +101,9 @@ pub(super) struct View {
     roles: Option<StoredRoles>,
     access: Vec<AccessChange>,
     by_role: Vec<Vec<User>>,
+    seals: Vec<AuditSeal>,
+    leaves: Vec<Option<Vec<AuditLeaf>>>,
+    streams: Vec<Option<AuditStream>>,
     listed: Vec<Vec<User>>,
     guesses: Vec<Option<Guesses>>,
 }
@@ -117,11 +125,20 @@ impl View {
             roles: store.roles(None).await.expect("roles are read"),
             access: access_changes(store, limit(1)).await,
             by_role: Vec::new(),
+            seals: seals(store).await,
+            leaves: Vec::new(),
+            streams: Vec::new(),
             listed: Vec::new(),
             guesses: Vec::new(),
         };
         for role in view.roles.iter().flat_map(|roles| &roles.roles) {
             view.by_role.push(users_with_role(store, &role.name, limit(2)).await);
+        }
+        for number in 0..=view.seals.len() as u64 {
+            view.leaves.push(store.audit_leaves(number).await.expect("leaves are read"));
+        }
+        for name in &known.streams {
+            view.streams.push(store.audit_stream(name).await.expect("a stream is read"));
         }
         for filter in filters() {
             view.listed.push(list_users(store, &filter, limit(2)).await);
@@ -168,6 +185,9 @@ impl View {
             .or_else(|| differ_in("users_with_role", &self.by_role, &expected.by_role))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
+            .or_else(|| differ("audit_seals", &self.seals, &expected.seals))
+            .or_else(|| differ_in("audit_leaves", &self.leaves, &expected.leaves))
+            .or_else(|| differ_in("audit_stream", &self.streams, &expected.streams))
             .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
     }
 }
@@ -221,9 +241,15 @@ pub(super) async fn list_users(store: &dyn Store, filter: &UserFilter, limit: Pa
 
 /// All events, of one account or of everybody, page by page.
 pub(super) async fn events(store: &dyn Store, subject: Option<UserId>, limit: PageLimit) -> Vec<AuditEvent> {
+    let filter = subject.map_or_else(AuditFilter::new, |subject| AuditFilter::new().subject(subject));
+    filtered(store, &filter, limit).await
+}
+
+/// All events that a filter asks for, page by page.
+pub(super) async fn filtered(store: &dyn Store, filter: &AuditFilter, limit: PageLimit) -> Vec<AuditEvent> {
     let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
     loop {
-        let read = store.audit_events(subject, page).await.expect("events are read");
+        let read = store.audit_events(filter, page).await.expect("events are read");
         if turn(&mut all, read, &mut page) {
             return all;
         }
@@ -251,6 +277,21 @@ pub(super) async fn access_changes(store: &dyn Store, limit: PageLimit) -> Vec<A
         match read.last() {
             Some(last) => mark = AccessMark { at: last.at, user_id: Some(last.user_id) },
             None => return all,
+        }
+        all.extend(read);
+    }
+}
+
+/// All seals, one by one. The last of them is the one that is said to be the last.
+pub(super) async fn seals(store: &dyn Store) -> Vec<AuditSeal> {
+    let mut all: Vec<AuditSeal> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |seal| seal.number);
+        let read = store.audit_seals(after, limit(1)).await.expect("seals are read");
+        assert!(read.len() <= 1, "more seals than were asked for");
+        if read.is_empty() {
+            assert_eq!(store.last_audit_seal().await.expect("a seal is read").as_ref(), all.last(), "the last seal");
+            return all;
         }
         all.extend(read);
     }
