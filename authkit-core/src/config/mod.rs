@@ -2,6 +2,7 @@
 //!
 //! Start from `Config::new(issuer)` and change what has to differ.
 
+pub mod guessing;
 pub mod hashing;
 mod invalid;
 pub mod limits;
@@ -10,6 +11,7 @@ pub mod retention;
 pub mod session;
 pub mod token;
 
+pub use guessing::GuessingConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;

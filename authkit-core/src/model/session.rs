@@ -46,10 +46,12 @@ pub enum RevocationReason {
     SessionCap,
     /// The account was closed.
     AccountClosed,
+    /// The password was guessed at within it, too often.
+    GuessedWithin,
 }
 
 impl RevocationReason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Logout,
         Self::LogoutAll,
         Self::RevokedByUser,
@@ -57,6 +59,7 @@ impl RevocationReason {
         Self::RefreshTokenReused,
         Self::SessionCap,
         Self::AccountClosed,
+        Self::GuessedWithin,
     ];
 
     /// The stable name, as stored and as audited.
@@ -70,6 +73,7 @@ impl RevocationReason {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::SessionCap => "session_cap",
             Self::AccountClosed => "account_closed",
+            Self::GuessedWithin => "guessed_within",
         }
     }
 
