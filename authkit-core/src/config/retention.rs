@@ -10,9 +10,6 @@ pub struct RetentionConfig {
     /// what happened, and no longer than needed (GDPR article 5(1)(e)). At least an hour, and longer than an access token is
     /// valid, or a revocation would be forgotten before it has done its work.
     pub ended_sessions: Duration,
-    /// How long an event of the audit log is kept. Default `None`: for ever, because how long it must be is for the law and the
-    /// policy of the host to say (PCI DSS 4.0 §10.5.1 asks for a year).
-    pub audit_events: Option<Duration>,
     /// How long wrong passwords in a row are counted on after the last of them. Default 30 days: whoever guesses so slowly that he
     /// starts anew each time gets some dozen guesses a year. At least a day.
     ///
@@ -24,6 +21,6 @@ pub struct RetentionConfig {
 impl Default for RetentionConfig {
     fn default() -> Self {
         let month = Duration::from_hours(24 * 30);
-        Self { ended_sessions: month, audit_events: None, wrong_guesses: month }
+        Self { ended_sessions: month, wrong_guesses: month }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use authkit_core::embedded::MemoryStore;
 use authkit_core::flows::{ChangePasswordError, Lock, LoginError, ReauthenticateError};
-use authkit_core::model::{AuditAction, Client, GuessChange, GuessSubject, LimitScope, Outcome, RevocationReason};
+use authkit_core::model::{AuditAction, AuditFilter, Client, GuessChange, GuessSubject, LimitScope, Outcome, RevocationReason};
 use authkit_core::model::{ChangeSet, Quota, UserChange};
 use authkit_core::ports::Store as _;
 use authkit_core::testkit::{Fault, FaultyStore, FrozenClock, Gate, Method};
@@ -73,7 +73,7 @@ async fn evaluated(world: &World) -> usize {
     let mut page = PageRequest { limit: PageLimit::new(200).expect("a limit"), cursor: None };
     let mut wrong = 0;
     loop {
-        let read = world.store.audit_events(None, page).await.expect("reads");
+        let read = world.store.audit_events(&AuditFilter::new(), page).await.expect("reads");
         let failed = |action, outcome| (action, outcome) == (AuditAction::Login, Outcome::Failure);
         wrong += read.items.iter().filter(|event| failed(event.action, event.outcome)).count();
         let Some(next) = read.next else { return wrong };
