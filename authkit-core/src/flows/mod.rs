@@ -2,7 +2,7 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `first_factor`, `session_issue`,
+//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
 //! `access_book` and `authorize`.
 
 pub(crate) mod access_book;
@@ -10,6 +10,7 @@ pub(crate) mod account_cache;
 pub mod authorize;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
+pub(crate) mod guessing;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
@@ -27,10 +28,11 @@ pub mod refresh;
 pub mod register;
 mod retention;
 pub mod sessions;
+pub mod unlock;
 
 pub use authenticate::{AuthenticateError, Principal};
 pub use authorize::AuthorizeError;
-pub use change_password::{ChangePasswordError, PasswordChange};
+pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
 pub use keys::{KeyStatus, RotateKeyError};
@@ -44,4 +46,5 @@ pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
-pub use throttle::RateLimitStats;
+pub use throttle::{RateLimitStats, TooManyRequests};
+pub use unlock::{Lock, LockStatus};

@@ -27,4 +27,5 @@ pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};
 pub use permission::{Permission, PermissionError};
 pub use role_name::{RoleName, RoleNameError, Scope, ScopeError};
 pub use sealed::Sealed;
+pub use secret::DeviceToken;
 pub use secret::{AccessToken, Password, PasswordError, PasswordHash, RefreshToken, SecretBytes};
