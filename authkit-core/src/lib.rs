@@ -45,6 +45,7 @@ pub mod rbac;
 pub mod testkit;
 pub mod token;
 
+pub use authkit::Administration;
 pub use authkit::{Accounts, Audit, AuthKit, Keys, Sessions};
 pub use builder::{BuildError, Builder};
 pub use config::Config;

@@ -32,6 +32,7 @@ const DOORS: &[&str] = &[
     "authenticate",
     "access_book",
     "authorize",
+    "administration",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -8,5 +8,6 @@ mod hot_state;
 mod metrics;
 mod operations_routes;
 mod serve;
+mod users;
 
 pub use commands::App;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flows::authenticate::Principal;
+use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::guessing::Guess;
 use crate::flows::session_issue::access_token;
@@ -34,6 +34,9 @@ pub enum ReauthenticateError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Somebody else acts as the owner.
+    #[error(transparent)]
+    Impersonated(#[from] Impersonated),
     /// A part below failed.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -48,6 +51,7 @@ impl ReauthenticateError {
             Self::SessionEnded => "auth.session_ended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
+            Self::Impersonated(_) => Impersonated::CODE,
             Self::Internal(error) => error.code(),
         }
     }
@@ -64,6 +68,7 @@ pub(crate) async fn reauthenticate(
     password: Password,
     context: &RequestContext,
 ) -> Result<(AccessToken, Duration), ReauthenticateError> {
+    principal.in_person()?;
     let id = principal.user_id();
     engine.throttle.password_check(id, context).await?;
     let identifier = id.to_string();

@@ -180,6 +180,7 @@ pub(crate) fn access_token(engine: &Engine, session: &Session, at: Timestamp) ->
         methods: &session.methods,
         authenticated_at: session.authenticated_at,
         session_ends_at: session.expires_at.min(session.idle_expires_at),
+        impersonator: session.impersonator,
     };
     let issued = access::issue(&engine.keyring.load(), &engine.config.tokens, issuance, at, &*engine.entropy)?;
     // Both ends are whole seconds in the token, so the difference is one too.

@@ -1,5 +1,6 @@
 //! Why things are as they are: architecture and decisions, beside the code that they explain.
 //!
+//! - [`administration`]: power over the accounts of others, and acting as somebody else.
 //! - [`architecture`]: the floors of the library, and the life of a use case.
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
@@ -9,6 +10,7 @@
 //! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
 //! - [`decisions`]: choices that could have gone another way.
 
+pub mod administration;
 pub mod architecture;
 pub mod decisions;
 pub mod failures;

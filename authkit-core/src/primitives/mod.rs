@@ -21,6 +21,7 @@ pub use digest::Digest;
 pub use email::{Email, EmailError};
 pub use entropy::{Entropy, OsEntropy};
 pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
+pub use label::ImpersonationReason;
 pub use label::{DeviceName, FullName, LabelError, Locale, RoleDescription, UserAgent, harmless};
 pub use network::client_network;
 pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};

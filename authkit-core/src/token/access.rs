@@ -1,10 +1,10 @@
 //! Access tokens: issued and verified (RFC 9068), with nothing but a keyring, the settings and the time.
 
 use crate::config::TokenConfig;
-use crate::model::AuthMethod;
+use crate::model::{AuthMethod, Impersonator};
 use crate::primitives::{AccessToken, Entropy, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access_key::AccessKey;
-use crate::token::claims::{AccessClaims, CLIENT_ID, Written};
+use crate::token::claims::{AccessClaims, CLIENT_ID, Written, WrittenAct};
 use crate::token::header;
 use crate::token::jws::{self, Compact};
 use crate::token::key_material::KeyError;
@@ -104,6 +104,8 @@ pub struct Issuance<'a> {
     pub authenticated_at: Timestamp,
     /// When the session ends in any case: no token of it is valid for longer.
     pub session_ends_at: Timestamp,
+    /// Who acts with it as its user, where that is not her.
+    pub impersonator: Option<Impersonator>,
 }
 
 /// A fresh access token.
@@ -127,7 +129,8 @@ pub fn issue(
 ) -> Result<IssuedAccessToken, IssueError> {
     let key = keyring.current_access(now).ok_or(IssueError::NoKey)?;
     let token_id = TokenId::generate(now, entropy);
-    let exp = (now + config.lifetime).min(issuance.session_ends_at).unix_seconds();
+    let lifetime = if issuance.impersonator.is_some() { config.impersonation_lifetime } else { config.lifetime };
+    let exp = (now + lifetime).min(issuance.session_ends_at).unix_seconds();
     let payload = serde_json::to_vec(&Written {
         iss: &config.issuer,
         sub: issuance.user_id,
@@ -139,6 +142,7 @@ pub fn issue(
         jti: token_id,
         sid: issuance.session_id,
         amr: issuance.methods.iter().map(|method| method.as_str()).collect(),
+        act: issuance.impersonator.map(|acting| WrittenAct { sub: acting.user_id, sid: acting.session_id }),
     })
     .map_err(|_| IssueError::Claims)?;
     let token = AccessToken::new(key.sign(&payload)?);

@@ -3,12 +3,15 @@
 //! One file per resource. `field` turns request members into the library's types, `refusal` turns the library's errors into
 //! problem documents, `caller` reads the bearer token, `catalogue` says which problems a route can answer with.
 
+mod admin_users;
 mod auth;
 mod caller;
 mod catalogue;
+mod export;
 mod field;
 mod me;
 mod openapi;
+mod precondition;
 mod refusal;
 mod reply;
 mod tag;

@@ -10,4 +10,6 @@ pub(super) enum Tag {
     /// The caller's profile, password and sessions.
     #[oai(rename = "Your account")]
     Account,
+    /// The accounts of others.
+    Administration,
 }

@@ -3,16 +3,18 @@
 use std::future::Future;
 use std::io::Write;
 
+use authkit_core::flows::{Administrator, NewAccount};
 use authkit_core::flows::{KeyStatus, Lock, RotateKeyError};
 use authkit_core::model::KeyPurpose;
 use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId};
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{checks, serve};
+use super::{checks, serve, users};
 use crate::api;
+use crate::cli::args::UsersFormat;
 use crate::cli::doctor::Check;
-use crate::cli::{NewUser, OperationError, Operations};
+use crate::cli::{NewUser, OperationError, Operations, UsersTask};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
 
@@ -54,9 +56,14 @@ impl Operations for App {
 
     fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError> {
         with_auth(settings, async |auth| {
-            let mut registration = Registration::new(user.email, user.password);
+            let context = RequestContext::default();
+            let Some(password) = user.password else {
+                let account = NewAccount { email: user.email, full_name: user.full_name, locale: None };
+                return Ok(auth.administration(Administrator::Operator).create(account, &context).await?.id);
+            };
+            let mut registration = Registration::new(user.email, password);
             registration.full_name = user.full_name;
-            Ok(auth.accounts().create(registration, &RequestContext::default()).await?.id)
+            Ok(auth.accounts().create(registration, &context).await?.id)
         })
     }
 
@@ -78,6 +85,17 @@ impl Operations for App {
         };
         let done = if unlock { ", now forgotten; it was " } else { ", " };
         Ok(writeln!(out, "{} wrong in a row, the last at {}{done}{stands}", guesses.failures, guesses.last_at)?)
+    }
+
+    fn users(
+        &self,
+        settings: &Settings,
+        task: UsersTask,
+        format: UsersFormat,
+        out: &mut dyn Write,
+    ) -> Result<(), OperationError> {
+        let answer = with_auth(settings, async |auth| users::perform(auth, task).await)?;
+        Ok(answer.write(format, out)?)
     }
 
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {

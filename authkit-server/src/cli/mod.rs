@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use self::args::{Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
-pub use self::operations::{NewUser, OperationError, Operations};
+pub use self::operations::{NamedUser, NewUser, OperationError, Operations, UsersTask};
 use crate::settings::{self, Inputs, Problems, Settings};
 
 /// The command did what it was asked to.
@@ -109,6 +109,11 @@ fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, 
             let email = users::address(&args)?;
             operations.lock_status(&settings()?, &email, true, out).map_err(failed)
         }
+        Command::Users(command) => match users::task(&command)? {
+            Some((task, format)) => operations.users(&settings()?, task, format, out).map_err(failed),
+            // Those have arms of their own, above.
+            None => Ok(()),
+        },
         Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
         Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),

@@ -3,8 +3,11 @@
 use std::error::Error;
 use std::io::Write;
 
-use authkit_core::{Email, FullName, Password, UserId};
+use authkit_core::flows::AccountUpdate;
+use authkit_core::model::UserFilter;
+use authkit_core::{Email, FullName, Password, SessionId, UserId};
 
+use super::args::UsersFormat;
 use super::doctor::Check;
 use crate::settings::Settings;
 
@@ -19,14 +22,46 @@ pub struct NewUser {
     pub email: Email,
     /// The name.
     pub full_name: Option<FullName>,
-    /// The password.
-    pub password: Password,
+    /// The password; `None` for an account whose owner chooses one.
+    pub password: Option<Password>,
 }
 
 impl NewUser {
-    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Password) -> Self {
+    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Option<Password>) -> Self {
         Self { email, full_name, password }
     }
+}
+
+/// An account, as the operator names it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum NamedUser {
+    /// By its id.
+    Id(UserId),
+    /// By its address.
+    Email(Email),
+}
+
+/// What to do with accounts, checked as far as that goes without a store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum UsersTask {
+    /// List those that the filter lets through, at most so many.
+    List(UserFilter, u32),
+    /// Show one.
+    Show(NamedUser),
+    /// Change one.
+    Update(NamedUser, AccountUpdate),
+    /// Suspend one.
+    Suspend(NamedUser),
+    /// Restore one.
+    Restore(NamedUser),
+    /// Close one.
+    Close(NamedUser),
+    /// List the sessions of one.
+    Sessions(NamedUser),
+    /// End every session of one, or the one.
+    RevokeSessions(NamedUser, Option<SessionId>),
 }
 
 /// The commands that need a store, keys or a listener. Each builds the runtime that it needs.
@@ -46,6 +81,10 @@ pub trait Operations {
 
     /// Writes how an account stands with those who guess at its password, and with `unlock` forgets what they tried.
     fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// Does something with accounts that exist, and writes what became of them.
+    fn users(&self, settings: &Settings, task: UsersTask, format: UsersFormat, out: &mut dyn Write)
+    -> Result<(), OperationError>;
 
     /// Writes the signing keys, one a line.
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError>;
