@@ -1,6 +1,6 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
-use crate::aggregate::{audit, credential, session};
+use crate::aggregate::{audit, credential, one_time_token, outbox, session};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
@@ -15,6 +15,14 @@ pub(crate) struct Dialect {
     pub(crate) purge_sessions: &'static str,
     /// The end of old audit events.
     pub(crate) purge_events: &'static str,
+    /// A one-time token, guarded by its account.
+    pub(crate) insert_one_time_token: &'static str,
+    /// The end of one-time tokens that have expired.
+    pub(crate) purge_one_time_tokens: &'static str,
+    /// The messages that a worker takes.
+    pub(crate) claim_messages: &'static str,
+    /// The end of messages that are done with.
+    pub(crate) purge_messages: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -24,6 +32,10 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_events: audit::PURGE_SQLITE,
+    insert_one_time_token: one_time_token::INSERT_SQLITE,
+    purge_one_time_tokens: one_time_token::PURGE_SQLITE,
+    claim_messages: outbox::CLAIM_SQLITE,
+    purge_messages: outbox::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -33,4 +45,8 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_events: audit::PURGE_POSTGRES,
+    insert_one_time_token: one_time_token::INSERT_POSTGRES,
+    purge_one_time_tokens: one_time_token::PURGE_POSTGRES,
+    claim_messages: outbox::CLAIM_POSTGRES,
+    purge_messages: outbox::PURGE_POSTGRES,
 };

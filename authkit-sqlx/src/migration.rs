@@ -44,7 +44,7 @@ macro_rules! histories {
     };
 }
 
-histories! { 1 "initial" "0001_initial", 2 "session_expiry" "0002_session_expiry" }
+histories! { 1 "initial" "0001_initial", 2 "session_expiry" "0002_session_expiry", 3 "one_time_tokens_and_outbox" "0003_one_time_tokens_and_outbox" }
 
 /// A step that a database has.
 #[derive(Debug, Clone)]

@@ -129,6 +129,10 @@ impl<'r> Fields<'r> {
         u32::try_from(self.present(value)?).map_err(|_| DecodeError::Unknown { what: "number" })
     }
 
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        self.take(|row, at| row.bytes(at))
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, DecodeError> {
         let value = self.take(|row, at| row.bytes(at))?;
         self.present(value)

@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason, ServerKey,
-    Session, User, UserStatus,
+    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, MessageKind, OneTimePurpose,
+    OneTimeToken, OutboxMessage, OutboxState, Outcome, RevocationReason, ServerKey, Session, User, UserStatus,
 };
 use authkit_core::ports::StoreError;
 use authkit_core::{
-    AuditEventId, DeviceName, Digest, Email, FullName, Locale, RequestId, Sealed, SessionId, Timestamp, UserAgent, UserId,
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, OneTimeTokenId, OutboxMessageId, RequestId, Sealed, SessionId,
+    Timestamp, UserAgent, UserId,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, KEYS, Records, SESSIONS, USERS};
+use crate::tables::{EVENTS, KEYS, OUTBOX, Records, SESSIONS, TOKENS, USERS};
 
 /// A model that is a row of its own table.
 pub(crate) trait Stored: Sized {
@@ -62,6 +63,8 @@ stored! {
     Session as SessionRecord, in SESSIONS by Uuid: |session| session.id.as_uuid();
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
+    OneTimeToken as OneTimeTokenRecord, in TOKENS by Uuid: |token| token.id.as_uuid();
+    OutboxMessage as OutboxMessageRecord, in OUTBOX by Uuid: |message| message.id.as_uuid();
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,6 +157,50 @@ struct AuditEventRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "OneTimeToken")]
+struct OneTimeTokenRecord {
+    id: OneTimeTokenId,
+    #[serde(with = "field")]
+    purpose: OneTimePurpose,
+    user_id: UserId,
+    #[serde(with = "field")]
+    secret: Digest,
+    auth_epoch: u32,
+    #[serde(with = "field")]
+    address: Option<Email>,
+    data: BTreeMap<String, String>,
+    attempts_left: u32,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    expires_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OutboxMessage")]
+struct OutboxMessageRecord {
+    id: OutboxMessageId,
+    #[serde(with = "field")]
+    kind: MessageKind,
+    subject: String,
+    user_id: Option<UserId>,
+    #[serde(with = "field")]
+    payload: Option<Sealed>,
+    #[serde(with = "field")]
+    state: OutboxState,
+    attempts: u32,
+    #[serde(with = "field")]
+    due_at: Timestamp,
+    #[serde(with = "field")]
+    expires_at: Timestamp,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    finished_at: Option<Timestamp>,
+    last_error: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "Client")]
 struct ClientRecord {
     ip: Option<IpAddr>,
@@ -232,6 +279,9 @@ fields! {
     AuditAction as String: |action| action.as_str().to_owned(), |name| Self::from_name(&name);
     Outcome as String: |outcome| outcome.as_str().to_owned(), |name| Self::from_name(&name);
     KeyPurpose as String: |purpose| purpose.as_str().to_owned(), |name| Self::from_name(&name);
+    OneTimePurpose as String: |purpose| purpose.as_str().to_owned(), |name| Self::from_name(&name);
+    MessageKind as String: |kind| kind.as_str().to_owned(), |name| Self::from_name(&name);
+    OutboxState as String: |state| state.as_str().to_owned(), |name| Self::from_name(&name);
     KeyAlgorithm as String: |algorithm| algorithm.as_str().to_owned(), |name| Self::from_name(&name);
 }
 

@@ -38,6 +38,10 @@ pub(crate) const KEYS: Records<&str> = Table::new("keys");
 pub(crate) const EVENTS: Records<Uuid> = Table::new("events");
 /// (account that it concerns, event).
 pub(crate) const EVENTS_BY_SUBJECT: Index = Table::new("events_by_subject");
+/// One-time tokens by id.
+pub(crate) const TOKENS: Records<Uuid> = Table::new("one_time_tokens");
+/// Messages by id.
+pub(crate) const OUTBOX: Records<Uuid> = Table::new("outbox");
 /// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
@@ -50,7 +54,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
         return Err(StoreError::failed("the file was written in another format"));
     }
     set(tx, META, "format", FORMAT)?;
-    for records in [USERS, SESSIONS, EVENTS] {
+    for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX] {
         tx.rows(records)?;
     }
     for index in [SESSIONS_BY_USER, EVENTS_BY_SUBJECT] {

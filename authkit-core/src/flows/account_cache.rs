@@ -58,13 +58,19 @@ impl AccountCache {
     pub(crate) fn forgetting(&self, changes: &ChangeSet) -> Forgetting {
         let touched = |change: &Change| match change {
             Change::User(
-                UserChange::UpdateProfile { id, .. } | UserChange::RaiseAuthEpoch { id, .. } | UserChange::Close { id, .. },
+                UserChange::UpdateProfile { id, .. }
+                | UserChange::VerifyEmail { id, .. }
+                | UserChange::ChangeEmail { id, .. }
+                | UserChange::RaiseAuthEpoch { id, .. }
+                | UserChange::Close { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
             Change::User(UserChange::Insert(_))
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)
+            | Change::OneTimeToken(_)
+            | Change::Outbox(_)
             | Change::Audit(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };

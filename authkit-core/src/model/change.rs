@@ -2,6 +2,8 @@
 
 use crate::model::audit::{AuditChange, AuditEvent};
 use crate::model::credential::CredentialChange;
+use crate::model::one_time_token::OneTimeTokenChange;
+use crate::model::outbox::{OutboxChange, OutboxMessage};
 use crate::model::server_key::KeyChange;
 use crate::model::session::{Revocation, SessionChange};
 use crate::model::user::UserChange;
@@ -20,6 +22,10 @@ pub enum Change {
     Key(KeyChange),
     /// Of the audit log.
     Audit(AuditChange),
+    /// Of one-time tokens.
+    OneTimeToken(OneTimeTokenChange),
+    /// Of messages that wait to be sent.
+    Outbox(OutboxChange),
 }
 
 macro_rules! into_change {
@@ -33,6 +39,7 @@ macro_rules! into_change {
 }
 
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
+into_change!(OneTimeTokenChange => OneTimeToken, OutboxChange => Outbox);
 
 impl From<AuditEvent> for Change {
     fn from(event: AuditEvent) -> Self {
@@ -77,4 +84,6 @@ pub struct Committed {
     pub revoked: Vec<Revocation>,
     /// How many rows its purges removed.
     pub purged: u64,
+    /// The messages that its claims took, in no particular order.
+    pub claimed: Vec<OutboxMessage>,
 }

@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    AuditEvent, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
+    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
-use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::ports::store::{
+    AuditReads, CommitError, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
+};
+use crate::primitives::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 /// A method of [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +36,12 @@ pub enum Method {
     ServerKeys,
     /// [`AuditReads::audit_events`]
     AuditEvents,
+    /// [`OneTimeTokenReads::one_time_token`]
+    OneTimeToken,
+    /// [`OutboxReads::outbox_message`]
+    OutboxMessage,
+    /// [`OutboxReads::outbox_messages`]
+    OutboxMessages,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -233,6 +241,28 @@ impl<S: Store> KeyReads for FaultyStore<S> {
 impl<S: Store> AuditReads for FaultyStore<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner.audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OneTimeTokenReads for FaultyStore<S> {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.call(Method::OneTimeToken, self.inner.one_time_token(id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OutboxReads for FaultyStore<S> {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessage, self.inner.outbox_message(id)).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessages, self.inner.outbox_messages(state, page)).await
     }
 }
 

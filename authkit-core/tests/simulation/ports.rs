@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    AuditEvent, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
+    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
 use authkit_core::ports::{
-    AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
-    RevocationSink, SessionReads, Store, StoreError, UserReads,
+    AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, OneTimeTokenReads, OutboxReads,
+    RevocationBus, RevocationMark, RevocationSink, SessionReads, Store, StoreError, UserReads,
 };
 use authkit_core::testkit::{Method, MutantStore};
-use authkit_core::{Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
+use authkit_core::{
+    Clock, Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp,
+    UserId,
+};
 
 use crate::flow::{Point, Verdict, current, pass};
 use crate::ledger::Ledger;
@@ -180,6 +183,28 @@ impl KeyReads for NodeStore {
 impl AuditReads for NodeStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner().audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for NodeStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.call(Method::OneTimeToken, self.inner().one_time_token(id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl OutboxReads for NodeStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessage, self.inner().outbox_message(id)).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessages, self.inner().outbox_messages(state, page)).await
     }
 }
 

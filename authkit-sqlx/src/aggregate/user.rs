@@ -30,6 +30,20 @@ const UPDATE_PROFILE: &str = "UPDATE authkit_users SET \
     locale = CASE WHEN $4 = 1 THEN locale ELSE $5 END, \
     updated_at = $6 WHERE id = $1 AND status = 'active'";
 
+const VERIFY_EMAIL: &str = "UPDATE authkit_users SET email_verified_at = COALESCE(email_verified_at, $3), updated_at = $3 \
+    WHERE id = $1 AND status = 'active' AND email_normal = $2";
+
+/// Two accounts that are given one address at once both find it free: the unique index stops the second, which is then told.
+const CHANGE_EMAIL: &str = "UPDATE authkit_users SET email_normal = $3, email = $4, email_verified_at = $5, updated_at = $5 \
+    WHERE id = $1 AND status = 'active' AND email_normal = $2 \
+        AND NOT EXISTS (SELECT 1 FROM authkit_users o WHERE o.email_normal = $3 AND o.id <> $1)";
+
+const OTHER_HAS_EMAIL: &str = "SELECT 1 FROM authkit_users WHERE email_normal = $2 AND id <> $1";
+
+const FORGET_TOKENS: &str = "DELETE FROM authkit_one_time_tokens WHERE user_id = $1";
+
+const FORGET_MESSAGES: &str = "DELETE FROM authkit_outbox WHERE user_id = $1";
+
 const RAISE_AUTH_EPOCH: &str = "UPDATE authkit_users SET auth_epoch = auth_epoch + 1, updated_at = $3 \
     WHERE id = $1 AND status = 'active' AND auth_epoch = $2";
 
@@ -71,6 +85,14 @@ pub(crate) fn statements(change: &UserChange, statements: &mut Vec<Statement>) -
             let args = args![*id, keep_name, name, keep_locale, locale, *at];
             statements.push(Statement::guarded(UPDATE_PROFILE, args, Conflict::UserChanged));
         }
+        UserChange::VerifyEmail { id, email, at } => {
+            statements.push(Statement::guarded(VERIFY_EMAIL, args![*id, email.normal(), *at], Conflict::UserChanged));
+        }
+        UserChange::ChangeEmail { id, from, to, at } => {
+            let args = args![*id, from.normal(), to.normal(), to.spelling(), *at];
+            let probe = Query::new(OTHER_HAS_EMAIL, args![*id, to.normal()]);
+            statements.push(Statement::probed(CHANGE_EMAIL, args, probe, (Conflict::EmailTaken, Conflict::UserChanged)));
+        }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             statements.push(Statement::guarded(RAISE_AUTH_EPOCH, args![*id, *from, *at], Conflict::UserChanged));
         }
@@ -78,6 +100,8 @@ pub(crate) fn statements(change: &UserChange, statements: &mut Vec<Statement>) -
             statements.push(Statement::guarded(CLOSE, args![*id, *at], Conflict::UserChanged));
             statements.push(Statement::free(FORGET_PASSWORD, args![*id]));
             statements.push(Statement::free(FORGET_DEVICES, args![*id]));
+            statements.push(Statement::free(FORGET_TOKENS, args![*id]));
+            statements.push(Statement::free(FORGET_MESSAGES, args![*id]));
         }
         _ => return Err(unknown_change()),
     }

@@ -1,14 +1,15 @@
 //! Every text that a store sends, with arguments: what tests of texts and of plans go through.
 
 use authkit_core::model::{
-    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
+    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState,
+    Patch, RevocationReason, Session, SessionChange, UserChange,
 };
 use authkit_core::ports::RevocationMark;
 use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
-use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{audit, credential, one_time_token, outbox, server_key, session, user};
 use crate::dialect::Dialect;
 
 /// Every change, with every field that can be absent present.
@@ -35,7 +36,45 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
         AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
+    ]
+    .into_iter()
+    .chain(token_changes(fixtures))
+    .chain(outbox_changes(fixtures))
+    .chain([
+        UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at: now }.into(),
+        UserChange::ChangeEmail { id: user.id, from: user.email.clone(), to: fixtures.user().email, at: now }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
+    ])
+    .collect()
+}
+
+fn token_changes(fixtures: &Fixtures) -> Vec<Change> {
+    let (user, at) = (fixtures.user(), fixtures.now());
+    let token = fixtures.one_time_token(&user, OneTimePurpose::MagicLink);
+    let (id, purpose, secret) = (token.id, token.purpose, token.secret);
+    vec![
+        OneTimeTokenChange::Insert(Box::new(token)).into(),
+        OneTimeTokenChange::Consume { id, purpose, secret, at }.into(),
+        OneTimeTokenChange::SpendAttempt { id, purpose, at }.into(),
+        OneTimeTokenChange::RevokeAllOf { user_id: user.id, purpose: Some(purpose) }.into(),
+        OneTimeTokenChange::Purge { expired_before: at, limit: 10 }.into(),
+    ]
+}
+
+fn outbox_changes(fixtures: &Fixtures) -> Vec<Change> {
+    let (at, error) = (fixtures.now(), "refused".to_owned());
+    let message = fixtures.message(fixtures.user().id);
+    let (id, attempt) = (message.id, 1);
+    vec![
+        OutboxChange::Enqueue(Box::new(message)).into(),
+        OutboxChange::Claim { at, lease_until: at, limit: 10 }.into(),
+        OutboxChange::Deliver { id, attempt, at }.into(),
+        OutboxChange::Defer { id, attempt, due_at: at, error: error.clone() }.into(),
+        OutboxChange::Bury { id, attempt, at, error }.into(),
+        OutboxChange::Expire { id, attempt, at }.into(),
+        OutboxChange::Retry { id, at }.into(),
+        OutboxChange::Discard { id }.into(),
+        OutboxChange::Purge { finished_before: at, limit: 10 }.into(),
     ]
 }
 
@@ -54,8 +93,11 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
+        one_time_token::by_id(fixtures.one_time_token(&user, OneTimePurpose::MagicLink).id, OneTimePurpose::MagicLink),
+        outbox::by_id(fixtures.message(user.id).id),
     ];
     for page in pages {
+        queries.push(outbox::page(OutboxState::Dead, page));
         queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
     }
     queries

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    AuditEvent, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
+    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
-use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::ports::{
+    AuditReads, CommitError, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
+};
+use authkit_core::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 /// Two stores on one database, asked in turn, as by a balancer: what one acknowledged, the other must know.
 #[derive(Debug)]
@@ -68,6 +70,28 @@ impl<S: Store> KeyReads for InTurn<S> {
 impl<S: Store> AuditReads for InTurn<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.next().audit_events(subject, page).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OneTimeTokenReads for InTurn<S> {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.next().one_time_token(id, purpose).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OutboxReads for InTurn<S> {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.next().outbox_message(id).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.next().outbox_messages(state, page).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod audit;
 mod keys;
+mod one_time_tokens;
+mod outbox;
 mod sessions;
 mod table;
 mod users;
@@ -12,14 +14,18 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, User,
+    AuditEvent, Change, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState,
+    Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
 };
-use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::ports::store::{
+    AuditReads, CommitError, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
+};
+use crate::primitives::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 use audit::AuditLog;
 use keys::Keys;
+use one_time_tokens::OneTimeTokens;
+use outbox::Outbox;
 use sessions::Sessions;
 use users::Users;
 
@@ -69,6 +75,8 @@ struct Tables {
     sessions: Sessions,
     keys: Keys,
     audit: AuditLog,
+    tokens: OneTimeTokens,
+    outbox: Outbox,
 }
 
 impl Tables {
@@ -79,6 +87,8 @@ impl Tables {
             Change::Session(change) => sessions::apply(self, change, committed),
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
+            Change::OneTimeToken(change) => one_time_tokens::apply(self, change, committed),
+            Change::Outbox(change) => outbox::apply(self, change, committed),
         }
     }
 
@@ -87,6 +97,8 @@ impl Tables {
         self.sessions.keep();
         self.keys.keep();
         self.audit.keep();
+        self.tokens.keep();
+        self.outbox.keep();
     }
 
     fn take_back(&mut self) {
@@ -94,6 +106,8 @@ impl Tables {
         self.sessions.take_back();
         self.keys.take_back();
         self.audit.take_back();
+        self.tokens.take_back();
+        self.outbox.take_back();
     }
 }
 
@@ -143,6 +157,28 @@ impl KeyReads for MemoryStore {
 impl AuditReads for MemoryStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         Ok(self.tables()?.audit.page(subject, page))
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for MemoryStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        Ok(one_time_tokens::with_user(&*self.tables()?, id, purpose))
+    }
+}
+
+#[async_trait]
+impl OutboxReads for MemoryStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        Ok(self.tables()?.outbox.get(id).cloned())
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        Ok(self.tables()?.outbox.page(state, page))
     }
 }
 

@@ -2,9 +2,12 @@
 
 use async_trait::async_trait;
 
-use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+use crate::model::{
+    AuditEvent, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation, ServerKey, Session,
+    SessionWithUser, User,
+};
 use crate::ports::store::StoreError;
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 /// Reads of accounts. A closed account is absent from all of them.
 #[async_trait]
@@ -55,4 +58,25 @@ pub trait KeyReads: Send + Sync {
 pub trait AuditReads: Send + Sync {
     /// The events, the greatest id first; of one account only where `subject` is given. Events of closed accounts stay.
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError>;
+}
+
+/// Reads of one-time tokens.
+#[async_trait]
+pub trait OneTimeTokenReads: Send + Sync {
+    /// The token with this id and this purpose, expired or not, and its account. Absent when its account is closed.
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError>;
+}
+
+/// Reads of the outbox.
+#[async_trait]
+pub trait OutboxReads: Send + Sync {
+    /// The message with this id.
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError>;
+
+    /// The messages in a state, the greatest id first.
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError>;
 }

@@ -12,11 +12,18 @@ use async_trait::async_trait;
 
 use crate::embedded::MemoryStore;
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
-    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, OneTimePurpose, OneTimeTokenChange,
+    OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState, Revocation, RevocationReason, Rotation, RotationOutcome,
+    ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
-use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
-use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use crate::ports::{
+    AuditReads, CommitError, Conflict, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError,
+    UserReads,
+};
+use crate::primitives::{
+    Cursor, Digest, Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp,
+    UserId,
+};
 
 pub use bug::Bug;
 
@@ -140,9 +147,48 @@ impl MutantStore {
                 self.linger().await;
                 return beyond;
             }
+            (Bug::VerifiesAnyAddress, Change::User(UserChange::VerifyEmail { id, at, .. })) => {
+                let Some(user) = self.inner.user_by_id(id).await? else { return Err(Conflict::UserChanged.into()) };
+                UserChange::VerifyEmail { id, email: user.email, at }.into()
+            }
+            (Bug::ReadsTheTokenThenTakesIt, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
+                let found = self.inner.one_time_token(id, purpose).await?.map(|found| found.token);
+                if !found.is_some_and(|token| token.secret == secret && token.expires_at > at) {
+                    return Err(Conflict::TokenGone.into());
+                }
+                self.linger().await;
+                return Ok(Vec::new());
+            }
+            (Bug::TakesATokenForAnything, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
+                let purpose = self.purpose_of(id).await?.unwrap_or(purpose);
+                OneTimeTokenChange::Consume { id, purpose, secret, at }.into()
+            }
+            (Bug::TakesAnExpiredToken, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
+                OneTimeTokenChange::Consume { id, purpose, secret, at: at - Duration::from_micros(1) }.into()
+            }
+            (Bug::GuessesCostNothing, Change::OneTimeToken(OneTimeTokenChange::SpendAttempt { .. })) => return Ok(Vec::new()),
+            (Bug::ForgetsWhoseMessageItIs, Change::Outbox(OutboxChange::Deliver { id, at, .. })) => {
+                let attempt = self.inner.outbox_message(id).await?.map_or(0, |message| message.attempts);
+                OutboxChange::Deliver { id, attempt, at }.into()
+            }
+            (Bug::KeepsWhatWasDelivered, Change::Outbox(OutboxChange::Deliver { id, attempt, at })) => {
+                OutboxChange::Bury { id, attempt, at, error: String::new() }.into()
+            }
+            (Bug::ClaimsTwice, Change::Outbox(OutboxChange::Claim { at, limit, .. })) => {
+                OutboxChange::Claim { at, lease_until: at, limit }.into()
+            }
             (_, change) => change,
         };
         Ok(vec![distorted])
+    }
+
+    async fn purpose_of(&self, id: OneTimeTokenId) -> Result<Option<OneTimePurpose>, StoreError> {
+        for purpose in OneTimePurpose::ALL {
+            if self.inner.one_time_token(id, *purpose).await?.is_some() {
+                return Ok(Some(*purpose));
+            }
+        }
+        Ok(None)
     }
 
     fn replace_any(user_id: UserId, hash: PasswordHash, at: Timestamp) -> Vec<Change> {
@@ -264,6 +310,28 @@ impl AuditReads for MutantStore {
             read.next = read.items.last().map(|event| Cursor::after(event.id.as_uuid()));
         }
         Ok(read)
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for MutantStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.inner.one_time_token(id, purpose).await
+    }
+}
+
+#[async_trait]
+impl OutboxReads for MutantStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.inner.outbox_message(id).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.inner.outbox_messages(state, page).await
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    AuditEvent, Change, ChangeSet, Credentials, OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage,
+    OutboxState, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
 use crate::ports::store::{RevocationMark, Store};
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{Email, OneTimeTokenId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 /// What a test has named so far, and so what it can ask for.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,7 @@ pub(super) struct Known {
     emails: Vec<Email>,
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
+    tokens: BTreeSet<OneTimeTokenId>,
 }
 
 impl Known {
@@ -33,6 +35,8 @@ impl Known {
                     self.users.insert(session.user_id);
                     self.sessions.insert(session.id);
                 }
+                Change::User(UserChange::ChangeEmail { to, .. }) if !self.emails.contains(to) => self.emails.push(to.clone()),
+                Change::OneTimeToken(OneTimeTokenChange::Insert(token)) => drop(self.tokens.insert(token.id)),
                 _ => {}
             }
         }
@@ -79,6 +83,8 @@ pub(super) struct View {
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
+    tokens: Vec<Option<OneTimeTokenWithUser>>,
+    outbox: Vec<Vec<OutboxMessage>>,
 }
 
 impl View {
@@ -95,6 +101,8 @@ impl View {
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
+            tokens: Vec::new(),
+            outbox: Vec::new(),
         };
         for &id in &known.users {
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
@@ -109,6 +117,14 @@ impl View {
         }
         for &id in &known.sessions {
             view.sessions.push(spelled_session(store.session_by_id(id).await.expect("a session is read")));
+        }
+        for &id in &known.tokens {
+            for &purpose in OneTimePurpose::ALL {
+                view.tokens.push(store.one_time_token(id, purpose).await.expect("a token is read"));
+            }
+        }
+        for state in OutboxState::ALL {
+            view.outbox.push(messages(store, state, limit(2)).await);
         }
         view
     }
@@ -131,6 +147,8 @@ impl View {
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
+            .or_else(|| differ_in("one_time_token", &self.tokens, &expected.tokens))
+            .or_else(|| differ_in("outbox_messages", &self.outbox, &expected.outbox))
     }
 }
 
@@ -155,6 +173,17 @@ pub(super) async fn events(store: &dyn Store, subject: Option<UserId>, limit: Pa
     let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
     loop {
         let read = store.audit_events(subject, page).await.expect("events are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
+    }
+}
+
+/// All messages in a state, page by page.
+pub(super) async fn messages(store: &dyn Store, state: OutboxState, limit: PageLimit) -> Vec<OutboxMessage> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.outbox_messages(state, page).await.expect("messages are read");
         if turn(&mut all, read, &mut page) {
             return all;
         }
