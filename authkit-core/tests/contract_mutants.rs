@@ -66,6 +66,11 @@ mutants! {
     KeepsWhatWasDelivered breaks what_was_delivered_is_forgotten;
     VerifiesAnyAddress breaks an_address_is_verified_only_while_it_is_the_accounts;
     ReportsADeadlock breaks rivals_in_opposite_order_all_succeed;
+    ReadsThenCountsAGuess breaks no_guess_among_rivals_is_lost;
+    ReservesWhateverWasRead breaks one_of_many_reserves_the_guess;
+    ForgetsNoGuesses breaks a_count_is_forgotten_if_there_is_one;
+    PurgesEveryCount breaks old_counts_are_purged_and_high_ones_stay;
+    ReadsNoGuessesOfNobody breaks guesses_are_read_beside_the_account_or_nobody;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,7 +5,8 @@ use std::future::Future;
 use authkit_core::model::{Committed, RotationOutcome, SessionWithUser};
 use authkit_core::ports::Conflict;
 
-use crate::aggregate::{outbox, session};
+use crate::aggregate::outbox;
+use crate::aggregate::session;
 use crate::row::{Fields, Row};
 use crate::statement::{Guard, Query, Statement, Yields};
 use crate::value::Value;

@@ -1,6 +1,8 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
-use crate::aggregate::{audit, credential, one_time_token, outbox, session};
+use crate::aggregate::guess;
+use crate::aggregate::{audit, credential, session};
+use crate::aggregate::{one_time_token, outbox};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Dialect {
     pub(crate) purge_sessions: &'static str,
     /// The end of old audit events.
     pub(crate) purge_events: &'static str,
+    /// The end of old counts of guesses.
+    pub(crate) purge_guesses: &'static str,
     /// A one-time token, guarded by its account.
     pub(crate) insert_one_time_token: &'static str,
     /// The end of one-time tokens that have expired.
@@ -32,6 +36,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_events: audit::PURGE_SQLITE,
+    purge_guesses: guess::PURGE_SQLITE,
     insert_one_time_token: one_time_token::INSERT_SQLITE,
     purge_one_time_tokens: one_time_token::PURGE_SQLITE,
     claim_messages: outbox::CLAIM_SQLITE,
@@ -45,6 +50,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_events: audit::PURGE_POSTGRES,
+    purge_guesses: guess::PURGE_POSTGRES,
     insert_one_time_token: one_time_token::INSERT_POSTGRES,
     purge_one_time_tokens: one_time_token::PURGE_POSTGRES,
     claim_messages: outbox::CLAIM_POSTGRES,

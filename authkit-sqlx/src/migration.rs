@@ -44,7 +44,12 @@ macro_rules! histories {
     };
 }
 
-histories! { 1 "initial" "0001_initial", 2 "session_expiry" "0002_session_expiry", 3 "one_time_tokens_and_outbox" "0003_one_time_tokens_and_outbox" }
+histories! {
+    1 "initial" "0001_initial",
+    2 "session_expiry" "0002_session_expiry",
+    3 "login_failures" "0003_login_failures",
+    4 "one_time_tokens_and_outbox" "0004_one_time_tokens_and_outbox",
+}
 
 /// A step that a database has.
 #[derive(Debug, Clone)]

@@ -5,18 +5,18 @@ macro_rules! impl_reads {
     ($store:ty) => {
         mod store_reads {
             use async_trait::async_trait;
-            use authkit_core::model::{
-                AuditEvent, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation, ServerKey,
-                Session, SessionWithUser, User,
-            };
-            use authkit_core::ports::{
-                AuditReads, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, StoreError, UserReads,
-            };
-            use authkit_core::{
-                Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId,
-            };
+            use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+            use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+            use authkit_core::ports::GuessReads;
+            use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
+            use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
+            use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+            use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
-            use crate::aggregate::{audit, credential, one_time_token, outbox, server_key, session, user};
+            use crate::aggregate::guess;
+            use crate::aggregate::{audit, credential, server_key, session, user};
+            use crate::aggregate::{one_time_token, outbox};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
 
@@ -71,6 +71,27 @@ macro_rules! impl_reads {
             impl KeyReads for $store {
                 async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
                     self.all(server_key::list(), server_key::decode).await
+                }
+            }
+
+            #[async_trait]
+            impl GuessReads for $store {
+                async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+                    self.optional(guess::by_subject(subject), guess::decode).await
+                }
+
+                async fn login_by_email(
+                    &self,
+                    email: &Email,
+                    subject: GuessSubject,
+                    device: Option<GuessSubject>,
+                ) -> Result<LoginState, StoreError> {
+                    let read = self.optional(guess::login_by_email(email, subject, device), guess::decode_login).await?;
+                    Ok(read.unwrap_or_default())
+                }
+
+                async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+                    Ok(self.optional(guess::login_by_user(id, subject), guess::decode_login).await?.unwrap_or_default())
                 }
             }
 

@@ -124,9 +124,14 @@ impl<'r> Fields<'r> {
         self.present(value)
     }
 
-    pub(crate) fn number(&mut self) -> Result<u32, DecodeError> {
+    pub(crate) fn optional_number(&mut self) -> Result<Option<u32>, DecodeError> {
         let value = self.take(|row, at| row.int(at))?;
-        u32::try_from(self.present(value)?).map_err(|_| DecodeError::Unknown { what: "number" })
+        value.map(|value| u32::try_from(value).map_err(|_| DecodeError::Unknown { what: "number" })).transpose()
+    }
+
+    pub(crate) fn number(&mut self) -> Result<u32, DecodeError> {
+        let value = self.optional_number()?;
+        self.present(value)
     }
 
     pub(crate) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {

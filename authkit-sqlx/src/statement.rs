@@ -3,7 +3,9 @@
 use authkit_core::model::{Change, ChangeSet};
 use authkit_core::ports::{Conflict, StoreError};
 
-use crate::aggregate::{audit, credential, one_time_token, outbox, server_key, session, user};
+use crate::aggregate::guess;
+use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::value::Value;
 
@@ -134,6 +136,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
             Change::Audit(change) => statements.push(audit::statement(dialect, change)?),
+            Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
             Change::OneTimeToken(change) => statements.push(one_time_token::statement(dialect, change)?),
             Change::Outbox(change) => statements.push(outbox::statement(dialect, change)?),
             _ => return Err(unknown_change()),

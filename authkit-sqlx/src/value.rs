@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use authkit_core::{AuditEventId, Digest, OneTimeTokenId, OutboxMessageId, SessionId, Timestamp, UserId};
+use authkit_core::{AuditEventId, Digest, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use uuid::Uuid;
 
 /// One argument of a statement. A missing value keeps its type, because PostgreSQL asks for the type of a `NULL`.

@@ -10,16 +10,20 @@ use authkit_core::model::{
     AuditChange, AuditEvent, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation, RevocationReason,
     Rotation, Session, SessionChange, SessionWithUser, UserChange, UserStatus,
 };
+use authkit_core::model::{GuessChange, GuessSubject};
 use authkit_core::ports::{CommitError, Conflict, StoreError};
 use authkit_core::{AuditEventId, PasswordHash, Timestamp, UserId};
-use redb::WriteTransaction;
+use redb::{ReadableTable as _, WriteTransaction};
 
 use crate::proofs;
+use crate::reads::guesses;
 use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
+use crate::tables::value;
 use crate::tables::{
     CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
-    all, has, put, remove, set, value,
+    all, has, put, remove, set,
 };
+use crate::tables::{GUESSES, Readable as _, broken};
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
 pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Committed) -> Result<(), CommitError> {
@@ -28,6 +32,7 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Credential(change) => apply_credential(tx, change),
         Change::Session(change) => apply_session(tx, change, committed),
         Change::Key(change) => apply_key(tx, change),
+        Change::Guess(change) => apply_guess(tx, change, committed),
         Change::Audit(AuditChange::Append(event)) => append(tx, event),
         Change::Audit(AuditChange::Purge { below, limit }) => {
             committed.purged += purge_events(tx, *below, *limit)?;
@@ -183,6 +188,42 @@ fn apply_key(tx: &WriteTransaction, change: &KeyChange) -> Result<(), CommitErro
         _ => return Err(unknown()),
     }
     Ok(())
+}
+
+fn apply_guess(tx: &WriteTransaction, change: &GuessChange, committed: &mut Committed) -> Result<(), CommitError> {
+    match change {
+        GuessChange::Count { subject, at } => {
+            let failures = guesses(tx, *subject)?.map_or(0, |guesses| guesses.failures);
+            set_guesses(tx, *subject, failures, *at)?;
+        }
+        GuessChange::Reserve { subject, from, at } => {
+            guard(guesses(tx, *subject)? == Some(*from), Conflict::GuessesChanged)?;
+            set_guesses(tx, *subject, from.failures, *at)?;
+        }
+        GuessChange::Forget { subject } => drop(remove(tx, GUESSES, *subject.digest().as_bytes())?),
+        GuessChange::Purge { last_before, below, limit } => {
+            let is_old = |(failures, at): (u32, i64)| at < last_before.unix_micros() && failures < *below;
+            let mut old = Vec::new();
+            for entry in tx.rows(GUESSES)?.iter().map_err(broken)? {
+                let (subject, count) = entry.map_err(broken)?;
+                if is_old(count.value()) {
+                    old.push(subject.value());
+                }
+            }
+            old.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
+            for subject in &old {
+                remove(tx, GUESSES, *subject)?;
+            }
+            committed.purged += old.len() as u64;
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+/// One guess more than there were.
+fn set_guesses(tx: &WriteTransaction, subject: GuessSubject, before: u32, at: Timestamp) -> Result<(), StoreError> {
+    set(tx, GUESSES, *subject.digest().as_bytes(), (next(before)?, at.unix_micros()))
 }
 
 fn append(tx: &WriteTransaction, event: &AuditEvent) -> Result<(), CommitError> {

@@ -2,19 +2,21 @@
 
 use std::ops::Bound;
 
-use authkit_core::model::{
-    AuditEvent, Credentials, OneTimePurpose, OneTimeToken, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
-    ServerKey, Session, SessionWithUser, User, UserStatus,
-};
+use authkit_core::OneTimeTokenId;
+use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User, UserStatus};
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{OneTimePurpose, OneTimeToken, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::{RevocationMark, StoreError};
-use authkit_core::{OneTimeTokenId, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use authkit_core::{Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
 use redb::ReadableTable as _;
 use uuid::Uuid;
 
 use crate::records::Stored;
+use crate::tables::GUESSES;
+use crate::tables::OUTBOX;
 use crate::tables::{
-    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, OUTBOX, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, broken,
-    get, value,
+    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, broken, get,
+    value,
 };
 
 /// The account, active or suspended.
@@ -42,6 +44,23 @@ pub(crate) fn credentials_by_email(tx: &impl Readable, normal: &str) -> Result<O
         Some(id) => credentials(tx, id),
         None => Ok(None),
     }
+}
+
+/// The wrong guesses of a subject in a row.
+pub(crate) fn guesses(tx: &impl Readable, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+    let guesses = |(failures, at)| Guesses { failures, last_at: Timestamp::from_unix_micros(at) };
+    value(tx, GUESSES, *subject.digest().as_bytes(), guesses)
+}
+
+/// What a login reads, of one snapshot.
+pub(crate) fn login(
+    tx: &impl Readable,
+    credentials: Option<Credentials>,
+    subject: GuessSubject,
+    device: Option<GuessSubject>,
+) -> Result<LoginState, StoreError> {
+    let device_guesses = device.map(|device| guesses(tx, device)).transpose()?.flatten();
+    Ok(LoginState { credentials, guesses: guesses(tx, subject)?, device_guesses })
 }
 
 /// The session, whatever became of it and of its account.

@@ -8,18 +8,20 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, MessageKind, OneTimePurpose,
-    OneTimeToken, OutboxMessage, OutboxState, Outcome, RevocationReason, ServerKey, Session, User, UserStatus,
+    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason, ServerKey,
+    Session, User, UserStatus,
 };
+use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use authkit_core::ports::StoreError;
 use authkit_core::{
-    AuditEventId, DeviceName, Digest, Email, FullName, Locale, OneTimeTokenId, OutboxMessageId, RequestId, Sealed, SessionId,
-    Timestamp, UserAgent, UserId,
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, RequestId, Sealed, SessionId, Timestamp, UserAgent, UserId,
 };
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, KEYS, OUTBOX, Records, SESSIONS, TOKENS, USERS};
+use crate::tables::{EVENTS, KEYS, Records, SESSIONS, USERS};
+use crate::tables::{OUTBOX, TOKENS};
 
 /// A model that is a row of its own table.
 pub(crate) trait Stored: Sized {

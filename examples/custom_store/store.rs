@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
-    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
+    User,
 };
-use authkit_core::ports::{
-    AuditReads, CommitError, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
-};
-use authkit_core::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use authkit_core::ports::GuessReads;
+use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
+use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::Semaphore;
 
@@ -116,6 +119,27 @@ impl KeyReads for RedbStore {
 impl AuditReads for RedbStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.read(move |tx| reads::audit_events(tx, subject, page)).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for RedbStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.read(move |tx| reads::guesses(tx, subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let email = email.normal().to_owned();
+        self.read(move |tx| reads::login(tx, reads::credentials_by_email(tx, &email)?, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.read(move |tx| reads::login(tx, reads::credentials(tx, id)?, subject, None)).await
     }
 }
 

@@ -71,7 +71,8 @@ impl AccountCache {
             | Change::Key(_)
             | Change::OneTimeToken(_)
             | Change::Outbox(_)
-            | Change::Audit(_) => None,
+            | Change::Audit(_)
+            | Change::Guess(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };
         let keys: Vec<_> = changes.changes().iter().filter_map(touched).collect();

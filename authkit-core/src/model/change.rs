@@ -2,6 +2,7 @@
 
 use crate::model::audit::{AuditChange, AuditEvent};
 use crate::model::credential::CredentialChange;
+use crate::model::guess::GuessChange;
 use crate::model::one_time_token::OneTimeTokenChange;
 use crate::model::outbox::{OutboxChange, OutboxMessage};
 use crate::model::server_key::KeyChange;
@@ -22,6 +23,8 @@ pub enum Change {
     Key(KeyChange),
     /// Of the audit log.
     Audit(AuditChange),
+    /// Of the count of wrong guesses.
+    Guess(GuessChange),
     /// Of one-time tokens.
     OneTimeToken(OneTimeTokenChange),
     /// Of messages that wait to be sent.
@@ -39,6 +42,7 @@ macro_rules! into_change {
 }
 
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
+into_change!(GuessChange => Guess);
 into_change!(OneTimeTokenChange => OneTimeToken, OutboxChange => Outbox);
 
 impl From<AuditEvent> for Change {

@@ -8,13 +8,16 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
-    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
+    User,
 };
-use crate::ports::store::{
-    AuditReads, CommitError, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
-};
-use crate::primitives::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use crate::ports::store::GuessReads;
+use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{OneTimeTokenReads, OutboxReads};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// A method of [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +39,12 @@ pub enum Method {
     ServerKeys,
     /// [`AuditReads::audit_events`]
     AuditEvents,
+    /// [`GuessReads::guesses`]
+    Guesses,
+    /// [`GuessReads::login_by_email`]
+    LoginByEmail,
+    /// [`GuessReads::login_by_id`]
+    LoginById,
     /// [`OneTimeTokenReads::one_time_token`]
     OneTimeToken,
     /// [`OutboxReads::outbox_message`]
@@ -241,6 +250,26 @@ impl<S: Store> KeyReads for FaultyStore<S> {
 impl<S: Store> AuditReads for FaultyStore<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner.audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> GuessReads for FaultyStore<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner.guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner.login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
     }
 }
 

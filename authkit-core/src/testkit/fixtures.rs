@@ -3,15 +3,18 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::model::GuessSubject;
 use crate::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, MessageKind, OneTimePurpose,
-    OneTimeToken, OutboxMessage, OutboxState, Outcome, RequestContext, Rotation, ServerKey, Session, User, UserStatus,
+    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RequestContext, Rotation,
+    ServerKey, Session, User, UserStatus,
 };
+use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{
-    AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, OneTimeTokenId, OutboxMessageId, PasswordHash, RequestId,
-    Sealed, SessionId, Timestamp, UserAgent, UserId,
+    AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RequestId, Sealed, SessionId, Timestamp,
+    UserAgent, UserId,
 };
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use super::{FrozenClock, SeededEntropy};
 
@@ -176,6 +179,12 @@ impl Fixtures {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&random_bytes::<32>(&self.entropy))
+    }
+
+    /// Somebody whose secret nobody has guessed at yet.
+    #[must_use]
+    pub fn guess_subject(&self) -> GuessSubject {
+        GuessSubject::from_digest(self.digest())
     }
 
     /// Something of the form of a password hash. It is the hash of no password, and no two are equal.

@@ -7,18 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
-    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
+    User,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
-    AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, OneTimeTokenReads, OutboxReads,
-    RevocationBus, RevocationMark, RevocationSink, SessionReads, Store, StoreError, UserReads,
+    AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
+    RevocationSink, SessionReads, Store, StoreError, UserReads,
 };
+use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
 use authkit_core::testkit::{Method, MutantStore};
-use authkit_core::{
-    Clock, Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp,
-    UserId,
-};
+use authkit_core::{Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 use crate::flow::{Point, Verdict, current, pass};
 use crate::ledger::Ledger;
@@ -183,6 +185,26 @@ impl KeyReads for NodeStore {
 impl AuditReads for NodeStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner().audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for NodeStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner().guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner().login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner().login_by_id(id, subject)).await
     }
 }
 

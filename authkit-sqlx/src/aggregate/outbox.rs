@@ -52,11 +52,13 @@ const ENQUEUE: &str =
     concat!(insert_into!(), " VALUES ($1, $2, $3, $4, $5, $6, $7, $8", constants!(), ") ON CONFLICT DO NOTHING");
 
 macro_rules! claim {
-    ($due:literal, $lock:literal) => {
+    ($due:literal, $index:literal, $lock:literal) => {
         concat!(
             "UPDATE authkit_outbox SET attempts = attempts + 1, due_at = $2 WHERE ",
             $due,
-            " (SELECT m.id FROM authkit_outbox m WHERE m.state = 'pending' AND m.due_at <= $1 ORDER BY m.due_at, m.id LIMIT $3",
+            " (SELECT m.id FROM authkit_outbox m",
+            $index,
+            " WHERE m.state = 'pending' AND m.due_at <= $1 ORDER BY m.due_at, m.id LIMIT $3",
             $lock,
             ") RETURNING ",
             columns!()
@@ -64,11 +66,11 @@ macro_rules! claim {
     };
 }
 
-pub(crate) const CLAIM_SQLITE: &str = claim!("id IN", "");
+pub(crate) const CLAIM_SQLITE: &str = claim!("id IN", " INDEXED BY authkit_outbox_due", "");
 
 /// What another worker is just taking is left to it: nobody waits, and no message is taken by two. An array is always looked up
 /// by the index; an `IN` may be joined by a scan of the whole table.
-pub(crate) const CLAIM_POSTGRES: &str = claim!("id = ANY (ARRAY", " FOR UPDATE SKIP LOCKED)");
+pub(crate) const CLAIM_POSTGRES: &str = claim!("id = ANY (ARRAY", "", " FOR UPDATE SKIP LOCKED)");
 
 /// SECURITY: what is delivered is forgotten at once: it holds a link that may still be good.
 const DELIVER: &str = "UPDATE authkit_outbox SET state = 'delivered', payload = NULL, last_error = NULL, finished_at = $3 \

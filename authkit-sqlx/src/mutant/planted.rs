@@ -39,15 +39,25 @@ pub enum Mutant {
     RevokeGuardDropped,
     /// A password is replaced whatever it was.
     PasswordGuardDropped,
+    /// A one-time token is used up for whatever purpose, with whatever secret.
+    ConsumeGuardDropped,
+    /// Messages that a worker takes are looked at, and not locked. (PostgreSQL)
+    ClaimLockDropped,
     /// Rivals that undid each other are not begun anew. (PostgreSQL)
     DeadlockReported,
     /// Replicas do not wait for each other's migration. (PostgreSQL)
     MigrationLockDropped,
+    /// A guess is counted on from what was read, not from what is there.
+    GuessCountOverwritten,
+    /// A guess is let through whatever was counted since the count was read.
+    GuessGuardDropped,
+    /// Counts of guesses are purged however high they are.
+    GuessPurgeTooWide,
 }
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
@@ -60,8 +70,13 @@ impl Mutant {
         Self::RefusedSetKept,
         Self::RevokeGuardDropped,
         Self::PasswordGuardDropped,
+        Self::ConsumeGuardDropped,
+        Self::ClaimLockDropped,
         Self::DeadlockReported,
         Self::MigrationLockDropped,
+        Self::GuessCountOverwritten,
+        Self::GuessGuardDropped,
+        Self::GuessPurgeTooWide,
     ];
 
     /// What is written instead of what, in any dialect. The arguments keep their numbers, and each is still named once.
@@ -83,7 +98,18 @@ impl Mutant {
             Self::RefusedSetKept => &[("ROLLBACK TO authkit_set", "SELECT 1"), ("ROLLBACK", "COMMIT")],
             Self::RevokeGuardDropped => &[("WHERE id = $1 AND revoked_at IS NULL RETURNING", "WHERE id = $1 RETURNING")],
             Self::PasswordGuardDropped => &[("AND hash = $2", "AND $2 IS NOT NULL")],
+            Self::ConsumeGuardDropped => &[(
+                "AND purpose = $2 AND secret = $3 AND expires_at > $4",
+                "AND $2 IS NOT NULL AND $3 IS NOT NULL AND $4 IS NOT NULL",
+            )],
+            Self::ClaimLockDropped => &[("m.id LIMIT $3 FOR UPDATE SKIP LOCKED", "m.id LIMIT $3")],
             Self::MigrationLockDropped => &[("pg_advisory_xact_lock", "abs")],
+            Self::GuessCountOverwritten => &[(
+                "SET failures = f.failures + 1,",
+                "SET failures = (SELECT s.failures FROM authkit_login_failures s WHERE s.subject = $1) + 1,",
+            )],
+            Self::GuessGuardDropped => &[("AND failures = $2 AND last_at = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL")],
+            Self::GuessPurgeTooWide => &[("AND f.failures < $2", "AND $2 IS NOT NULL")],
             Self::ChangeOutsideTheTransaction | Self::DeadlockReported => &[],
         }
     }

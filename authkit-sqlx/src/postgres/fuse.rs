@@ -9,8 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::error::DatabaseError;
 
-use crate::aggregate::{audit, outbox};
-use crate::statement::{Guard, Riders, Statement, Yields};
+use crate::aggregate::audit;
+use crate::aggregate::outbox;
+use crate::statement::Riders;
+use crate::statement::{Guard, Statement, Yields};
 
 /// The fused texts by the text that something rides on. There are as many as there are statements, and they live as long as the
 /// process: a statement stays prepared by its text.
@@ -109,7 +111,8 @@ pub(super) fn is_taken(error: &authkit_core::ports::StoreError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use authkit_core::model::{ChangeSet, OutboxChange, RevocationReason, SessionChange};
+    use authkit_core::model::OutboxChange;
+    use authkit_core::model::{ChangeSet, RevocationReason, SessionChange};
     use authkit_core::testkit::Fixtures;
 
     use super::*;

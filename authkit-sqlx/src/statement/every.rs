@@ -1,15 +1,18 @@
 //! Every text that a store sends, with arguments: what tests of texts and of plans go through.
 
 use authkit_core::model::{
-    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState,
-    Patch, RevocationReason, Session, SessionChange, UserChange,
+    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
 };
+use authkit_core::model::{GuessChange, Guesses};
+use authkit_core::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState};
 use authkit_core::ports::RevocationMark;
 use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
-use crate::aggregate::{audit, credential, one_time_token, outbox, server_key, session, user};
+use crate::aggregate::guess;
+use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 
 /// Every change, with every field that can be absent present.
@@ -36,6 +39,10 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
         AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
+        GuessChange::Count { subject: fixtures.guess_subject(), at: now }.into(),
+        GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
+        GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
+        GuessChange::Purge { last_before: now, below: 10, limit: 10 }.into(),
     ]
     .into_iter()
     .chain(token_changes(fixtures))
@@ -93,6 +100,10 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
+        guess::by_subject(fixtures.guess_subject()),
+        guess::login_by_email(&user.email, fixtures.guess_subject(), None),
+        guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
+        guess::login_by_user(user.id, fixtures.guess_subject()),
         one_time_token::by_id(fixtures.one_time_token(&user, OneTimePurpose::MagicLink).id, OneTimePurpose::MagicLink),
         outbox::by_id(fixtures.message(user.id).id),
     ];

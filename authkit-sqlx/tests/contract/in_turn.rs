@@ -4,13 +4,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation,
-    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
+    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
+    User,
 };
-use authkit_core::ports::{
-    AuditReads, CommitError, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
-};
-use authkit_core::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use authkit_core::ports::GuessReads;
+use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
+use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 /// Two stores on one database, asked in turn, as by a balancer: what one acknowledged, the other must know.
 #[derive(Debug)]
@@ -70,6 +73,26 @@ impl<S: Store> KeyReads for InTurn<S> {
 impl<S: Store> AuditReads for InTurn<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.next().audit_events(subject, page).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> GuessReads for InTurn<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.next().guesses(subject).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.next().login_by_email(email, subject, device).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.next().login_by_id(id, subject).await
     }
 }
 

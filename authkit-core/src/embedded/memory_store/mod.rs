@@ -1,6 +1,7 @@
 //! The store that keeps everything in memory: the reference model of [`Store`], and a store for tests.
 
 mod audit;
+mod guesses;
 mod keys;
 mod one_time_tokens;
 mod outbox;
@@ -14,15 +15,19 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState,
-    Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, User,
+    AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
+    SessionWithUser, User,
 };
-use crate::ports::store::{
-    AuditReads, CommitError, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError, UserReads,
-};
-use crate::primitives::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use crate::ports::store::GuessReads;
+use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{OneTimeTokenReads, OutboxReads};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use audit::AuditLog;
+use guesses::GuessLog;
 use keys::Keys;
 use one_time_tokens::OneTimeTokens;
 use outbox::Outbox;
@@ -75,6 +80,7 @@ struct Tables {
     sessions: Sessions,
     keys: Keys,
     audit: AuditLog,
+    guesses: GuessLog,
     tokens: OneTimeTokens,
     outbox: Outbox,
 }
@@ -87,6 +93,7 @@ impl Tables {
             Change::Session(change) => sessions::apply(self, change, committed),
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
+            Change::Guess(change) => guesses::apply(self, change, committed),
             Change::OneTimeToken(change) => one_time_tokens::apply(self, change, committed),
             Change::Outbox(change) => outbox::apply(self, change, committed),
         }
@@ -97,6 +104,7 @@ impl Tables {
         self.sessions.keep();
         self.keys.keep();
         self.audit.keep();
+        self.guesses.keep();
         self.tokens.keep();
         self.outbox.keep();
     }
@@ -106,6 +114,7 @@ impl Tables {
         self.sessions.take_back();
         self.keys.take_back();
         self.audit.take_back();
+        self.guesses.take_back();
         self.tokens.take_back();
         self.outbox.take_back();
     }
@@ -157,6 +166,32 @@ impl KeyReads for MemoryStore {
 impl AuditReads for MemoryStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         Ok(self.tables()?.audit.page(subject, page))
+    }
+}
+
+#[async_trait]
+impl GuessReads for MemoryStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        Ok(self.tables()?.guesses.of(subject))
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let tables = self.tables()?;
+        Ok(LoginState {
+            credentials: tables.users.id_by_email(email).and_then(|id| tables.users.open(id)).cloned(),
+            guesses: tables.guesses.of(subject),
+            device_guesses: device.and_then(|device| tables.guesses.of(device)),
+        })
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        let tables = self.tables()?;
+        Ok(LoginState { credentials: tables.users.open(id).cloned(), guesses: tables.guesses.of(subject), device_guesses: None })
     }
 }
 

@@ -24,6 +24,9 @@ pub enum Conflict {
     /// The key is gone already.
     #[error("the key is gone already")]
     KeyGone,
+    /// Another guess was counted in this moment, or the count was forgotten.
+    #[error("another guess was counted")]
+    GuessesChanged,
     /// The one-time token was used, has expired, has no attempts left, or is another one.
     #[error("the one-time token cannot be used any more")]
     TokenGone,

@@ -6,7 +6,9 @@ mod reads;
 use async_trait::async_trait;
 
 pub use error::{CommitError, Conflict, StoreError};
-pub use reads::{AuditReads, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, UserReads};
+pub use reads::GuessReads;
+pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
+pub use reads::{OneTimeTokenReads, OutboxReads};
 
 use crate::model::{ChangeSet, Committed, Rotation, RotationOutcome};
 use crate::primitives::Timestamp;
@@ -17,7 +19,7 @@ use crate::primitives::Timestamp;
 /// goes on, with the revocations that were known when it went away.
 #[async_trait]
 pub trait Store:
-    UserReads + SessionReads + KeyReads + AuditReads + OneTimeTokenReads + OutboxReads + std::fmt::Debug + Send + Sync
+    UserReads + SessionReads + KeyReads + AuditReads + GuessReads + OneTimeTokenReads + OutboxReads + std::fmt::Debug + Send + Sync
 {
     /// Applies every change, in order, in one transaction.
     ///

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
-use crate::model::{
-    AuditEvent, Credentials, OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState, Revocation, ServerKey, Session,
-    SessionWithUser, User,
-};
+use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::StoreError;
-use crate::primitives::{Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// Reads of accounts. A closed account is absent from all of them.
 #[async_trait]
@@ -58,6 +58,25 @@ pub trait KeyReads: Send + Sync {
 pub trait AuditReads: Send + Sync {
     /// The events, the greatest id first; of one account only where `subject` is given. Events of closed accounts stay.
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError>;
+}
+
+/// Reads of the counts of wrong guesses, alone or beside the account that they are about.
+#[async_trait]
+pub trait GuessReads: Send + Sync {
+    /// The wrong guesses of a subject in a row; `None` for none.
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError>;
+
+    /// The account with this address (by its normal form), as [`UserReads::credentials_by_email`] finds it, with the guesses of
+    /// `subject` and of `device`. The guesses are read whether there is an account or not, in the same way and time.
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError>;
+
+    /// The account with this id, as [`UserReads::credentials_by_id`] finds it, with the guesses of `subject`.
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError>;
 }
 
 /// Reads of one-time tokens.

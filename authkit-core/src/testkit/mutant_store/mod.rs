@@ -12,18 +12,16 @@ use async_trait::async_trait;
 
 use crate::embedded::MemoryStore;
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, OneTimePurpose, OneTimeTokenChange,
-    OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState, Revocation, RevocationReason, Rotation, RotationOutcome,
-    ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
+    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
-use crate::ports::{
-    AuditReads, CommitError, Conflict, KeyReads, OneTimeTokenReads, OutboxReads, RevocationMark, SessionReads, Store, StoreError,
-    UserReads,
-};
-use crate::primitives::{
-    Cursor, Digest, Email, OneTimeTokenId, OutboxMessageId, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp,
-    UserId,
-};
+use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState};
+use crate::ports::GuessReads;
+use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::{OneTimeTokenReads, OutboxReads};
+use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 pub use bug::Bug;
 
@@ -83,6 +81,9 @@ impl MutantStore {
 
     /// What the mutant makes of a change before the inner store sees it; `None` drops it.
     async fn distort(&self, change: &Change) -> Result<Vec<Change>, CommitError> {
+        if let Some(distorted) = self.distort_proof(change).await? {
+            return Ok(distorted);
+        }
         let distorted = match (self.bug, change.clone()) {
             (Bug::DropsAuditEvents, Change::Audit(_))
             | (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
@@ -147,6 +148,24 @@ impl MutantStore {
                 self.linger().await;
                 return beyond;
             }
+            (Bug::ReadsThenCountsAGuess, Change::Guess(GuessChange::Count { subject, at })) => {
+                return self.count_by_reading(subject, at).await;
+            }
+            (Bug::ReservesWhateverWasRead, Change::Guess(GuessChange::Reserve { subject, at, .. })) => {
+                GuessChange::Count { subject, at }.into()
+            }
+            (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
+            (Bug::PurgesEveryCount, Change::Guess(GuessChange::Purge { last_before, limit, .. })) => {
+                GuessChange::Purge { last_before, below: u32::MAX, limit }.into()
+            }
+            (_, change) => change,
+        };
+        Ok(vec![distorted])
+    }
+
+    /// What becomes of a change of addresses, one-time tokens and messages; `None` where the bug is another one.
+    async fn distort_proof(&self, change: &Change) -> Result<Option<Vec<Change>>, CommitError> {
+        let distorted = match (self.bug, change.clone()) {
             (Bug::VerifiesAnyAddress, Change::User(UserChange::VerifyEmail { id, at, .. })) => {
                 let Some(user) = self.inner.user_by_id(id).await? else { return Err(Conflict::UserChanged.into()) };
                 UserChange::VerifyEmail { id, email: user.email, at }.into()
@@ -157,7 +176,7 @@ impl MutantStore {
                     return Err(Conflict::TokenGone.into());
                 }
                 self.linger().await;
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
             (Bug::TakesATokenForAnything, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
                 let purpose = self.purpose_of(id).await?.unwrap_or(purpose);
@@ -166,7 +185,9 @@ impl MutantStore {
             (Bug::TakesAnExpiredToken, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
                 OneTimeTokenChange::Consume { id, purpose, secret, at: at - Duration::from_micros(1) }.into()
             }
-            (Bug::GuessesCostNothing, Change::OneTimeToken(OneTimeTokenChange::SpendAttempt { .. })) => return Ok(Vec::new()),
+            (Bug::GuessesCostNothing, Change::OneTimeToken(OneTimeTokenChange::SpendAttempt { .. })) => {
+                return Ok(Some(Vec::new()));
+            }
             (Bug::ForgetsWhoseMessageItIs, Change::Outbox(OutboxChange::Deliver { id, at, .. })) => {
                 let attempt = self.inner.outbox_message(id).await?.map_or(0, |message| message.attempts);
                 OutboxChange::Deliver { id, attempt, at }.into()
@@ -177,9 +198,9 @@ impl MutantStore {
             (Bug::ClaimsTwice, Change::Outbox(OutboxChange::Claim { at, limit, .. })) => {
                 OutboxChange::Claim { at, lease_until: at, limit }.into()
             }
-            (_, change) => change,
+            _ => return Ok(None),
         };
-        Ok(vec![distorted])
+        Ok(Some(vec![distorted]))
     }
 
     async fn purpose_of(&self, id: OneTimeTokenId) -> Result<Option<OneTimePurpose>, StoreError> {
@@ -209,6 +230,15 @@ impl MutantStore {
         Ok(beyond
             .map(|session| SessionChange::Revoke { id: session.id, reason: RevocationReason::SessionCap, at }.into())
             .collect())
+    }
+
+    /// Reads a count, and writes what comes after it a moment later.
+    async fn count_by_reading(&self, subject: GuessSubject, at: Timestamp) -> Result<Vec<Change>, CommitError> {
+        let failures = self.inner.guesses(subject).await?.map_or(0, |guesses| guesses.failures);
+        self.linger().await;
+        let mut changes = vec![GuessChange::Forget { subject }.into()];
+        changes.extend((0..=failures).map(|_| Change::from(GuessChange::Count { subject, at })));
+        Ok(changes)
     }
 
     fn late(&self) -> MutexGuard<'_, Vec<ChangeSet>> {
@@ -310,6 +340,31 @@ impl AuditReads for MutantStore {
             read.next = read.items.last().map(|event| Cursor::after(event.id.as_uuid()));
         }
         Ok(read)
+    }
+}
+
+#[async_trait]
+impl GuessReads for MutantStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.inner.guesses(subject).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let email = if self.is(Bug::ComparesSpellings) { case_sensitive(email) } else { email.clone() };
+        let mut state = self.inner.login_by_email(&email, subject, device).await?;
+        if self.is(Bug::ReadsNoGuessesOfNobody) && state.credentials.is_none() {
+            state.guesses = None;
+        }
+        Ok(state)
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.inner.login_by_id(id, subject).await
     }
 }
 

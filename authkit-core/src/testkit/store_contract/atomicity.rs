@@ -1,9 +1,11 @@
 //! Promises about sets of changes: in order, all or nothing.
 
 use crate::model::{
-    Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyPurpose, OneTimePurpose, OneTimeTokenChange, OutboxChange,
-    Patch, RevocationReason, Session, SessionChange, User, UserChange,
+    Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, User,
+    UserChange,
 };
+use crate::model::{GuessChange, Guesses};
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange};
 use crate::ports::store::Conflict;
 
 use super::Stores;
@@ -111,6 +113,11 @@ pub async fn the_first_guard_that_fails_is_named(stores: Stores) {
         (revoke(&trial.fixtures.session(user.id), at).into(), Conflict::SessionEnded),
         (KeyChange::Insert(trial.fixtures.key(KeyPurpose::AccessToken, 1)).into(), Conflict::KeySerialTaken),
         (event.into(), Conflict::DuplicateId),
+        (
+            GuessChange::Reserve { subject: trial.fixtures.guess_subject(), from: Guesses { failures: 1, last_at: at }, at }
+                .into(),
+            Conflict::GuessesChanged,
+        ),
         (consume(&trial.fixtures.one_time_token(&user, OneTimePurpose::MagicLink)).into(), Conflict::TokenGone),
         (OutboxChange::Discard { id: trial.fixtures.message(user.id).id }.into(), Conflict::MessageMoved),
     ];
@@ -159,6 +166,10 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
     let key = trial.fixtures.key(KeyPurpose::AccessToken, 7);
     trial.apply(KeyChange::Insert(key.clone())).await;
     let (reason, new) = (RevocationReason::LogoutAll, trial.fixtures.password_hash());
+    let (counted, forgotten) = (trial.fixtures.guess_subject(), trial.fixtures.guess_subject());
+    for subject in [counted, forgotten] {
+        trial.apply(GuessChange::Count { subject, at }).await;
+    }
     vec![
         UserChange::Insert(trial.fixtures.user()).into(),
         UserChange::UpdateProfile { id: user.id, full_name: Patch::Clear, locale: Patch::Keep, at }.into(),
@@ -175,6 +186,9 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         KeyChange::Insert(trial.fixtures.key(KeyPurpose::RefreshToken, 1)).into(),
         KeyChange::Delete { id: key.id }.into(),
         trial.fixtures.event(user.id).into(),
+        GuessChange::Count { subject: trial.fixtures.guess_subject(), at }.into(),
+        GuessChange::Reserve { subject: counted, from: Guesses { failures: 1, last_at: at }, at }.into(),
+        GuessChange::Forget { subject: forgotten }.into(),
     ]
     .into_iter()
     .chain(every_kind_of_proof(trial).await)
@@ -186,12 +200,12 @@ async fn every_kind_of_proof(trial: &Trial) -> Vec<Change> {
     let at = trial.now();
     let (user, moving, revoking) = (trial.user().await, trial.user().await, trial.user().await);
     let token = |user: &User| trial.fixtures.one_time_token(user, OneTimePurpose::MagicLink);
-    let (used, guessed) = (token(&user), token(&user));
+    let (spent, guessed) = (token(&user), token(&user));
     let message = || trial.fixtures.message(user.id);
     let (delivered, deferred, buried, expired, dead, discarded) =
         (message(), message(), message(), message(), message(), message());
     let mut before = ChangeSet::new();
-    for token in [&used, &guessed, &token(&revoking)] {
+    for token in [&spent, &guessed, &token(&revoking)] {
         before = before.and(OneTimeTokenChange::Insert(Box::new(token.clone())));
     }
     for message in [&delivered, &deferred, &buried, &expired, &dead, &discarded] {
@@ -207,7 +221,7 @@ async fn every_kind_of_proof(trial: &Trial) -> Vec<Change> {
         UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at: at + std::time::Duration::from_secs(1) }.into(),
         UserChange::ChangeEmail { id: moving.id, from: moving.email.clone(), to: trial.fixtures.user().email, at }.into(),
         OneTimeTokenChange::Insert(Box::new(token(&user))).into(),
-        consume(&used).into(),
+        consume(&spent).into(),
         OneTimeTokenChange::SpendAttempt { id: guessed.id, purpose: guessed.purpose, at }.into(),
         OneTimeTokenChange::RevokeAllOf { user_id: revoking.id, purpose: None }.into(),
         claim.into(),

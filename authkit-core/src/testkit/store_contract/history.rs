@@ -9,14 +9,16 @@ use uuid::Uuid;
 
 use crate::model::{
     AuditAction, AuditChange, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, KeyAlgorithm, KeyChange,
-    KeyId, KeyPurpose, MessageKind, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OutboxChange, OutboxMessage, OutboxState,
-    Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange, User, UserChange, UserStatus,
+    KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange, User,
+    UserChange, UserStatus,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
+use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OutboxChange, OutboxMessage, OutboxState};
 use crate::ports::store::Store;
 use crate::primitives::{
-    AuditEventId, DeviceName, Digest, Email, FullName, Locale, OneTimeTokenId, OutboxMessageId, PasswordHash, Sealed, SessionId,
-    Timestamp, UserId,
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, Sealed, SessionId, Timestamp, UserId,
 };
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use super::super::FrozenClock;
 use super::super::fixtures::email;
@@ -24,6 +26,7 @@ use super::super::fixtures::email;
 const USERS: u8 = 4;
 const EMAILS: u8 = 4;
 const SESSIONS: u8 = 8;
+const SUBJECTS: u8 = 3;
 const HOURS: u8 = 6;
 const TOKENS: u8 = 4;
 const MESSAGES: u8 = 4;
@@ -57,6 +60,16 @@ pub(super) enum Move {
     DeleteKey { key: u8 },
     Append { event: u8, subject: Option<u8> },
     PurgeEvents { below: u8, limit: u8 },
+    CountGuess { subject: u8, at: u8 },
+    ReserveGuess { subject: u8, stale: bool, at: u8 },
+    ForgetGuesses { subject: u8 },
+    PurgeGuesses { at: u8, below: u8 },
+    Proof(ProofMove),
+}
+
+/// A change of addresses, one-time tokens or messages, in small numbers.
+#[derive(Debug, Clone)]
+pub(super) enum ProofMove {
     VerifyEmail { user: u8, email: u8, at: u8 },
     ChangeEmail { user: u8, from: u8, to: u8, shouted: bool, at: u8 },
     InsertToken { token: u8, user: u8, magic: bool, end: u8 },
@@ -105,8 +118,9 @@ pub(super) fn opening() -> ChangeSet {
 pub(super) fn universe() -> ChangeSet {
     let users = (0..USERS).map(|index| UserChange::Insert(user(index, index.min(EMAILS - 1), false, false)).into());
     let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
+    let guesses = (0..SUBJECTS).map(|index| GuessChange::Forget { subject: guessed(index) }.into());
     let tokens = (0..TOKENS).map(|index| OneTimeTokenChange::Insert(Box::new(token(index, 0, true, 1))).into());
-    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(tokens).collect()
+    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).chain(tokens).collect()
 }
 
 /// An hour of the history.
@@ -170,6 +184,27 @@ impl Move {
             Self::PurgeEvents { below, limit } => {
                 AuditChange::Purge { below: AuditEventId::from_uuid(uuid(3, below)), limit: limit.into() }.into()
             }
+            Self::CountGuess { subject, at: hour } => GuessChange::Count { subject: guessed(subject), at: at(hour) }.into(),
+            Self::ReserveGuess { subject, stale, at: hour } => {
+                let read = model.guesses(guessed(subject)).await.expect("the model answers");
+                let read = read.unwrap_or(Guesses { failures: 1, last_at: at(0) });
+                let from = if stale { Guesses { failures: read.failures + 1, ..read } } else { read };
+                GuessChange::Reserve { subject: guessed(subject), from, at: at(hour) }.into()
+            }
+            Self::ForgetGuesses { subject } => GuessChange::Forget { subject: guessed(subject) }.into(),
+            // Which counts go first is the store's choice: all of them do.
+            Self::PurgeGuesses { at: hour, below } => {
+                GuessChange::Purge { last_before: at(hour), below: below.into(), limit: 1_000 }.into()
+            }
+            Self::Proof(ref change) => change.change(model).await,
+        }
+    }
+}
+
+impl ProofMove {
+    /// The change that this is, given how the model stands.
+    async fn change(&self, model: &dyn Store) -> Change {
+        match *self {
             Self::VerifyEmail { user, email, at: hour } => {
                 UserChange::VerifyEmail { id: user_id(user), email: address(email, false), at: at(hour) }.into()
             }
@@ -256,40 +291,45 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
         3 => (any::<u8>(), option::of(user())).prop_map(|(event, subject)| Move::Append { event, subject }),
         1 => (any::<u8>(), 0..4_u8).prop_map(|(below, limit)| Move::PurgeEvents { below, limit }),
-        6 => proofs(),
-        8 => messages(),
+        3 => (0..SUBJECTS, hour()).prop_map(|(subject, at)| Move::CountGuess { subject, at }),
+        2 => (0..SUBJECTS, prop_oneof![4 => Just(false), 1 => Just(true)], hour())
+            .prop_map(|(subject, stale, at)| Move::ReserveGuess { subject, stale, at }),
+        1 => (0..SUBJECTS).prop_map(|subject| Move::ForgetGuesses { subject }),
+        1 => (hour(), 0..4_u8).prop_map(|(at, below)| Move::PurgeGuesses { at, below }),
+        6 => proofs().prop_map(Move::Proof),
+        8 => messages().prop_map(Move::Proof),
     ]
 }
 
 /// Addresses and one-time tokens.
-fn proofs() -> impl Strategy<Value = Move> {
+fn proofs() -> impl Strategy<Value = ProofMove> {
     let user = || prop_oneof![4 => 0..2_u8, 1 => 0..USERS];
     let rarely = || prop_oneof![5 => Just(false), 1 => Just(true)];
     prop_oneof![
-        1 => (user(), 0..2_u8, early()).prop_map(|(user, email, at)| Move::VerifyEmail { user, email, at }),
+        1 => (user(), 0..2_u8, early()).prop_map(|(user, email, at)| ProofMove::VerifyEmail { user, email, at }),
         2 => (user(), 0..2_u8, 0..EMAILS, any::<bool>(), early())
-            .prop_map(|(user, from, to, shouted, at)| Move::ChangeEmail { user, from, to, shouted, at }),
+            .prop_map(|(user, from, to, shouted, at)| ProofMove::ChangeEmail { user, from, to, shouted, at }),
         3 => (0..TOKENS, user(), any::<bool>(), 1..HOURS)
-            .prop_map(|(token, user, magic, end)| Move::InsertToken { token, user, magic, end }),
+            .prop_map(|(token, user, magic, end)| ProofMove::InsertToken { token, user, magic, end }),
         2 => (0..TOKENS, any::<bool>(), rarely(), early())
-            .prop_map(|(token, magic, other_secret, at)| Move::ConsumeToken { token, magic, other_secret, at }),
-        2 => (0..TOKENS, any::<bool>(), early()).prop_map(|(token, magic, at)| Move::SpendAttempt { token, magic, at }),
-        1 => (user(), any::<Option<bool>>()).prop_map(|(user, magic)| Move::RevokeTokens { user, magic }),
-        1 => early().prop_map(|at| Move::PurgeTokens { at }),
+            .prop_map(|(token, magic, other_secret, at)| ProofMove::ConsumeToken { token, magic, other_secret, at }),
+        2 => (0..TOKENS, any::<bool>(), early()).prop_map(|(token, magic, at)| ProofMove::SpendAttempt { token, magic, at }),
+        1 => (user(), any::<Option<bool>>()).prop_map(|(user, magic)| ProofMove::RevokeTokens { user, magic }),
+        1 => early().prop_map(|at| ProofMove::PurgeTokens { at }),
     ]
 }
 
-fn messages() -> impl Strategy<Value = Move> {
+fn messages() -> impl Strategy<Value = ProofMove> {
     let rarely = || prop_oneof![5 => Just(false), 1 => Just(true)];
     prop_oneof![
         4 => (0..MESSAGES, option::of(0..2_u8), early(), early())
-            .prop_map(|(message, user, due, end)| Move::Enqueue { message, user, due, end }),
-        3 => (early(), early(), 0..3_u8).prop_map(|(at, lease, limit)| Move::Claim { at, lease, limit }),
+            .prop_map(|(message, user, due, end)| ProofMove::Enqueue { message, user, due, end }),
+        3 => (early(), early(), 0..3_u8).prop_map(|(at, lease, limit)| ProofMove::Claim { at, lease, limit }),
         4 => (0..MESSAGES, 0..4_u8, rarely(), early())
-            .prop_map(|(message, how, stale, at)| Move::Settle { message, how, stale, at }),
-        1 => (0..MESSAGES, early()).prop_map(|(message, at)| Move::RetryMessage { message, at }),
-        1 => (0..MESSAGES).prop_map(|message| Move::DiscardMessage { message }),
-        1 => early().prop_map(|at| Move::PurgeMessages { at }),
+            .prop_map(|(message, how, stale, at)| ProofMove::Settle { message, how, stale, at }),
+        1 => (0..MESSAGES, early()).prop_map(|(message, at)| ProofMove::RetryMessage { message, at }),
+        1 => (0..MESSAGES).prop_map(|message| ProofMove::DiscardMessage { message }),
+        1 => early().prop_map(|at| ProofMove::PurgeMessages { at }),
     ]
 }
 
@@ -384,6 +424,10 @@ fn settle(id: OutboxMessageId, how: u8, attempt: u32, hour: u8) -> OutboxChange 
 
 fn key_id(index: u8) -> KeyId {
     KeyId::parse(&format!("key-{index}")).expect("a key id")
+}
+
+fn guessed(index: u8) -> GuessSubject {
+    GuessSubject::from_digest(digest(index))
 }
 
 fn hash(index: u8) -> PasswordHash {

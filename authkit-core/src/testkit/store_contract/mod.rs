@@ -25,6 +25,8 @@ pub mod atomicity;
 pub mod audit;
 #[doc(hidden)]
 pub mod credentials;
+#[doc(hidden)]
+pub mod guesses;
 mod history;
 #[doc(hidden)]
 pub mod keys;

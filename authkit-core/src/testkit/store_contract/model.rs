@@ -3,7 +3,8 @@
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use crate::embedded::MemoryStore;
-use crate::model::{ChangeSet, OutboxMessage, Revocation, Rotation, RotationOutcome, SessionWithUser};
+use crate::model::OutboxMessage;
+use crate::model::{ChangeSet, Revocation, Rotation, RotationOutcome, SessionWithUser};
 use crate::ports::store::{CommitError, Conflict, Store};
 
 use super::Stores;

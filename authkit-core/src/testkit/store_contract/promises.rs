@@ -1,6 +1,8 @@
 //! The list of all promises, and the macro that makes a test of each.
 
-use super::{Stores, atomicity, audit, credentials, keys, model, one_time_tokens, outbox, races, rotation, sessions, users};
+use super::guesses;
+use super::{Stores, atomicity, audit, credentials, keys, model, races, rotation, sessions, users};
+use super::{one_time_tokens, outbox};
 
 /// One thing that every store promises, and the check that holds it to that.
 pub type Promise = crate::testkit::promise::Promise<Stores>;
@@ -119,6 +121,15 @@ macro_rules! __store_promises {
                 events_outlive_their_account
                 old_events_are_purged_the_oldest_first
             }
+            guesses {
+                guesses_are_counted_one_by_one
+                guesses_are_read_beside_the_account_or_nobody
+                a_guess_is_reserved_only_from_the_count_that_was_read
+                a_count_is_forgotten_if_there_is_one
+                old_counts_are_purged_and_high_ones_stay
+                no_guess_among_rivals_is_lost
+                one_of_many_reserves_the_guess
+            }
             one_time_tokens {
                 a_token_is_read_back_with_every_field
                 a_token_is_read_for_its_own_purpose_alone
@@ -195,6 +206,7 @@ mod tests {
             include_str!("rotation.rs"),
             include_str!("keys.rs"),
             include_str!("audit.rs"),
+            include_str!("guesses.rs"),
             include_str!("one_time_tokens.rs"),
             include_str!("outbox.rs"),
             include_str!("atomicity.rs"),

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::{
-    ChangeSet, CredentialChange, KeyChange, KeyPurpose, OneTimePurpose, OneTimeTokenChange, OutboxChange, Patch,
-    RevocationReason, Rotation, RotationOutcome, Session, SessionChange, User, UserChange,
+    ChangeSet, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Rotation, RotationOutcome, Session,
+    SessionChange, User, UserChange,
 };
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange};
 use crate::ports::store::Conflict;
 use crate::primitives::{FullName, PageRequest, UserId};
 

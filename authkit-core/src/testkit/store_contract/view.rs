@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Credentials, OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage,
-    OutboxState, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::{RevocationMark, Store};
-use crate::primitives::{Email, OneTimeTokenId, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::OneTimeTokenId;
+use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 /// What a test has named so far, and so what it can ask for.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +19,7 @@ pub(super) struct Known {
     emails: Vec<Email>,
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
+    guessed: Vec<GuessSubject>,
     tokens: BTreeSet<OneTimeTokenId>,
 }
 
@@ -34,6 +37,17 @@ impl Known {
                 Change::Session(SessionChange::Insert { session, .. }) => {
                     self.users.insert(session.user_id);
                     self.sessions.insert(session.id);
+                }
+                Change::Guess(change) => {
+                    let (GuessChange::Count { subject, .. }
+                    | GuessChange::Reserve { subject, .. }
+                    | GuessChange::Forget { subject }) = change
+                    else {
+                        continue;
+                    };
+                    if !self.guessed.contains(subject) {
+                        self.guessed.push(*subject);
+                    }
                 }
                 Change::User(UserChange::ChangeEmail { to, .. }) if !self.emails.contains(to) => self.emails.push(to.clone()),
                 Change::OneTimeToken(OneTimeTokenChange::Insert(token)) => drop(self.tokens.insert(token.id)),
@@ -83,6 +97,7 @@ pub(super) struct View {
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
+    guesses: Vec<Option<Guesses>>,
     tokens: Vec<Option<OneTimeTokenWithUser>>,
     outbox: Vec<Vec<OutboxMessage>>,
 }
@@ -101,9 +116,13 @@ impl View {
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
+            guesses: Vec::new(),
             tokens: Vec::new(),
             outbox: Vec::new(),
         };
+        for &subject in &known.guessed {
+            view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
+        }
         for &id in &known.users {
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
             view.credentials.push(spelled_credentials(store.credentials_by_id(id).await.expect("credentials are read")));
@@ -147,6 +166,7 @@ impl View {
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
+            .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
             .or_else(|| differ_in("one_time_token", &self.tokens, &expected.tokens))
             .or_else(|| differ_in("outbox_messages", &self.outbox, &expected.outbox))
     }
