@@ -48,7 +48,8 @@ histories! {
     1 "initial" "0001_initial",
     2 "session_expiry" "0002_session_expiry",
     3 "login_failures" "0003_login_failures",
-    4 "one_time_tokens_and_outbox" "0004_one_time_tokens_and_outbox",
+    4 "administration" "0004_administration",
+    5 "one_time_tokens_and_outbox" "0005_one_time_tokens_and_outbox",
 }
 
 /// A step that a database has.

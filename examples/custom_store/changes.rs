@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use authkit_core::model::{
     AuditChange, AuditEvent, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation, RevocationReason,
-    Rotation, Session, SessionChange, SessionWithUser, UserChange, UserStatus,
+    Rotation, Session, SessionChange, SessionWithUser, User, UserChange, UserStatus,
 };
 use authkit_core::model::{GuessChange, GuessSubject};
 use authkit_core::ports::{CommitError, Conflict, StoreError};
@@ -57,14 +57,12 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             let mut user = active_user(tx, *id)?.ok_or(Conflict::UserChanged)?;
             patch(&mut user.full_name, full_name);
             patch(&mut user.locale, locale);
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
         }
         UserChange::VerifyEmail { id, email, at } => {
             let mut user = active_user(tx, *id)?.filter(|user| user.email == *email).ok_or(Conflict::UserChanged)?;
             user.email_verified_at = user.email_verified_at.or(Some(*at));
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
         }
         UserChange::ChangeEmail { id, from, to, at } => {
             let owner = value(tx, USERS_BY_EMAIL, to.normal(), UserId::from_uuid)?;
@@ -74,14 +72,44 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             set(tx, USERS_BY_EMAIL, to.normal(), id.as_uuid())?;
             user.email = to.clone();
             user.email_verified_at = Some(*at);
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
         }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             let mut user = active_user(tx, *id)?.filter(|user| user.auth_epoch == *from).ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Update { id, from, email, full_name, locale, at } => {
+            if let Some(email) = email {
+                let owner = value(tx, USERS_BY_EMAIL, email.normal(), |owner| owner)?;
+                guard(owner.is_none_or(|owner| owner == id.as_uuid()), Conflict::EmailTaken)?;
+            }
+            let mut user = unchanged(tx, *id, *from)?;
+            if let Some(email) = email {
+                remove(tx, USERS_BY_EMAIL, user.email.normal())?;
+                set(tx, USERS_BY_EMAIL, email.normal(), id.as_uuid())?;
+                user.email = email.clone();
+                user.email_verified_at = None;
+                user.auth_epoch = next(user.auth_epoch)?;
+            }
+            patch(&mut user.full_name, full_name);
+            patch(&mut user.locale, locale);
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Suspend { id, from, at } => {
+            let mut user = unchanged(tx, *id, *from)?;
+            guard(user.status == UserStatus::Active, Conflict::UserChanged)?;
+            user.status = UserStatus::Suspended;
+            user.auth_epoch = next(user.auth_epoch)?;
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Restore { id, from, at } => {
+            let user = unchanged(tx, *id, *from)?;
+            guard(user.status == UserStatus::Suspended, Conflict::UserChanged)?;
+            put_changed(tx, User { status: UserStatus::Active, ..user }, *at)?;
+        }
+        UserChange::Expect { id, version } => {
+            unchanged(tx, *id, *version)?;
         }
         UserChange::Close { id, at: _ } => {
             let user = user(tx, *id)?.ok_or(Conflict::UserChanged)?;
@@ -99,6 +127,16 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
         _ => return Err(unknown()),
     }
     Ok(())
+}
+
+/// Keeps an account as a change left it.
+fn put_changed(tx: &WriteTransaction, user: User, at: Timestamp) -> Result<(), StoreError> {
+    put(tx, &User { version: next(user.version)?, updated_at: at, ..user })
+}
+
+/// The account, active or suspended, if it has this version.
+fn unchanged(tx: &WriteTransaction, id: UserId, version: u32) -> Result<User, CommitError> {
+    Ok(user(tx, id)?.filter(|user| user.version == version).ok_or(Conflict::UserChanged)?)
 }
 
 fn apply_credential(tx: &WriteTransaction, change: &CredentialChange) -> Result<(), CommitError> {
@@ -142,9 +180,16 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut 
                 }
             }
         }
+        SessionChange::EndImpersonations { by, at } => {
+            let mut acting: Vec<Session> = all(tx)?;
+            acting.retain(|session| session.revoked.is_none() && session.impersonator.is_some_and(|who| who.user_id == *by));
+            for session in acting {
+                revoked.push(revoke(tx, session, RevocationReason::ImpersonationEnded, *at)?);
+            }
+        }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let mut live = sessions_of(tx, *user_id)?;
-            live.retain(|session| session.is_live(*at));
+            live.retain(|session| session.is_live(*at) && session.impersonator.is_none());
             live.sort_by_key(|session| Reverse((session.refreshed_at, session.id)));
             for session in live.into_iter().skip(usize::try_from(*keep).unwrap_or(usize::MAX)) {
                 revoked.push(revoke(tx, session, RevocationReason::SessionCap, *at)?);

@@ -59,13 +59,16 @@ impl AccountCache {
         let touched = |change: &Change| match change {
             Change::User(
                 UserChange::UpdateProfile { id, .. }
+                | UserChange::RaiseAuthEpoch { id, .. }
+                | UserChange::Update { id, .. }
+                | UserChange::Suspend { id, .. }
+                | UserChange::Restore { id, .. }
                 | UserChange::VerifyEmail { id, .. }
                 | UserChange::ChangeEmail { id, .. }
-                | UserChange::RaiseAuthEpoch { id, .. }
                 | UserChange::Close { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
-            Change::User(UserChange::Insert(_))
+            Change::User(UserChange::Insert(_) | UserChange::Expect { .. })
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)

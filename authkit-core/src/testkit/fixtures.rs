@@ -59,6 +59,7 @@ impl Fixtures {
             locale: Some(Locale::from_stored("zh-Hant-TW".to_owned())),
             status: UserStatus::Active,
             auth_epoch: 0,
+            version: 0,
             created_at: self.now(),
             updated_at: self.now(),
         }
@@ -82,6 +83,7 @@ impl Fixtures {
             refreshed_at: now,
             idle_expires_at: now + Duration::from_hours(7 * 24),
             expires_at: now + Duration::from_hours(30 * 24),
+            impersonator: None,
             revoked: None,
         }
     }

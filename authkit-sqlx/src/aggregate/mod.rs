@@ -8,3 +8,4 @@ pub(crate) mod outbox;
 pub(crate) mod server_key;
 pub(crate) mod session;
 pub(crate) mod user;
+pub(crate) mod user_search;

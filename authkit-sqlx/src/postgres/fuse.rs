@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::error::DatabaseError;
 
-use crate::aggregate::audit;
 use crate::aggregate::outbox;
+use crate::aggregate::{audit, user};
 use crate::statement::Riders;
 use crate::statement::{Guard, Statement, Yields};
 
@@ -93,13 +93,16 @@ fn text(change: &Statement, rider: Rider) -> &'static str {
             // Writing to a String does not fail.
             let _ = write!(values, "{comma}${bind}");
         }
-        let before = if change.riders == Riders::NONE {
+        let (before, condition, end) = if let Some(with) = sql.strip_suffix(user::WITH_ACCOUNT) {
+            // What writes more than one table already is a WITH itself, and one cannot stand inside another.
+            (with.to_owned(), " WHERE EXISTS (SELECT 1 FROM account)", user::WITH_ACCOUNT)
+        } else if change.riders == Riders::NONE {
             let returning = if change.yields == Yields::Count { " RETURNING 1" } else { "" };
-            format!("WITH change AS ({sql}{returning})")
+            (format!("WITH change AS ({sql}{returning})"), condition, END)
         } else {
-            sql.strip_suffix(END).unwrap_or(sql).to_owned()
+            (sql.strip_suffix(END).unwrap_or(sql).to_owned(), condition, END)
         };
-        Box::leak(format!("{before}, {name} AS ({insert} SELECT {values}{constants}{condition}){END}").into_boxed_str())
+        Box::leak(format!("{before}, {name} AS ({insert} SELECT {values}{constants}{condition}){end}").into_boxed_str())
     })
 }
 

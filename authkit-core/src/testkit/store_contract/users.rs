@@ -106,7 +106,8 @@ pub async fn a_profile_update_changes_the_named_fields_alone(stores: Stores) {
     for (minute, (full_name, locale, full_name_after, locale_after)) in (1..).zip(updates) {
         let at = trial.now() + Duration::from_mins(minute);
         trial.apply(UserChange::UpdateProfile { id: user.id, full_name, locale, at }).await;
-        user = User { full_name: full_name_after, locale: locale_after, updated_at: at, ..user };
+        let version = user.version + 1;
+        user = User { full_name: full_name_after, locale: locale_after, version, updated_at: at, ..user };
         let spelled = Some((user.clone(), user.email.spelling().to_owned()));
         assert_eq!(spelled_user(trial.store.user_by_id(user.id).await.expect("reads")), spelled);
     }
@@ -132,7 +133,7 @@ pub async fn the_epoch_rises_by_one_from_the_one_that_was_read(stores: Stores) {
         trial.refuse_one(UserChange::RaiseAuthEpoch { id: user.id, from, at }, Conflict::UserChanged).await;
     }
     trial.apply(UserChange::RaiseAuthEpoch { id: user.id, from: 7, at }).await;
-    let raised = User { auth_epoch: 8, updated_at: at, ..user.clone() };
+    let raised = User { auth_epoch: 8, version: 1, updated_at: at, ..user.clone() };
     assert_eq!(trial.store.user_by_id(user.id).await.expect("reads"), Some(raised));
     trial.refuse_one(UserChange::RaiseAuthEpoch { id: user.id, from: 7, at }, Conflict::UserChanged).await;
     for user in inactive_users(&trial).await {
@@ -203,9 +204,9 @@ pub async fn an_address_is_verified_only_while_it_is_the_accounts(stores: Stores
     let verify = |user: &User, email: &Email, at| UserChange::VerifyEmail { id: user.id, email: email.clone(), at };
     let (first, second) = (trial.now() + Duration::from_secs(1), trial.now() + Duration::from_secs(2));
     trial.refuse_one(verify(&user, &trial.fixtures.user().email, first), Conflict::UserChanged).await;
-    for at in [first, second] {
+    for (version, at) in [(1, first), (2, second)] {
         trial.apply(verify(&user, &user.email, at)).await;
-        let verified = User { email_verified_at: Some(first), updated_at: at, ..user.clone() };
+        let verified = User { email_verified_at: Some(first), version, updated_at: at, ..user.clone() };
         assert_eq!(trial.store.user_by_id(user.id).await.expect("reads"), Some(verified), "the first proof stays");
     }
     let suspended = trial.keep_user(User { status: UserStatus::Suspended, ..trial.fixtures.user() }).await;
@@ -225,7 +226,7 @@ pub async fn an_address_is_changed_only_from_the_one_that_was_read_to_one_that_i
     trial.refuse_one(change(&user, &user.email, &other.email), Conflict::EmailTaken).await;
     trial.refuse_one(change(&user, &free, &other.email), Conflict::EmailTaken).await;
     trial.apply(change(&user, &user.email, &free)).await;
-    let changed = User { email: free.clone(), email_verified_at: Some(at), updated_at: at, ..user.clone() };
+    let changed = User { email: free.clone(), email_verified_at: Some(at), version: 1, updated_at: at, ..user.clone() };
     let read = trial.store.credentials_by_email(&free).await.expect("reads").expect("it has the address");
     assert_eq!((read.user.email.spelling(), &read.user), (free.spelling(), &changed));
     assert_eq!(trial.store.credentials_by_email(&user.email).await.expect("reads"), None, "the old one is free");
