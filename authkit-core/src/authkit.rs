@@ -11,9 +11,9 @@ use crate::flows::{
     LogoutError, PasswordChange, Planned, Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError,
     RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
 };
-use crate::model::{AuditEvent, KeyPurpose, RequestContext, Session, User};
+use crate::model::{AuditEvent, AuditFilter, KeyPurpose, RequestContext, Session, User};
 use crate::password::PoolStats;
-use crate::primitives::{AccessToken, Page, PageRequest, Password, RefreshToken, SessionId, UserId};
+use crate::primitives::{AccessToken, Page, PageRequest, Password, RefreshToken, SessionId};
 
 /// Authentication for one application: cheap to clone, safe to share, without type parameters.
 ///
@@ -282,8 +282,8 @@ pub struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    /// The events, the youngest first; of one account only where `subject` is given.
-    pub async fn events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
-        Ok(self.engine.store.audit_events(subject, page).await?)
+    /// The events that a filter asks for.
+    pub async fn events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
+        Ok(self.engine.store.audit_events(filter, page).await?)
     }
 }

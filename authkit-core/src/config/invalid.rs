@@ -72,9 +72,14 @@ impl Config {
                 "must be at least an hour, and longer than tokens.lifetime by some minutes",
             ),
             (
-                self.retention.audit_events.is_none_or(|kept| kept >= Duration::from_hours(24)),
-                "retention.audit_events",
-                "must be at least a day",
+                (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&self.audit.seal_after),
+                "audit.seal_after",
+                "must be a second to an hour",
+            ),
+            (
+                self.audit.late_within >= self.audit.seal_after && self.audit.late_within <= Duration::from_hours(24),
+                "audit.late_within",
+                "must be at least audit.seal_after, and at most 24 hours",
             ),
             (grace_ok, "sessions.reuse", "must have a grace of at most 60 seconds"),
             (passwords.min_score <= 4, "passwords.min_score", "must be 0 to 4, the scale of zxcvbn"),

@@ -2,6 +2,7 @@
 //!
 //! Start from `Config::new(issuer)` and change what has to differ.
 
+pub mod audit;
 pub mod hashing;
 mod invalid;
 pub mod limits;
@@ -10,6 +11,7 @@ pub mod retention;
 pub mod session;
 pub mod token;
 
+pub use audit::AuditConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
@@ -34,6 +36,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How often something may be tried.
     pub limits: LimitConfig,
+    /// The audit log.
+    pub audit: AuditConfig,
 }
 
 impl Config {
@@ -47,6 +51,7 @@ impl Config {
             hashing: HashingConfig::default(),
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
+            audit: AuditConfig::default(),
         }
     }
 }

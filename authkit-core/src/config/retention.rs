@@ -10,13 +10,10 @@ pub struct RetentionConfig {
     /// what happened, and no longer than needed (GDPR article 5(1)(e)). At least an hour, and longer than an access token is
     /// valid, or a revocation would be forgotten before it has done its work.
     pub ended_sessions: Duration,
-    /// How long an event of the audit log is kept. Default `None`: for ever, because how long it must be is for the law and the
-    /// policy of the host to say (PCI DSS 4.0 §10.5.1 asks for a year).
-    pub audit_events: Option<Duration>,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { ended_sessions: Duration::from_hours(24 * 30), audit_events: None }
+        Self { ended_sessions: Duration::from_hours(24 * 30) }
     }
 }

@@ -1,28 +1,19 @@
 //! What is long over is forgotten, a little at a time.
 
 use crate::flows::engine::{Engine, Internal};
-use crate::model::{AuditChange, Change, ChangeSet, SessionChange};
-use crate::primitives::AuditEventId;
+use crate::model::{Change, ChangeSet, SessionChange};
 
 /// How many rows one transaction removes: some milliseconds of work, so that nobody waits for it.
 const BATCH: u32 = 500;
 /// How many transactions one round may make, on each node: up to 10,000 rows a minute.
 const BATCHES: u32 = 20;
 
-/// Forgets ended sessions, and audit events where the settings set them an end.
+/// Forgets ended sessions. The audit log is not touched: its retention is for a person to decide, see `audit_purge`.
 pub(crate) async fn purge(engine: &Engine) -> Result<(), Internal> {
-    let (now, retention) = (engine.now(), &engine.config.retention);
-    let ended_before = now - retention.ended_sessions;
+    let ended_before = engine.now() - engine.config.retention.ended_sessions;
     let sessions = in_batches(engine, SessionChange::Purge { ended_before, limit: BATCH }.into()).await?;
-    let events = match retention.audit_events {
-        Some(kept) => {
-            let below = AuditEventId::first_of(now - kept);
-            in_batches(engine, AuditChange::Purge { below, limit: BATCH }.into()).await?
-        }
-        None => 0,
-    };
-    if sessions + events > 0 {
-        tracing::debug!(sessions, events, "forgot what is long over");
+    if sessions > 0 {
+        tracing::debug!(sessions, "forgot what is long over");
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub use email::{Email, EmailError};
 pub use entropy::{Entropy, OsEntropy};
 pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
 pub use id::{OneTimeTokenId, OutboxMessageId};
-pub use label::{DeviceName, FullName, LabelError, Locale, UserAgent};
+pub use label::{DeviceName, FullName, LabelError, Locale, UserAgent, harmless};
 pub use network::client_network;
 pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};
 pub use sealed::Sealed;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use authkit_core::embedded::{LocalRateLimiter, MemoryStore};
 use authkit_core::flows::{ChangePasswordError, LoginError, ReauthenticateError, RefreshError, RegisterError};
-use authkit_core::model::{Client, LimitScope, Quota, Reading};
+use authkit_core::model::{AuditFilter, Client, LimitScope, Quota, Reading};
 use authkit_core::ports::{Charge, LimiterHealth, RateLimiter, RateLimiterError};
 use authkit_core::testkit::FaultyStore;
 use authkit_core::{AuthKit, Config, Email, Error, ErrorKind, Login, PasswordChange, Refreshed, Registration, RequestContext};
@@ -99,7 +99,8 @@ async fn a_refusal_costs_no_store_access_no_hash_and_no_audit_event() {
         let wrong = auth.sessions().reauthenticate(&caller, password(WRONG), &request()).await;
         assert!(matches!(wrong, Err(ReauthenticateError::InvalidCredentials)), "{wrong:?}");
     }
-    let events = world.store.audit_events(None, authkit_core::PageRequest::default()).await.expect("reads").items.len();
+    let events =
+        world.store.audit_events(&AuditFilter::new(), authkit_core::PageRequest::default()).await.expect("reads").items.len();
     let before = (faulty.total_calls(), auth.hashing().hashed);
     for _ in 0..100 {
         let login = try_login(&auth, EMAIL, PASSWORD, &request()).await;
@@ -110,7 +111,8 @@ async fn a_refusal_costs_no_store_access_no_hash_and_no_audit_event() {
         assert!(matches!(changed, Err(ChangePasswordError::Throttled { .. })), "one budget for both: {changed:?}");
     }
     assert_eq!((faulty.total_calls(), auth.hashing().hashed), before);
-    let after = world.store.audit_events(None, authkit_core::PageRequest::default()).await.expect("reads").items.len();
+    let after =
+        world.store.audit_events(&AuditFilter::new(), authkit_core::PageRequest::default()).await.expect("reads").items.len();
     assert_eq!(after, events, "a flood does not fill the audit log");
     let stats = auth.rate_limits();
     assert_eq!((stats.refused(LimitScope::LoginAccount), stats.refused(LimitScope::PasswordAccount)), (101, 200));

@@ -142,7 +142,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
             Reuse::Grace => ReusePolicy::Grace(parsed.refresh_grace?),
         },
         keep_ended_sessions: parsed.keep_sessions?,
-        keep_audit_events: parsed.keep_audit?,
+        audit_seal_after: parsed.audit_seal_after?,
         password_profile: parsed.password_profile?,
         password_min_score: u8::try_from(parsed.password_min_score?).ok()?,
         argon2: Argon2Params { memory_kib: parsed.argon2_memory?, iterations: parsed.argon2_iterations?, ..Argon2Params::OWASP },

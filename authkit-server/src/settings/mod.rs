@@ -90,8 +90,8 @@ pub struct Settings {
     pub refresh_reuse: ReusePolicy,
     /// How long a session is kept after it has ended.
     pub keep_ended_sessions: Duration,
-    /// How long an event of the audit log is kept; `None`: for ever.
-    pub keep_audit_events: Option<Duration>,
+    /// How old an event of the audit log is before it is sealed.
+    pub audit_seal_after: Duration,
     /// The rules for a new password.
     pub password_profile: PasswordProfile,
     /// The least strength of a new password.
@@ -144,7 +144,7 @@ impl Settings {
         config.sessions.max_per_user = self.max_sessions_per_user;
         config.sessions.reuse = self.refresh_reuse;
         config.retention.ended_sessions = self.keep_ended_sessions;
-        config.retention.audit_events = self.keep_audit_events;
+        config.audit.seal_after = self.audit_seal_after;
         config.passwords.profile = self.password_profile;
         config.passwords.min_score = self.password_min_score;
         config.passwords.params = self.argon2;

@@ -55,6 +55,8 @@ pub enum Section {
     Sessions,
     /// How long what is over is kept.
     Retention,
+    /// The audit log.
+    Audit,
     /// Passwords and how they are hashed.
     Passwords,
     /// The log and the pages of operations.
@@ -71,6 +73,7 @@ impl Section {
             Self::Tokens => "Access tokens and keys",
             Self::Sessions => "Sessions",
             Self::Retention => "Retention",
+            Self::Audit => "Audit log",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
         }
@@ -239,9 +242,11 @@ settings! {
         /// How long a session is kept after it has ended.
         keep_sessions: Duration = Text("30d"), Public, "AUTHKIT_KEEP_ENDED_SESSIONS", "retention.ended_sessions",
             required(|t| parse::duration(t, Duration::from_hours(25), Duration::from_hours(24 * 3_650)));
-        /// How long an event of the audit log is kept.
-        keep_audit: Option<Duration> = Unset("for ever"), Public, "AUTHKIT_KEEP_AUDIT_EVENTS", "retention.audit_events",
-            optional(|t| parse::duration(t, Duration::from_hours(24), Duration::from_hours(24 * 36_500)));
+    }
+    Audit {
+        /// How old an event of the audit log is before it is sealed; what lands later than that is sealed as late.
+        audit_seal_after: Duration = Text("90s"), Public, "AUTHKIT_AUDIT_SEAL_AFTER", "audit.seal_after",
+            required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(15)));
     }
     Passwords {
         /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).
