@@ -61,7 +61,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
