@@ -10,15 +10,19 @@ macro_rules! impl_reads {
                 Session, SessionWithUser, StoredRoles, User,
             };
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
             use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
             use authkit_core::ports::{
                 AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, StoreError, UserReads,
             };
             use authkit_core::ports::{CommitError, GuessReads};
+            use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
             use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
+            use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
             use crate::aggregate::{audit, credential, role, server_key, session, user};
             use crate::aggregate::{guess, user_search};
+            use crate::aggregate::{one_time_token, outbox};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
 
@@ -175,6 +179,33 @@ macro_rules! impl_reads {
                 async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
                     let users = self.all(role::users(role, page), user::decode).await?;
                     Ok(Page::from_surplus(users, page.limit, |user| user.id.as_uuid()))
+                }
+            }
+
+            #[async_trait]
+            impl OneTimeTokenReads for $store {
+                async fn one_time_token(
+                    &self,
+                    id: OneTimeTokenId,
+                    purpose: OneTimePurpose,
+                ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+                    self.optional(one_time_token::by_id(id, purpose), one_time_token::decode_with_user).await
+                }
+            }
+
+            #[async_trait]
+            impl OutboxReads for $store {
+                async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+                    self.optional(outbox::by_id(id), outbox::decode).await
+                }
+
+                async fn outbox_messages(
+                    &self,
+                    state: OutboxState,
+                    page: PageRequest,
+                ) -> Result<Page<OutboxMessage>, StoreError> {
+                    let messages = self.all(outbox::page(state, page), outbox::decode).await?;
+                    Ok(Page::from_surplus(messages, page.limit, |message| message.id.as_uuid()))
                 }
             }
         }

@@ -5,6 +5,7 @@ use authkit_core::ports::{Conflict, StoreError};
 
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, role, server_key, session, user};
+use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::value::Value;
 
@@ -50,6 +51,21 @@ pub(crate) enum Yields {
     Purged,
     /// The rows that it found: it writes nothing.
     Found,
+    /// The messages that it took.
+    Claimed,
+}
+
+/// What rides along with a statement: see `postgres::fuse`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Riders {
+    /// An audit event is appended.
+    pub(crate) event: bool,
+    /// A message is enqueued.
+    pub(crate) message: bool,
+}
+
+impl Riders {
+    pub(crate) const NONE: Self = Self { event: false, message: false };
 }
 
 /// One guarded write.
@@ -58,19 +74,19 @@ pub(crate) struct Statement {
     pub(crate) query: Query,
     pub(crate) guard: Guard,
     pub(crate) yields: Yields,
-    /// Whether it does a second thing beside its own.
-    pub(crate) is_fused: bool,
+    /// What it does beside its own.
+    pub(crate) riders: Riders,
 }
 
 impl Statement {
     /// A write without a guard.
     pub(crate) const fn free(sql: &'static str, args: Vec<Value>) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count, is_fused: false }
+        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count, riders: Riders::NONE }
     }
 
     /// A write that touches one row, or its guard did not hold.
     pub(crate) const fn guarded(sql: &'static str, args: Vec<Value>, conflict: Conflict) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count, is_fused: false }
+        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count, riders: Riders::NONE }
     }
 
     /// A write that touches one row, or `probe` tells which guard did not hold.
@@ -79,7 +95,7 @@ impl Statement {
             query: Query::new(sql, args),
             guard: Guard::OneRowOr { probe, found, absent },
             yields: Yields::Count,
-            is_fused: false,
+            riders: Riders::NONE,
         }
     }
 
@@ -92,6 +108,12 @@ impl Statement {
     /// A statement that only looks.
     pub(crate) const fn looking(mut self) -> Self {
         self.yields = Yields::Found;
+        self
+    }
+
+    /// The same write, which returns the messages that it took.
+    pub(crate) const fn claiming(mut self) -> Self {
+        self.yields = Yields::Claimed;
         self
     }
 
@@ -124,6 +146,8 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Audit(change) => audit::statements(dialect, change, &mut statements)?,
             Change::Role(change) => role::statements(dialect, change, &mut statements)?,
             Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
+            Change::OneTimeToken(change) => statements.push(one_time_token::statement(dialect, change)?),
+            Change::Outbox(change) => statements.push(outbox::statement(dialect, change)?),
             _ => return Err(unknown_change()),
         }
     }

@@ -63,6 +63,8 @@ impl AccountCache {
                 | UserChange::Update { id, .. }
                 | UserChange::Suspend { id, .. }
                 | UserChange::Restore { id, .. }
+                | UserChange::VerifyEmail { id, .. }
+                | UserChange::ChangeEmail { id, .. }
                 | UserChange::Close { id, .. }
                 | UserChange::ReplaceAssignments { id, .. },
             ) => Some(RecordKey::User(*id)),
@@ -71,6 +73,8 @@ impl AccountCache {
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)
+            | Change::OneTimeToken(_)
+            | Change::Outbox(_)
             | Change::Audit(_)
             | Change::Guess(_)
             | Change::Role(_) => None,

@@ -15,3 +15,4 @@ pub use store::{
     AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
     UserReads,
 };
+pub use store::{OneTimeTokenReads, OutboxReads};

@@ -99,6 +99,22 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             patch(&mut user.locale, locale);
             users.put_changed(user, *at)?;
         }
+        UserChange::VerifyEmail { id, email, at } => {
+            let mut user = users.active(*id).filter(|user| user.email == *email).cloned().ok_or(Conflict::UserChanged)?;
+            user.email_verified_at = user.email_verified_at.or(Some(*at));
+            users.put_changed(user, *at)?;
+        }
+        UserChange::ChangeEmail { id, from, to, at } => {
+            if users.id_by_email(to).is_some_and(|owner| owner != *id) {
+                return Err(Conflict::EmailTaken.into());
+            }
+            let mut user = users.active(*id).filter(|user| user.email == *from).cloned().ok_or(Conflict::UserChanged)?;
+            users.ids.remove(&from.normal().to_owned());
+            users.ids.put(to.normal().to_owned(), user.id);
+            user.email = to.clone();
+            user.email_verified_at = Some(*at);
+            users.put_changed(user, *at)?;
+        }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             let mut user = users.active(*id).filter(|user| user.auth_epoch == *from).cloned().ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
@@ -137,13 +153,6 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
         UserChange::Expect { id, version } => {
             users.unchanged(*id, *version)?;
         }
-        UserChange::Close { id, at: _ } => {
-            let user = users.open(*id).map(|account| account.user.clone()).ok_or(Conflict::UserChanged)?;
-            users.ids.remove(&user.email.normal().to_owned());
-            users.accounts.put(*id, Account::Closed);
-            tables.sessions.forget_clients(*id);
-            tables.roles.forget(&user);
-        }
         UserChange::ReplaceAssignments { id, from, to, roles_version, at } => {
             roles::expect_version(tables, *roles_version)?;
             let stands = tables.users.open(*id).map(|account| &account.user).filter(|user| user.access.version == *from);
@@ -153,6 +162,15 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
         }
         UserChange::HoldAccess { id, version } => {
             users.active(*id).filter(|user| user.access.version == *version).ok_or(Conflict::AuthorityChanged)?;
+        }
+        UserChange::Close { id, at: _ } => {
+            let user = users.open(*id).map(|account| account.user.clone()).ok_or(Conflict::UserChanged)?;
+            users.ids.remove(&user.email.normal().to_owned());
+            users.accounts.put(*id, Account::Closed);
+            tables.sessions.forget_clients(*id);
+            tables.roles.forget(&user);
+            tables.tokens.revoke_all_of(*id, None);
+            tables.outbox.forget_of(*id);
         }
     }
     Ok(())
