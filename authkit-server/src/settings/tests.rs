@@ -263,7 +263,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         ca_file = "/etc/redis/ca.pem"
         [tokens]
         algorithm = "EdDSA"
-        access_token_expire_minutes = 5
+        access_token_expire_minutes = 5\nimpersonation_lifetime = "10m"
         audience = "shop"
         master_keys = "{key}"
         [sessions]
