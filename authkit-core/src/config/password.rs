@@ -1,5 +1,7 @@
 //! Settings of passwords.
 
+use super::pepper::{FirebaseSignerKeys, Peppers};
+
 /// The cost of argon2id (RFC 9106).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Params {
@@ -60,6 +62,10 @@ pub struct PasswordConfig {
     pub context_words: Vec<String>,
     /// The cost of a new hash. Existing hashes of less are replaced at the next login.
     pub params: Argon2Params,
+    /// Keys that go into every new hash and are kept apart from the hashes. Default none.
+    pub peppers: Peppers,
+    /// The signer keys of Firebase projects whose users were imported. Default none.
+    pub firebase_signer_keys: FirebaseSignerKeys,
 }
 
 impl Default for PasswordConfig {
@@ -69,6 +75,8 @@ impl Default for PasswordConfig {
             min_score: 2,
             context_words: vec!["authkit".to_owned()],
             params: Argon2Params::default(),
+            peppers: Peppers::default(),
+            firebase_signer_keys: FirebaseSignerKeys::default(),
         }
     }
 }

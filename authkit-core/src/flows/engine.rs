@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
-use crate::password::HashPool;
+use crate::password::{HashError, HashPool};
 use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
 use crate::primitives::{AuditEventId, Clock, Entropy, SessionId, Timestamp};
 use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
@@ -46,6 +46,9 @@ pub enum Internal {
     /// A stored password hash is of a kind or a cost that is not supported.
     #[error("a stored password hash cannot be verified")]
     UnsupportedHash,
+    /// A stored password hash was made with a secret that the settings do not hold: whether the password is right is not known.
+    #[error("a stored password hash needs a secret that is not configured")]
+    MissingPasswordSecret(#[source] HashError),
 }
 
 impl Internal {
@@ -58,6 +61,7 @@ impl Internal {
                 | Self::Custody(CustodyError::Unavailable(_))
                 | Self::Conflict(_)
                 | Self::HashingStopped
+                | Self::MissingPasswordSecret(_)
         )
     }
 }
@@ -238,6 +242,9 @@ macro_rules! hash_error_into {
                     HashError::Unsupported => Self::Internal($crate::flows::Internal::UnsupportedHash),
                     HashError::Stopped => Self::Internal($crate::flows::Internal::HashingStopped),
                     HashError::Failed => Self::Internal($crate::flows::Internal::HashingFailed),
+                    error @ (HashError::MissingPepper { .. } | HashError::MissingSignerKey { .. }) => {
+                        Self::Internal($crate::flows::Internal::MissingPasswordSecret(error))
+                    }
                 }
             }
         }

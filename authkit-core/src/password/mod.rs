@@ -52,14 +52,18 @@ mod argon2;
 mod books;
 mod fairness;
 mod hasher;
+mod legacy;
 mod policy;
 mod pool;
 mod queue;
+mod stored;
 mod weakness;
+mod wrap;
 
 pub use admission::{Admission, HashError, Overloaded, SetPasswordError};
 pub use fairness::HashOrigin;
 pub use hasher::{Hasher, Verdict};
+pub use legacy::HashRefusal;
 pub use policy::{PasswordPolicy, PolicyContext};
 pub use pool::{HashPool, PoolStats};
 pub use queue::HashClass;
