@@ -5,7 +5,9 @@ macro_rules! impl_reads {
     ($store:ty) => {
         mod store_reads {
             use async_trait::async_trait;
-            use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+            use authkit_core::model::{
+                AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, StoredPassword, User,
+            };
             use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
             use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -36,6 +38,11 @@ macro_rules! impl_reads {
 
                 async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
                     self.optional(credential::by_user(id), credential::decode).await
+                }
+
+                async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+                    let passwords = self.all(credential::page(page), credential::decode_stored).await?;
+                    Ok(Page::from_surplus(passwords, page.limit, |password| password.user_id.as_uuid()))
                 }
             }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    StoredPassword, User,
 };
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -85,6 +85,10 @@ impl UserReads for RedbStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.read(move |tx| reads::credentials(tx, id)).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        self.read(move |tx| reads::password_hashes(tx, page)).await
     }
 }
 

@@ -14,7 +14,7 @@ pub mod token;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
-pub use password::{Argon2Params, PasswordConfig, PasswordProfile};
+pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
 pub use retention::RetentionConfig;
 pub use session::{ReusePolicy, SessionConfig};

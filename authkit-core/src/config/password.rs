@@ -50,6 +50,16 @@ impl PasswordProfile {
     }
 }
 
+/// What becomes of a new password while the list of breached ones cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BreachListFailure {
+    /// It is judged by the list of common passwords and the estimate of strength alone, and a warning is logged.
+    #[default]
+    Open,
+    /// It is refused: 503, to be tried again.
+    Closed,
+}
+
 /// Settings of passwords. There are no composition rules and no expiry on purpose (SP 800-63B-4 §3.1.1.2 "SHALL NOT").
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -66,6 +76,9 @@ pub struct PasswordConfig {
     pub peppers: Peppers,
     /// The signer keys of Firebase projects whose users were imported. Default none.
     pub firebase_signer_keys: FirebaseSignerKeys,
+    /// What becomes of a new password while the list of breached ones, if there is one, cannot be asked. Default: it is accepted, when
+    /// everything else about it is.
+    pub breach_list_failure: BreachListFailure,
 }
 
 impl Default for PasswordConfig {
@@ -77,6 +90,7 @@ impl Default for PasswordConfig {
             params: Argon2Params::default(),
             peppers: Peppers::default(),
             firebase_signer_keys: FirebaseSignerKeys::default(),
+            breach_list_failure: BreachListFailure::default(),
         }
     }
 }

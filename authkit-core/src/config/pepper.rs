@@ -158,10 +158,9 @@ impl Peppers {
         }
         let offset = usize::from(retired);
         let entries = split(rest, offset)?.into_iter().enumerate().map(|(index, (id, value))| {
-            let key = URL_SAFE_NO_PAD.decode(value.trim_end_matches('=')).map_err(|_| SecretListError::Value {
-                position: index + 1 + offset,
-                expected: Self::EXPECTED,
-            })?;
+            let key = URL_SAFE_NO_PAD
+                .decode(value.trim_end_matches('='))
+                .map_err(|_| SecretListError::Value { position: index + 1 + offset, expected: Self::EXPECTED })?;
             Ok((id, SecretBytes::new(key)))
         });
         let peppers = Self::of(entries.collect::<Result<Vec<_>, SecretListError>>()?, offset)?;
@@ -232,6 +231,11 @@ impl FirebaseSignerKeys {
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&SecretBytes> {
         self.0.by_id(id)
+    }
+
+    /// The identifiers.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.ids()
     }
 
     /// Whether a text can name a key.

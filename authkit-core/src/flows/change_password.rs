@@ -74,6 +74,7 @@ impl ChangePasswordError {
 
 super::engine::hash_error_into!(ChangePasswordError);
 super::throttle::throttled_into!(ChangePasswordError);
+super::breach::breach_into!(ChangePasswordError);
 
 impl From<CommitError> for ChangePasswordError {
     fn from(error: CommitError) -> Self {
@@ -101,6 +102,7 @@ pub(crate) async fn change_password(
     context: &RequestContext,
 ) -> Result<usize, ChangePasswordError> {
     engine.throttle.password_check(principal.user_id(), context).await?;
+    engine.breach.check(&change.new).await?;
     let mut overtaken = Conflict::PasswordChanged;
     for _ in 0..ATTEMPTS {
         match decide(engine, principal, &change, context).await?.commit().await {
@@ -121,6 +123,7 @@ pub(crate) async fn plan_change_password<'a>(
     context: &RequestContext,
 ) -> Result<Planned<'a, usize>, ChangePasswordError> {
     engine.throttle.password_check(principal.user_id(), context).await?;
+    engine.breach.check(&change.new).await?;
     decide(engine, principal, change, context).await
 }
 

@@ -8,10 +8,12 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::flows::account_cache::AccountCache;
+use crate::flows::breach::BreachGate;
+use crate::flows::password_secrets::PasswordSecretError;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};
-use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
+use crate::ports::{BreachListError, CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
 use crate::primitives::{AuditEventId, Clock, Entropy, SessionId, Timestamp};
 use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
 
@@ -31,6 +33,12 @@ pub enum Internal {
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A secret of password hashes is missing or another one.
+    #[error(transparent)]
+    PasswordSecret(#[from] PasswordSecretError),
+    /// The list of breached passwords could not be asked, and the settings want no password accepted then.
+    #[error("the list of breached passwords cannot be asked")]
+    BreachList(#[source] BreachListError),
     /// No access token could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -62,6 +70,7 @@ impl Internal {
                 | Self::Conflict(_)
                 | Self::HashingStopped
                 | Self::MissingPasswordSecret(_)
+                | Self::BreachList(_)
         )
     }
 }
@@ -88,6 +97,7 @@ pub(crate) struct Engine {
     pub(crate) bus: Arc<dyn RevocationBus>,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
+    pub(crate) breach: BreachGate,
     pub(crate) accounts: AccountCache,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,

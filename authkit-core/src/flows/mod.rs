@@ -2,9 +2,10 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `first_factor` and `session_issue`.
+//! doors: `engine`, `account_cache`, `breach`, `planned`, `throttle`, `first_factor` and `session_issue`.
 
 pub(crate) mod account_cache;
+pub(crate) mod breach;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod session_issue;
@@ -13,10 +14,12 @@ pub(crate) mod throttle;
 pub mod authenticate;
 pub mod change_password;
 pub mod close_account;
+pub mod import;
 pub mod keys;
 pub mod login;
 pub mod logout;
 pub mod maintenance;
+pub mod password_secrets;
 mod planned;
 pub mod profile;
 pub mod reauthenticate;
@@ -24,15 +27,18 @@ pub mod refresh;
 pub mod register;
 mod retention;
 pub mod sessions;
+pub mod wrap_hashes;
 
 pub use authenticate::{AuthenticateError, Principal};
 pub use change_password::{ChangePasswordError, PasswordChange};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
+pub use import::{AccountImport, ImportMode, ImportOutcome, ImportRefusal};
 pub use keys::{KeyStatus, RotateKeyError};
 pub use login::{Login, LoginError};
 pub use logout::LogoutError;
 pub use maintenance::Health;
+pub use password_secrets::PasswordSecretError;
 pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
@@ -41,3 +47,4 @@ pub use register::{RegisterError, Registration};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::RateLimitStats;
+pub use wrap_hashes::WrappedPage;

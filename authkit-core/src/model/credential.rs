@@ -12,6 +12,15 @@ pub struct Credentials {
     pub password: Option<PasswordHash>,
 }
 
+/// A password hash and whose it is: what a job reads that goes through all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPassword {
+    /// Whose.
+    pub user_id: UserId,
+    /// The hash.
+    pub hash: PasswordHash,
+}
+
 /// One change of a password, with its guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

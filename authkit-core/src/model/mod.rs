@@ -13,7 +13,7 @@ mod user_record;
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
-pub use credential::{CredentialChange, Credentials};
+pub use credential::{CredentialChange, Credentials, StoredPassword};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
 pub use session::{AuthMethod, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser};

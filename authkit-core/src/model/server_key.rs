@@ -43,6 +43,8 @@ pub enum KeyPurpose {
     AccessToken,
     /// Authenticates refresh tokens and derives their successors.
     RefreshToken,
+    /// Tells whether a secret from the settings that goes into password hashes is still the same. Not a key itself.
+    PasswordSecret,
 }
 
 impl KeyPurpose {
@@ -52,13 +54,14 @@ impl KeyPurpose {
         match self {
             Self::AccessToken => "access_token",
             Self::RefreshToken => "refresh_token",
+            Self::PasswordSecret => "password_secret",
         }
     }
 
     /// The purpose with a stable name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::AccessToken, Self::RefreshToken].into_iter().find(|purpose| purpose.as_str() == name)
+        [Self::AccessToken, Self::RefreshToken, Self::PasswordSecret].into_iter().find(|purpose| purpose.as_str() == name)
     }
 }
 

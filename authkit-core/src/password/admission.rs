@@ -10,10 +10,10 @@ use crate::primitives::{Password, PasswordHash};
 
 use super::fairness::Seat;
 use super::hasher::{Hasher, Verdict};
-use super::stored::StoredHash;
 use super::policy::PolicyContext;
 use super::pool::Shared;
 use super::queue::{HashClass, Lane};
+use super::stored::StoredHash;
 use super::weakness::Weakness;
 
 /// From how many new hashes' worth of time on a hash waits in the lane of the heavy ones.

@@ -60,7 +60,10 @@ impl Argon2Hash {
             return beyond("output is shorter than 16 bytes");
         }
         if !params.data().is_empty() {
-            return Err(HashRefusal::Unsupported { format: "argon2 with associated data", why: "what the data was is not known" });
+            return Err(HashRefusal::Unsupported {
+                format: "argon2 with associated data",
+                why: "what the data was is not known",
+            });
         }
         Ok(Self { algorithm, version, params, salt, output })
     }
@@ -75,7 +78,7 @@ impl Argon2Hash {
     }
 
     /// The pepper that it was made with; `None` for none, or for an identifier that none can have.
-    fn key_id(&self) -> Option<&str> {
+    pub(super) fn key_id(&self) -> Option<&str> {
         std::str::from_utf8(self.params.keyid()).ok().filter(|id| !id.is_empty())
     }
 
@@ -187,7 +190,9 @@ mod tests {
 
     #[test]
     fn a_hash_below_the_policy_is_upgraded_and_one_above_it_is_kept() {
-        let upgraded = |head: &str| parse(&format!("{head}{SALT_AND_HASH}")).unwrap().needs_upgrade(&Argon2Params::OWASP, &Peppers::default());
+        let upgraded = |head: &str| {
+            parse(&format!("{head}{SALT_AND_HASH}")).unwrap().needs_upgrade(&Argon2Params::OWASP, &Peppers::default())
+        };
         assert!(!upgraded("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(!upgraded("$argon2id$v=19$m=65536,t=3,p=4$"));
         assert!(upgraded("$argon2id$v=19$m=19455,t=2,p=1$"));

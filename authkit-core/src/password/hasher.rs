@@ -90,10 +90,8 @@ impl Hasher {
         let peppers = self.reader.peppers.clone();
         let argon2 = match peppers.newest() {
             None => Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone()),
-            Some((_, key)) => {
-                Argon2::new_with_secret(key.expose(), Algorithm::Argon2id, Version::V0x13, self.params.clone())
-                    .map_err(|_| HashError::Failed)?
-            }
+            Some((_, key)) => Argon2::new_with_secret(key.expose(), Algorithm::Argon2id, Version::V0x13, self.params.clone())
+                .map_err(|_| HashError::Failed)?,
         };
         self.run(&argon2, bytes, &salt, output.as_mut_slice())?;
         to_phc(&self.params, &salt, output.as_slice())

@@ -67,4 +67,5 @@ pub use legacy::HashRefusal;
 pub use policy::{PasswordPolicy, PolicyContext};
 pub use pool::{HashPool, PoolStats};
 pub use queue::HashClass;
+pub use stored::HashSecrets;
 pub use weakness::{Weakness, WeaknessReason};

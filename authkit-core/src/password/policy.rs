@@ -67,6 +67,9 @@ impl PasswordPolicy {
         if chars.len() < self.min_chars {
             reasons.push(WeaknessReason::TooShort { min: self.min_chars });
         }
+        if is_common(password.expose()) {
+            reasons.push(WeaknessReason::TooCommon);
+        }
         if let Err(advice) = self.estimate(&chars, &inputs) {
             reasons.push(WeaknessReason::TooGuessable { advice });
         }
@@ -110,6 +113,23 @@ impl PasswordPolicy {
             push_with_parts(&mut words, name.as_str(), NAME);
         }
         words
+    }
+}
+
+/// Whether the whole text is one of the 30,000 common passwords that zxcvbn holds (MIT; from leaks, ordered by frequency), in
+/// any case, backwards, or with digits for letters. It holds whatever `min_score` is.
+///
+// SECURITY: the longest of them has fewer characters than this; more need not be estimated to know that they are none.
+fn is_common(text: &str) -> bool {
+    const LONGEST_COMMON: usize = 32;
+    if text.chars().count() > LONGEST_COMMON {
+        return false;
+    }
+    let estimate = zxcvbn::zxcvbn(text, &[]);
+    let [only] = estimate.sequence() else { return false };
+    match &only.pattern {
+        zxcvbn::matching::patterns::MatchPattern::Dictionary(word) => format!("{:?}", word.dictionary_name) == "Passwords",
+        _ => false,
     }
 }
 

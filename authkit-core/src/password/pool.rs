@@ -18,7 +18,7 @@ use super::hasher::{Hasher, examine};
 use super::legacy::HashRefusal;
 use super::policy::PasswordPolicy;
 use super::queue::{Entry, HashClass, Lane};
-use super::stored::Reader;
+use super::stored::{HashSecrets, Reader, StoredHash};
 
 #[cfg(test)]
 mod tests;
@@ -94,6 +94,18 @@ impl HashPool {
     /// Why not, in words for whoever imports it.
     pub fn examine(&self, hash: &PasswordHash) -> Result<(), HashRefusal> {
         examine(hash, &self.0.0.reader)
+    }
+
+    /// The secrets of the settings that a hash was made with, whether they are there or not.
+    #[must_use]
+    pub fn secrets_of(&self, hash: &PasswordHash) -> HashSecrets {
+        StoredHash::parse(hash, &self.0.0.reader).map(|stored| stored.secrets()).unwrap_or_default()
+    }
+
+    /// Whether a hash was made by another system and not hashed once more since.
+    #[must_use]
+    pub fn is_foreign(&self, hash: &PasswordHash) -> bool {
+        matches!(StoredHash::parse(hash, &self.0.0.reader), Ok(StoredHash::Foreign(_)))
     }
 
     /// The figures of this moment, for metrics.

@@ -5,7 +5,7 @@ use crate::primitives::PasswordHash;
 
 use super::admission::HashError;
 use super::argon2::Argon2Hash;
-use super::legacy::{ForeignHash, ForeignLimits, HashRefusal};
+use super::legacy::{ForeignHash, ForeignLimits, HashRefusal, Recipe};
 use super::wrap::WrappedHash;
 
 /// What is needed to read stored hashes: the limits, and the secrets that they name.
@@ -28,6 +28,16 @@ impl Reader {
     pub(super) fn limits(&self) -> ForeignLimits {
         ForeignLimits { max_memory_kib: u64::from(self.max_memory_kib) }
     }
+}
+
+/// The secrets of the settings that a hash was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct HashSecrets {
+    /// The identifier of its pepper.
+    pub pepper: Option<String>,
+    /// The identifier of the signer key of its Firebase project.
+    pub signer_key: Option<String>,
 }
 
 /// A stored hash, read and found acceptable.
@@ -69,6 +79,20 @@ impl StoredHash {
             Self::Argon2(hash) => pepper(hash),
             Self::Foreign(hash) => hash.recipe.missing_key(&reader.signer_keys),
             Self::Wrapped(hash) => pepper(&hash.outer).or_else(|| hash.inner.missing_key(&reader.signer_keys)),
+        }
+    }
+
+    /// The secrets of the settings that it names.
+    pub(super) fn secrets(&self) -> HashSecrets {
+        let signer_key = |recipe: &Recipe| match recipe {
+            Recipe::Firebase(recipe) => Some(recipe.key_id.clone()),
+            _ => None,
+        };
+        let pepper = |hash: &Argon2Hash| hash.key_id().map(str::to_owned);
+        match self {
+            Self::Argon2(hash) => HashSecrets { pepper: pepper(hash), signer_key: None },
+            Self::Foreign(hash) => HashSecrets { pepper: None, signer_key: signer_key(&hash.recipe) },
+            Self::Wrapped(hash) => HashSecrets { pepper: pepper(&hash.outer), signer_key: signer_key(&hash.inner) },
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    StoredPassword, User,
 };
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -24,6 +24,8 @@ pub enum Method {
     CredentialsByEmail,
     /// [`UserReads::credentials_by_id`]
     CredentialsById,
+    /// [`UserReads::password_hashes`]
+    PasswordHashes,
     /// [`SessionReads::session_by_id`]
     SessionById,
     /// [`SessionReads::live_sessions`]
@@ -204,6 +206,10 @@ impl<S: Store> UserReads for FaultyStore<S> {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner.credentials_by_id(id)).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        self.call(Method::PasswordHashes, self.inner.password_hashes(page)).await
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    StoredPassword, User,
 };
 use authkit_core::ports::{
     AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
@@ -151,6 +151,10 @@ impl UserReads for NodeStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner().credentials_by_id(id)).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        self.call(Method::PasswordHashes, self.inner().password_hashes(page)).await
     }
 }
 

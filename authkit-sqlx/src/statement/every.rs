@@ -56,6 +56,7 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         server_key::list(),
     ];
     for page in pages {
+        queries.push(credential::page(page));
         queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
     }
     queries

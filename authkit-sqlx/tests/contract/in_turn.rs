@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    StoredPassword, User,
 };
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -39,6 +39,10 @@ impl<S: Store> UserReads for InTurn<S> {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.next().credentials_by_id(id).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        self.next().password_hashes(page).await
     }
 }
 

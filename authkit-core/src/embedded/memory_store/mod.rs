@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, User,
+    SessionWithUser, StoredPassword, User,
 };
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -110,6 +110,10 @@ impl UserReads for MemoryStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         Ok(self.tables()?.users.open(id).cloned())
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        Ok(self.tables()?.users.password_page(page))
     }
 }
 

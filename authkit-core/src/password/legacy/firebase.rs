@@ -22,7 +22,7 @@ const KEY_BYTES: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::password) struct Firebase {
     cost: ScryptCost,
-    pub(super) key_id: String,
+    pub(in crate::password) key_id: String,
     salt: Vec<u8>,
 }
 
@@ -43,9 +43,8 @@ fn read_parts(text: &str) -> Option<ForeignHash> {
 
 impl Firebase {
     pub(super) fn derive(&self, password: &[u8], signer_keys: &FirebaseSignerKeys) -> Result<Zeroizing<Vec<u8>>, HashError> {
-        let signer_key = signer_keys
-            .by_id(&self.key_id)
-            .ok_or_else(|| HashError::MissingSignerKey { id: self.key_id.clone() })?;
+        let signer_key =
+            signer_keys.by_id(&self.key_id).ok_or_else(|| HashError::MissingSignerKey { id: self.key_id.clone() })?;
         let key = self.cost.derive(password, &self.salt, KEY_BYTES)?;
         let mut digest = Zeroizing::new(signer_key.expose().to_vec());
         let cipher = ctr::Ctr128BE::<Aes256>::new_from_slices(&key, &[0; 16]);

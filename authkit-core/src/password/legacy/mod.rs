@@ -49,7 +49,10 @@ impl ForeignHash {
         let hash = Self::read(text)?;
         hash.recipe.check(limits)?;
         if !ForeignLimits::DIGEST_BYTES.contains(&hash.digest.len()) {
-            return Err(HashRefusal::BeyondLimits { format: "stored", what: "digest is shorter than 16 bytes or longer than 128" });
+            return Err(HashRefusal::BeyondLimits {
+                format: "stored",
+                what: "digest is shorter than 16 bytes or longer than 128",
+            });
         }
         Ok(hash)
     }

@@ -45,9 +45,10 @@ pub(super) fn read(text: &str) -> Result<ForeignHash, HashRefusal> {
             }
             "SMD5" => Err(HashRefusal::Unsupported { format: "{SMD5}", why: "MD5 is not computed here" }),
             // OpenLDAP writes a hash of crypt(3) behind this.
-            "CRYPT" | "BCRYPT" | "ARGON2" | "PBKDF2" => {
-                Err(HashRefusal::Unsupported { format: "{CRYPT}", why: "take the scheme off: what is behind it is a hash by itself" })
-            }
+            "CRYPT" | "BCRYPT" | "ARGON2" | "PBKDF2" => Err(HashRefusal::Unsupported {
+                format: "{CRYPT}",
+                why: "take the scheme off: what is behind it is a hash by itself",
+            }),
             _ => Err(HashRefusal::Unknown),
         };
     };

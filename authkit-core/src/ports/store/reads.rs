@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, StoredPassword, User};
 use crate::ports::store::StoreError;
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -17,6 +17,10 @@ pub trait UserReads: Send + Sync {
 
     /// The account with this id and its password hash.
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError>;
+
+    /// The password hashes of all accounts, the least id first. A page begins above the cursor's id, whether or not an account
+    /// of that id still is, or ever was, among them.
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError>;
 }
 
 /// Where a reader of revocations stands: everything up to this instant, and at it up to this session, was read.

@@ -13,10 +13,11 @@ use async_trait::async_trait;
 use crate::embedded::MemoryStore;
 use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
-    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, StoredPassword, User, UserChange,
 };
 use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use uuid::Uuid;
 
 pub use bug::Bug;
 
@@ -216,6 +217,18 @@ impl UserReads for MutantStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.inner.credentials_by_id(id).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        if self.is(Bug::CursorIsInclusive) {
+            let before = page.cursor.map(|cursor| Cursor::after(Uuid::from_u128(cursor.id().as_u128().saturating_sub(1))));
+            return self.inner.password_hashes(PageRequest { cursor: before, ..page }).await;
+        }
+        let mut read = self.inner.password_hashes(page).await?;
+        if self.is(Bug::PagesNeverEnd) {
+            read.next = read.next.or_else(|| read.items.last().map(|row| Cursor::after(row.user_id.as_uuid())));
+        }
+        Ok(read)
     }
 }
 

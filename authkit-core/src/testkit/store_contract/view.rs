@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, StoredPassword,
+    User, UserChange,
 };
 use crate::ports::store::{RevocationMark, Store};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -76,6 +77,7 @@ pub(super) struct View {
     sessions: Vec<Spelled<SessionWithUser>>,
     live: Vec<Vec<Session>>,
     revocations: Vec<Revocation>,
+    passwords: Vec<StoredPassword>,
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
@@ -92,6 +94,7 @@ impl View {
             live: Vec::new(),
             // Pages of one, so that each mark stands between two of the same instant.
             revocations: revocations(store, limit(1)).await,
+            passwords: passwords(store, limit(2)).await,
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
@@ -128,6 +131,7 @@ impl View {
             .or_else(|| differ_in("session_by_id", &self.sessions, &expected.sessions))
             .or_else(|| differ_in("live_sessions", &self.live, &expected.live))
             .or_else(|| differ("revocations_after", &self.revocations, &expected.revocations))
+            .or_else(|| differ("password_hashes", &self.passwords, &expected.passwords))
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
@@ -137,6 +141,17 @@ impl View {
 /// A page limit that a test wrote down.
 pub(super) fn limit(items: u16) -> PageLimit {
     PageLimit::new(items).expect("a limit between 1 and 200")
+}
+
+/// All password hashes, page by page.
+pub(super) async fn passwords(store: &dyn Store, limit: PageLimit) -> Vec<StoredPassword> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.password_hashes(page).await.expect("hashes are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
+    }
 }
 
 /// All live sessions of a user, page by page.
