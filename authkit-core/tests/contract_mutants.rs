@@ -58,6 +58,11 @@ mutants! {
     PagesNeverEnd breaks events_come_in_pages_the_greatest_id_first;
     ForgetsTheSubject breaks events_of_one_account_come_in_pages_of_their_own;
     ReportsADeadlock breaks rivals_in_opposite_order_all_succeed;
+    ReadsThenCountsAGuess breaks no_guess_among_rivals_is_lost;
+    ReservesWhateverWasRead breaks one_of_many_reserves_the_guess;
+    ForgetsNoGuesses breaks a_count_is_forgotten_if_there_is_one;
+    PurgesEveryCount breaks old_counts_are_purged_and_high_ones_stay;
+    ReadsNoGuessesOfNobody breaks guesses_are_read_beside_the_account_or_nobody;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

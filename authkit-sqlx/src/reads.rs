@@ -2,16 +2,20 @@
 
 /// Implements the read traits for a store with a method `all`, which runs a query and decodes its rows.
 macro_rules! impl_reads {
-    ($store:ty) => {
+    ($store:ty, $dialect:path) => {
         mod store_reads {
             use async_trait::async_trait;
             use authkit_core::model::{
                 AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, StoredPassword, User,
             };
+            use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
             use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
+            use authkit_core::ports::{CommitError, GuessReads};
             use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
             use crate::aggregate::{audit, credential, server_key, session, user};
+            use crate::aggregate::{guess, user_search};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
 
@@ -23,6 +27,32 @@ macro_rules! impl_reads {
                     decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
                 ) -> Result<Option<T>, StoreError> {
                     Ok(self.all(query, decode).await?.pop())
+                }
+            }
+
+            impl $store {
+                /// Prepares for the search at most so many accounts that were written without it; says how many there were.
+                pub(super) async fn index(&self, limit: PageLimit) -> Result<usize, StoreError> {
+                    let users = self.all(user_search::unindexed(limit), user::decode).await?;
+                    if users.is_empty() {
+                        return Ok(0);
+                    }
+                    match self.write(user_search::index_all(&$dialect, &users)).await {
+                        Ok(_) => return Ok(users.len()),
+                        // One of them has changed in between: one by one.
+                        Err(CommitError::Conflict(_)) => {}
+                        Err(CommitError::Store(error)) => return Err(error),
+                        Err(other) => return Err(StoreError::failed(other)),
+                    }
+                    for user in &users {
+                        match self.write(user_search::index_all(&$dialect, std::slice::from_ref(user))).await {
+                            // Whoever changed it gave it its terms, or the next round does.
+                            Ok(_) | Err(CommitError::Conflict(_)) => {}
+                            Err(CommitError::Store(error)) => return Err(error),
+                            Err(other) => return Err(StoreError::failed(other)),
+                        }
+                    }
+                    Ok(users.len())
                 }
             }
 
@@ -43,6 +73,12 @@ macro_rules! impl_reads {
                 async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
                     let passwords = self.all(credential::page(page), credential::decode_stored).await?;
                     Ok(Page::from_surplus(passwords, page.limit, |password| password.user_id.as_uuid()))
+                }
+
+                async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+                    let query = user_search::page(&$dialect, filter, page);
+                    let rows = self.all(query, |fields| user_search::decode(filter, fields)).await?;
+                    Ok(user_search::page_of(rows, filter, page.limit))
                 }
             }
 
@@ -71,6 +107,27 @@ macro_rules! impl_reads {
             impl KeyReads for $store {
                 async fn server_keys(&self) -> Result<Vec<ServerKey>, StoreError> {
                     self.all(server_key::list(), server_key::decode).await
+                }
+            }
+
+            #[async_trait]
+            impl GuessReads for $store {
+                async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+                    self.optional(guess::by_subject(subject), guess::decode).await
+                }
+
+                async fn login_by_email(
+                    &self,
+                    email: &Email,
+                    subject: GuessSubject,
+                    device: Option<GuessSubject>,
+                ) -> Result<LoginState, StoreError> {
+                    let read = self.optional(guess::login_by_email(email, subject, device), guess::decode_login).await?;
+                    Ok(read.unwrap_or_default())
+                }
+
+                async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+                    Ok(self.optional(guess::login_by_user(id, subject), guess::decode_login).await?.unwrap_or_default())
                 }
             }
 

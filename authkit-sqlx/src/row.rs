@@ -124,9 +124,14 @@ impl<'r> Fields<'r> {
         self.present(value)
     }
 
-    pub(crate) fn number(&mut self) -> Result<u32, DecodeError> {
+    pub(crate) fn optional_number(&mut self) -> Result<Option<u32>, DecodeError> {
         let value = self.take(|row, at| row.int(at))?;
-        u32::try_from(self.present(value)?).map_err(|_| DecodeError::Unknown { what: "number" })
+        value.map(|value| u32::try_from(value).map_err(|_| DecodeError::Unknown { what: "number" })).transpose()
+    }
+
+    pub(crate) fn number(&mut self) -> Result<u32, DecodeError> {
+        let value = self.optional_number()?;
+        self.present(value)
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, DecodeError> {
@@ -136,6 +141,11 @@ impl<'r> Fields<'r> {
 
     pub(crate) fn digest(&mut self) -> Result<Digest, DecodeError> {
         self.bytes()?.try_into().map(Digest::from_bytes).map_err(|_| DecodeError::Unknown { what: "digest" })
+    }
+
+    /// Whether the next column, an identifier, is empty. It stays the next one.
+    pub(crate) fn is_empty(&self) -> Result<bool, DecodeError> {
+        Ok(self.row.id(self.at)?.is_none())
     }
 
     pub(crate) fn optional_id(&mut self) -> Result<Option<Uuid>, DecodeError> {

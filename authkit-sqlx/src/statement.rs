@@ -3,6 +3,7 @@
 use authkit_core::model::{Change, ChangeSet};
 use authkit_core::ports::{Conflict, StoreError};
 
+use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::dialect::Dialect;
 use crate::value::Value;
@@ -108,11 +109,12 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
     let mut statements = Vec::with_capacity(changes.changes().len());
     for change in changes.changes() {
         match change {
-            Change::User(change) => user::statements(change, &mut statements)?,
+            Change::User(change) => user::statements(dialect, change, &mut statements)?,
             Change::Credential(change) => statements.push(credential::statement(dialect, change)?),
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
             Change::Audit(change) => statements.push(audit::statement(dialect, change)?),
+            Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
             _ => return Err(unknown_change()),
         }
     }

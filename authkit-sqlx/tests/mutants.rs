@@ -68,6 +68,8 @@ noticed! { sqlite {
     a_revocation_without_its_guard_is_noticed: RevokeGuardDropped by "a_session_is_revoked_by_one_of_many",
     a_refused_set_that_is_kept_is_noticed: RefusedSetKept by "one_address_is_registered_once",
     a_password_without_its_guard_is_noticed: PasswordGuardDropped by "one_of_many_password_changes_wins",
+    a_guess_without_its_guard_is_noticed: GuessGuardDropped by "one_of_many_reserves_the_guess",
+    a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
 } }
 
 noticed! { postgres {
@@ -81,6 +83,9 @@ noticed! { postgres {
     a_revocation_without_its_guard_is_noticed: RevokeGuardDropped by "a_session_is_revoked_by_one_of_many",
     a_refused_set_that_is_kept_is_noticed: RefusedSetKept by "a_failing_change_undoes_the_ones_before_it",
     a_password_without_its_guard_is_noticed: PasswordGuardDropped by "one_of_many_password_changes_wins",
+    a_guess_without_its_guard_is_noticed: GuessGuardDropped by "one_of_many_reserves_the_guess",
+    a_count_on_from_what_was_read_is_noticed: GuessCountOverwritten by "no_guess_among_rivals_is_lost",
+    a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
     a_reported_deadlock_is_noticed: DeadlockReported by "rivals_in_opposite_order_all_succeed",
 } }
 
@@ -145,8 +150,13 @@ async fn a_password_without_its_lock_is_noticed() {
 #[test]
 fn every_fault_is_on_trial() {
     // What can exist on one database only, on trial there or in a test of its own.
-    let postgres_only =
-        [Mutant::SessionLockDropped, Mutant::PasswordLockDropped, Mutant::DeadlockReported, Mutant::MigrationLockDropped];
+    let postgres_only = [
+        Mutant::SessionLockDropped,
+        Mutant::PasswordLockDropped,
+        Mutant::DeadlockReported,
+        Mutant::MigrationLockDropped,
+        Mutant::GuessCountOverwritten,
+    ];
     // A plain BEGIN shows only where a transaction reads first: in racing migrations, whose test is beside them.
     let sqlite_only = [Mutant::PlainBegin];
     for mutant in Mutant::ALL {

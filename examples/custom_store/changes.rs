@@ -8,17 +8,20 @@ use std::cmp::Reverse;
 
 use authkit_core::model::{
     AuditChange, AuditEvent, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation, RevocationReason,
-    Rotation, Session, SessionChange, SessionWithUser, UserChange, UserStatus,
+    Rotation, Session, SessionChange, SessionWithUser, User, UserChange, UserStatus,
 };
+use authkit_core::model::{GuessChange, GuessSubject};
 use authkit_core::ports::{CommitError, Conflict, StoreError};
 use authkit_core::{AuditEventId, PasswordHash, Timestamp, UserId};
-use redb::WriteTransaction;
+use redb::{ReadableTable as _, WriteTransaction};
 
+use crate::reads::guesses;
 use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
 use crate::tables::{
     CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
-    all, has, put, remove, set,
+    all, has, put, remove, set, value,
 };
+use crate::tables::{GUESSES, Readable as _, broken};
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
 pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Committed) -> Result<(), CommitError> {
@@ -27,6 +30,7 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Credential(change) => apply_credential(tx, change),
         Change::Session(change) => apply_session(tx, change, committed),
         Change::Key(change) => apply_key(tx, change),
+        Change::Guess(change) => apply_guess(tx, change, committed),
         Change::Audit(AuditChange::Append(event)) => append(tx, event),
         Change::Audit(AuditChange::Purge { below, limit }) => {
             committed.purged += purge_events(tx, *below, *limit)?;
@@ -49,14 +53,44 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             let mut user = active_user(tx, *id)?.ok_or(Conflict::UserChanged)?;
             patch(&mut user.full_name, full_name);
             patch(&mut user.locale, locale);
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
         }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             let mut user = active_user(tx, *id)?.filter(|user| user.auth_epoch == *from).ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Update { id, from, email, full_name, locale, at } => {
+            if let Some(email) = email {
+                let owner = value(tx, USERS_BY_EMAIL, email.normal(), |owner| owner)?;
+                guard(owner.is_none_or(|owner| owner == id.as_uuid()), Conflict::EmailTaken)?;
+            }
+            let mut user = unchanged(tx, *id, *from)?;
+            if let Some(email) = email {
+                remove(tx, USERS_BY_EMAIL, user.email.normal())?;
+                set(tx, USERS_BY_EMAIL, email.normal(), id.as_uuid())?;
+                user.email = email.clone();
+                user.email_verified_at = None;
+                user.auth_epoch = next(user.auth_epoch)?;
+            }
+            patch(&mut user.full_name, full_name);
+            patch(&mut user.locale, locale);
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Suspend { id, from, at } => {
+            let mut user = unchanged(tx, *id, *from)?;
+            guard(user.status == UserStatus::Active, Conflict::UserChanged)?;
+            user.status = UserStatus::Suspended;
+            user.auth_epoch = next(user.auth_epoch)?;
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Restore { id, from, at } => {
+            let user = unchanged(tx, *id, *from)?;
+            guard(user.status == UserStatus::Suspended, Conflict::UserChanged)?;
+            put_changed(tx, User { status: UserStatus::Active, ..user }, *at)?;
+        }
+        UserChange::Expect { id, version } => {
+            unchanged(tx, *id, *version)?;
         }
         UserChange::Close { id, at: _ } => {
             let user = user(tx, *id)?.ok_or(Conflict::UserChanged)?;
@@ -73,6 +107,16 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
         _ => return Err(unknown()),
     }
     Ok(())
+}
+
+/// Keeps an account as a change left it.
+fn put_changed(tx: &WriteTransaction, user: User, at: Timestamp) -> Result<(), StoreError> {
+    put(tx, &User { version: next(user.version)?, updated_at: at, ..user })
+}
+
+/// The account, active or suspended, if it has this version.
+fn unchanged(tx: &WriteTransaction, id: UserId, version: u32) -> Result<User, CommitError> {
+    Ok(user(tx, id)?.filter(|user| user.version == version).ok_or(Conflict::UserChanged)?)
 }
 
 fn apply_credential(tx: &WriteTransaction, change: &CredentialChange) -> Result<(), CommitError> {
@@ -116,9 +160,16 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut 
                 }
             }
         }
+        SessionChange::EndImpersonations { by, at } => {
+            let mut acting: Vec<Session> = all(tx)?;
+            acting.retain(|session| session.revoked.is_none() && session.impersonator.is_some_and(|who| who.user_id == *by));
+            for session in acting {
+                revoked.push(revoke(tx, session, RevocationReason::ImpersonationEnded, *at)?);
+            }
+        }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let mut live = sessions_of(tx, *user_id)?;
-            live.retain(|session| session.is_live(*at));
+            live.retain(|session| session.is_live(*at) && session.impersonator.is_none());
             live.sort_by_key(|session| Reverse((session.refreshed_at, session.id)));
             for session in live.into_iter().skip(usize::try_from(*keep).unwrap_or(usize::MAX)) {
                 revoked.push(revoke(tx, session, RevocationReason::SessionCap, *at)?);
@@ -162,6 +213,42 @@ fn apply_key(tx: &WriteTransaction, change: &KeyChange) -> Result<(), CommitErro
         _ => return Err(unknown()),
     }
     Ok(())
+}
+
+fn apply_guess(tx: &WriteTransaction, change: &GuessChange, committed: &mut Committed) -> Result<(), CommitError> {
+    match change {
+        GuessChange::Count { subject, at } => {
+            let failures = guesses(tx, *subject)?.map_or(0, |guesses| guesses.failures);
+            set_guesses(tx, *subject, failures, *at)?;
+        }
+        GuessChange::Reserve { subject, from, at } => {
+            guard(guesses(tx, *subject)? == Some(*from), Conflict::GuessesChanged)?;
+            set_guesses(tx, *subject, from.failures, *at)?;
+        }
+        GuessChange::Forget { subject } => drop(remove(tx, GUESSES, *subject.digest().as_bytes())?),
+        GuessChange::Purge { last_before, below, limit } => {
+            let is_old = |(failures, at): (u32, i64)| at < last_before.unix_micros() && failures < *below;
+            let mut old = Vec::new();
+            for entry in tx.rows(GUESSES)?.iter().map_err(broken)? {
+                let (subject, count) = entry.map_err(broken)?;
+                if is_old(count.value()) {
+                    old.push(subject.value());
+                }
+            }
+            old.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
+            for subject in &old {
+                remove(tx, GUESSES, *subject)?;
+            }
+            committed.purged += old.len() as u64;
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+/// One guess more than there were.
+fn set_guesses(tx: &WriteTransaction, subject: GuessSubject, before: u32, at: Timestamp) -> Result<(), StoreError> {
+    set(tx, GUESSES, *subject.digest().as_bytes(), (next(before)?, at.unix_micros()))
 }
 
 fn append(tx: &WriteTransaction, event: &AuditEvent) -> Result<(), CommitError> {

@@ -5,14 +5,17 @@ use std::ops::Bound;
 use authkit_core::model::{
     AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, StoredPassword, User, UserStatus,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
 use authkit_core::ports::{RevocationMark, StoreError};
 use authkit_core::{Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
 use redb::ReadableTable as _;
 use uuid::Uuid;
 
 use crate::records::Stored;
+use crate::tables::GUESSES;
 use crate::tables::{
-    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, broken, get,
+    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, all, broken, get,
     value,
 };
 
@@ -54,6 +57,29 @@ pub(crate) fn password_hashes(tx: &impl Readable, page: PageRequest) -> Result<P
         rows.push(StoredPassword { user_id: UserId::from_uuid(id.value()), hash });
     }
     Ok(Page::from_surplus(rows, page.limit, |row| row.user_id.as_uuid()))
+}
+
+/// A scan: fine for the size of a file, where a store for millions would keep an index by the terms of
+/// `authkit_core::model::user_search`.
+pub(crate) fn list_users(tx: &impl Readable, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+    Ok(filter.page_of(all::<User>(tx)?, page))
+}
+
+/// The wrong guesses of a subject in a row.
+pub(crate) fn guesses(tx: &impl Readable, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+    let guesses = |(failures, at)| Guesses { failures, last_at: Timestamp::from_unix_micros(at) };
+    value(tx, GUESSES, *subject.digest().as_bytes(), guesses)
+}
+
+/// What a login reads, of one snapshot.
+pub(crate) fn login(
+    tx: &impl Readable,
+    credentials: Option<Credentials>,
+    subject: GuessSubject,
+    device: Option<GuessSubject>,
+) -> Result<LoginState, StoreError> {
+    let device_guesses = device.map(|device| guesses(tx, device)).transpose()?.flatten();
+    Ok(LoginState { credentials, guesses: guesses(tx, subject)?, device_guesses })
 }
 
 /// The session, whatever became of it and of its account.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    StoredPassword, User,
+    StoredPassword, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
@@ -90,6 +92,11 @@ impl UserReads for RedbStore {
     async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
         self.read(move |tx| reads::password_hashes(tx, page)).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |tx| reads::list_users(tx, &filter, &page)).await
+    }
 }
 
 #[async_trait]
@@ -118,6 +125,27 @@ impl KeyReads for RedbStore {
 impl AuditReads for RedbStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.read(move |tx| reads::audit_events(tx, subject, page)).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for RedbStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.read(move |tx| reads::guesses(tx, subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let email = email.normal().to_owned();
+        self.read(move |tx| reads::login(tx, reads::credentials_by_email(tx, &email)?, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.read(move |tx| reads::login(tx, reads::credentials(tx, id)?, subject, None)).await
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) const KEYS: Records<&str> = Table::new("keys");
 pub(crate) const EVENTS: Records<Uuid> = Table::new("events");
 /// (account that it concerns, event).
 pub(crate) const EVENTS_BY_SUBJECT: Index = Table::new("events_by_subject");
+/// (wrong guesses in a row, microseconds since the epoch of the last one) by the digest of whose secret was guessed at.
+pub(crate) const GUESSES: Table<[u8; 32], (u32, i64)> = Table::new("guesses");
 /// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
@@ -61,6 +63,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.rows(PASSWORDS)?;
     tx.rows(REVOCATIONS)?;
     tx.rows(KEYS)?;
+    tx.rows(GUESSES)?;
     Ok(())
 }
 

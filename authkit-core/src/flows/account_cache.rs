@@ -58,14 +58,20 @@ impl AccountCache {
     pub(crate) fn forgetting(&self, changes: &ChangeSet) -> Forgetting {
         let touched = |change: &Change| match change {
             Change::User(
-                UserChange::UpdateProfile { id, .. } | UserChange::RaiseAuthEpoch { id, .. } | UserChange::Close { id, .. },
+                UserChange::UpdateProfile { id, .. }
+                | UserChange::RaiseAuthEpoch { id, .. }
+                | UserChange::Update { id, .. }
+                | UserChange::Suspend { id, .. }
+                | UserChange::Restore { id, .. }
+                | UserChange::Close { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
-            Change::User(UserChange::Insert(_))
+            Change::User(UserChange::Insert(_) | UserChange::Expect { .. })
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)
-            | Change::Audit(_) => None,
+            | Change::Audit(_)
+            | Change::Guess(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };
         let keys: Vec<_> = changes.changes().iter().filter_map(touched).collect();

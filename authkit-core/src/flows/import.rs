@@ -234,6 +234,7 @@ fn user(engine: &Engine, account: &AccountImport, now: Timestamp) -> User {
         locale: account.locale.clone(),
         status: account.status,
         auth_epoch: 0,
+        version: 0,
         created_at: account.created_at.unwrap_or(now),
         updated_at: now,
     }

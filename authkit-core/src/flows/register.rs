@@ -144,6 +144,7 @@ async fn prepare(
         locale: registration.locale.clone(),
         status: UserStatus::Active,
         auth_epoch: 0,
+        version: 0,
         created_at: at,
         updated_at: at,
     };

@@ -2,6 +2,7 @@
 
 use crate::model::audit::{AuditChange, AuditEvent};
 use crate::model::credential::CredentialChange;
+use crate::model::guess::GuessChange;
 use crate::model::server_key::KeyChange;
 use crate::model::session::{Revocation, SessionChange};
 use crate::model::user::UserChange;
@@ -20,6 +21,8 @@ pub enum Change {
     Key(KeyChange),
     /// Of the audit log.
     Audit(AuditChange),
+    /// Of the count of wrong guesses.
+    Guess(GuessChange),
 }
 
 macro_rules! into_change {
@@ -33,6 +36,7 @@ macro_rules! into_change {
 }
 
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
+into_change!(GuessChange => Guess);
 
 impl From<AuditEvent> for Change {
     fn from(event: AuditEvent) -> Self {

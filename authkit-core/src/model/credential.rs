@@ -1,5 +1,6 @@
 //! The password of an account, kept apart from the account, so that reading a profile never reads a hash.
 
+use crate::model::guess::Guesses;
 use crate::model::user::User;
 use crate::primitives::{PasswordHash, Timestamp, UserId};
 
@@ -19,6 +20,17 @@ pub struct StoredPassword {
     pub user_id: UserId,
     /// The hash.
     pub hash: PasswordHash,
+}
+
+/// What a flow reads before it checks a password: the account, and what was guessed at it. One reading of all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoginState {
+    /// The account and its password hash; `None` when there is no such account.
+    pub credentials: Option<Credentials>,
+    /// The wrong guesses of the subject that was asked for, whether there is an account or not; `None` for none.
+    pub guesses: Option<Guesses>,
+    /// The same of the device that was asked for.
+    pub device_guesses: Option<Guesses>,
 }
 
 /// One change of a password, with its guard.

@@ -4,17 +4,23 @@ pub mod audit;
 pub mod change;
 pub mod client;
 pub mod credential;
+pub mod guess;
 pub mod rate_limit;
 pub mod server_key;
 pub mod session;
 pub mod user;
 mod user_record;
+pub mod user_search;
 
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
-pub use credential::{CredentialChange, Credentials, StoredPassword};
+pub use credential::{CredentialChange, Credentials, LoginState, StoredPassword};
+pub use guess::{GuessChange, GuessSubject, Guesses};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
-pub use session::{AuthMethod, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser};
+pub use session::{
+    AuthMethod, Impersonator, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser,
+};
 pub use user::{Patch, User, UserChange, UserStatus};
+pub use user_search::{UserCursor, UserFilter, UserPage, UserPageRequest, UserQuery, UserQueryError};

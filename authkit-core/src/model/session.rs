@@ -46,10 +46,18 @@ pub enum RevocationReason {
     SessionCap,
     /// The account was closed.
     AccountClosed,
+    /// An administrator ended it.
+    RevokedByAdmin,
+    /// The account was suspended.
+    AccountSuspended,
+    /// An administrator changed the address of the account.
+    EmailChanged,
+    /// Whoever acted in it as its user may do so no more.
+    ImpersonationEnded,
 }
 
 impl RevocationReason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 11] = [
         Self::Logout,
         Self::LogoutAll,
         Self::RevokedByUser,
@@ -57,6 +65,10 @@ impl RevocationReason {
         Self::RefreshTokenReused,
         Self::SessionCap,
         Self::AccountClosed,
+        Self::RevokedByAdmin,
+        Self::AccountSuspended,
+        Self::EmailChanged,
+        Self::ImpersonationEnded,
     ];
 
     /// The stable name, as stored and as audited.
@@ -70,6 +82,10 @@ impl RevocationReason {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::SessionCap => "session_cap",
             Self::AccountClosed => "account_closed",
+            Self::RevokedByAdmin => "revoked_by_admin",
+            Self::AccountSuspended => "account_suspended",
+            Self::EmailChanged => "email_changed",
+            Self::ImpersonationEnded => "impersonation_ended",
         }
     }
 
@@ -78,6 +94,15 @@ impl RevocationReason {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
+}
+
+/// Who acts in a session that is somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Impersonator {
+    /// Who.
+    pub user_id: UserId,
+    /// The session in which she asked for it: when that ends, so does what she does in this one.
+    pub session_id: SessionId,
 }
 
 /// One login on one device.
@@ -109,6 +134,8 @@ pub struct Session {
     pub idle_expires_at: Timestamp,
     /// When it ends in any case.
     pub expires_at: Timestamp,
+    /// Who acts in it as its user, where that is not her. Such a session is never refreshed.
+    pub impersonator: Option<Impersonator>,
     /// When and why it was ended; `None` while it was not.
     pub revoked: Option<(Timestamp, RevocationReason)>,
 }
@@ -177,8 +204,16 @@ pub enum SessionChange {
         /// When.
         at: Timestamp,
     },
+    /// Ends every session in which somebody acts as somebody else and that was not revoked, with the reason `ImpersonationEnded`.
+    /// No guard: there may be none.
+    EndImpersonations {
+        /// Who acts.
+        by: UserId,
+        /// When.
+        at: Timestamp,
+    },
     /// Ends the sessions of a user that are live at `at`, beyond the `keep` that were refreshed last (ties: the higher id
-    /// stays), with the reason `SessionCap`. No guard. Behind [`SessionChange::Insert`] in the same set it counts what rivals
+    /// stays), with the reason `SessionCap`; those in which somebody else acts as the user are neither counted nor ended. No guard. Behind [`SessionChange::Insert`] in the same set it counts what rivals
     /// began before, so that however many come at once, `keep` stay.
     EnforceCap {
         /// Whose.

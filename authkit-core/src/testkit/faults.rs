@@ -9,8 +9,10 @@ use tokio::sync::watch;
 
 use crate::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    StoredPassword, User,
+    StoredPassword, User, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -26,6 +28,8 @@ pub enum Method {
     CredentialsById,
     /// [`UserReads::password_hashes`]
     PasswordHashes,
+    /// [`UserReads::list_users`]
+    ListUsers,
     /// [`SessionReads::session_by_id`]
     SessionById,
     /// [`SessionReads::live_sessions`]
@@ -36,6 +40,12 @@ pub enum Method {
     ServerKeys,
     /// [`AuditReads::audit_events`]
     AuditEvents,
+    /// [`GuessReads::guesses`]
+    Guesses,
+    /// [`GuessReads::login_by_email`]
+    LoginByEmail,
+    /// [`GuessReads::login_by_id`]
+    LoginById,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -211,6 +221,10 @@ impl<S: Store> UserReads for FaultyStore<S> {
     async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
         self.call(Method::PasswordHashes, self.inner.password_hashes(page)).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.call(Method::ListUsers, self.inner.list_users(filter, page)).await
+    }
 }
 
 #[async_trait]
@@ -243,6 +257,26 @@ impl<S: Store> AuditReads for FaultyStore<S> {
 }
 
 #[async_trait]
+impl<S: Store> GuessReads for FaultyStore<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner.guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner.login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
+    }
+}
+
+#[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
     async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
         self.call(Method::Commit, self.inner.commit(changes)).await
@@ -254,6 +288,10 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.call(Method::Ping, self.inner.ping()).await
+    }
+
+    async fn index_users(&self, limit: PageLimit) -> Result<usize, StoreError> {
+        self.inner.index_users(limit).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::model::GuessSubject;
 use crate::model::{
     Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RequestContext, Rotation,
     ServerKey, Session, User, UserStatus,
@@ -56,6 +57,7 @@ impl Fixtures {
             locale: Some(Locale::from_stored("zh-Hant-TW".to_owned())),
             status: UserStatus::Active,
             auth_epoch: 0,
+            version: 0,
             created_at: self.now(),
             updated_at: self.now(),
         }
@@ -79,6 +81,7 @@ impl Fixtures {
             refreshed_at: now,
             idle_expires_at: now + Duration::from_hours(7 * 24),
             expires_at: now + Duration::from_hours(30 * 24),
+            impersonator: None,
             revoked: None,
         }
     }
@@ -140,6 +143,12 @@ impl Fixtures {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&random_bytes::<32>(&self.entropy))
+    }
+
+    /// Somebody whose secret nobody has guessed at yet.
+    #[must_use]
+    pub fn guess_subject(&self) -> GuessSubject {
+        GuessSubject::from_digest(self.digest())
     }
 
     /// Something of the form of a password hash. It is the hash of no password, and no two are equal.

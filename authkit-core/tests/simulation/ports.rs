@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    StoredPassword, User,
+    StoredPassword, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
     RevocationSink, SessionReads, Store, StoreError, UserReads,
@@ -156,6 +158,10 @@ impl UserReads for NodeStore {
     async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
         self.call(Method::PasswordHashes, self.inner().password_hashes(page)).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.call(Method::ListUsers, self.inner().list_users(filter, page)).await
+    }
 }
 
 #[async_trait]
@@ -184,6 +190,26 @@ impl KeyReads for NodeStore {
 impl AuditReads for NodeStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner().audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl GuessReads for NodeStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.call(Method::Guesses, self.inner().guesses(subject)).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginByEmail, self.inner().login_by_email(email, subject, device)).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.call(Method::LoginById, self.inner().login_by_id(id, subject)).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod audit;
 pub(crate) mod credential;
+pub(crate) mod guess;
 pub(crate) mod server_key;
 pub(crate) mod session;
 pub(crate) mod user;
+pub(crate) mod user_search;

@@ -1,6 +1,8 @@
 //! Sessions, and the one statement that is hot: the rotation of a refresh token.
 
-use authkit_core::model::{AuthMethod, Client, Revocation, RevocationReason, Rotation, Session, SessionChange, SessionWithUser};
+use authkit_core::model::{
+    AuthMethod, Client, Impersonator, Revocation, RevocationReason, Rotation, Session, SessionChange, SessionWithUser,
+};
 use authkit_core::ports::{Conflict, RevocationMark, StoreError};
 use authkit_core::{DeviceName, PageLimit, PageRequest, SessionId, Timestamp, UserAgent, UserId};
 
@@ -15,7 +17,8 @@ macro_rules! session_columns {
     () => {
         "s.id, s.user_id, s.generation, s.secret, s.methods, s.authenticated_at, s.device_name, \
          s.created_ip, s.created_user_agent, s.last_used_ip, s.last_used_user_agent, \
-         s.created_at, s.refreshed_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.revoked_reason"
+         s.created_at, s.refreshed_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.revoked_reason, \
+         s.impersonator_id, s.impersonator_session_id"
     };
 }
 
@@ -54,8 +57,9 @@ macro_rules! insert {
         concat!(
             "INSERT INTO authkit_sessions \
              (id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
-              last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at) \
-             SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
+              last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at, \
+              impersonator_id, impersonator_session_id) \
+             SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18 \
              FROM authkit_users u WHERE u.id = $2 AND u.status = 'active' AND u.auth_epoch = $16",
             $lock,
             " ON CONFLICT DO NOTHING"
@@ -79,12 +83,16 @@ const REVOKE: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reaso
 const REVOKE_ALL: &str = "UPDATE authkit_sessions SET revoked_at = $4, revoked_reason = $3 \
     WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2 RETURNING id, revoked_at";
 
+const END_IMPERSONATIONS: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $2 \
+    WHERE impersonator_id = $1 AND revoked_at IS NULL RETURNING id, revoked_at";
+
 /// `OFFSET` without `LIMIT` is PostgreSQL's alone, `LIMIT -1` is SQLite's; the greatest bigint is everybody's.
 ///
 /// That the session was not revoked is asked twice: a rival that revokes it in between is what the outer question sees.
 const ENFORCE_CAP: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $4 WHERE revoked_at IS NULL AND id IN ( \
         SELECT s.id FROM authkit_sessions s \
         WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $3 AND s.expires_at > $3 \
+        AND s.impersonator_id IS NULL \
         ORDER BY s.refreshed_at DESC, s.id DESC LIMIT 9223372036854775807 OFFSET $2 \
     ) RETURNING id, revoked_at";
 
@@ -128,7 +136,7 @@ pub(crate) const ROTATE_SQLITE: &str = concat!(
         AND EXISTS (SELECT 1 FROM authkit_users u WHERE u.id = authkit_sessions.user_id AND u.status = 'active') \
      RETURNING id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
         last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at, revoked_at, revoked_reason, \
-        user_id, ",
+        impersonator_id, impersonator_session_id, user_id, ",
     account_column!("email_normal"),
     ", ",
     account_column!("email"),
@@ -142,6 +150,8 @@ pub(crate) const ROTATE_SQLITE: &str = concat!(
     account_column!("status"),
     ", ",
     account_column!("auth_epoch"),
+    ", ",
+    account_column!("version"),
     ", ",
     account_column!("created_at"),
     ", ",
@@ -218,6 +228,7 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Session, DecodeError> {
         idle_expires_at: fields.time()?,
         expires_at: fields.time()?,
         revoked: revoked(fields)?,
+        impersonator: impersonator(fields)?,
     })
 }
 
@@ -255,6 +266,16 @@ fn revoked(fields: &mut Fields<'_>) -> Result<Option<(Timestamp, RevocationReaso
     }
 }
 
+fn impersonator(fields: &mut Fields<'_>) -> Result<Option<Impersonator>, DecodeError> {
+    match (fields.optional_id()?, fields.optional_id()?) {
+        (None, None) => Ok(None),
+        (Some(user), Some(session)) => {
+            Ok(Some(Impersonator { user_id: UserId::from_uuid(user), session_id: SessionId::from_uuid(session) }))
+        }
+        _ => Err(DecodeError::Unknown { what: "impersonator" }),
+    }
+}
+
 fn parse_methods(text: &str) -> Option<Vec<AuthMethod>> {
     text.split_ascii_whitespace().map(AuthMethod::from_name).collect()
 }
@@ -272,6 +293,10 @@ pub(crate) fn statement(dialect: &Dialect, change: &SessionChange) -> Result<Sta
         }
         SessionChange::RevokeAll { user_id, except, reason, at } => {
             Statement::free(REVOKE_ALL, args![*user_id, *except, reason.as_str(), *at]).revoking()
+        }
+        SessionChange::EndImpersonations { by, at } => {
+            let reason = RevocationReason::ImpersonationEnded.as_str();
+            Statement::free(END_IMPERSONATIONS, args![*by, reason, *at]).revoking()
         }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let reason = RevocationReason::SessionCap.as_str();
@@ -305,6 +330,8 @@ fn insert(dialect: &Dialect, session: &Session, auth_epoch: u32) -> Statement {
         session.idle_expires_at,
         session.expires_at,
         auth_epoch,
+        session.impersonator.map(|impersonator| impersonator.user_id),
+        session.impersonator.map(|impersonator| impersonator.session_id),
     ];
     let probe = Query::new(HAS_ACTIVE_USER, args![session.user_id, auth_epoch]);
     Statement::probed(dialect.insert_session, args, probe, (Conflict::DuplicateId, Conflict::UserChanged))

@@ -43,11 +43,17 @@ pub enum Mutant {
     DeadlockReported,
     /// Replicas do not wait for each other's migration. (PostgreSQL)
     MigrationLockDropped,
+    /// A guess is counted on from what was read, not from what is there.
+    GuessCountOverwritten,
+    /// A guess is let through whatever was counted since the count was read.
+    GuessGuardDropped,
+    /// Counts of guesses are purged however high they are.
+    GuessPurgeTooWide,
 }
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
@@ -62,6 +68,9 @@ impl Mutant {
         Self::PasswordGuardDropped,
         Self::DeadlockReported,
         Self::MigrationLockDropped,
+        Self::GuessCountOverwritten,
+        Self::GuessGuardDropped,
+        Self::GuessPurgeTooWide,
     ];
 
     /// What is written instead of what, in any dialect. The arguments keep their numbers, and each is still named once.
@@ -84,6 +93,12 @@ impl Mutant {
             Self::RevokeGuardDropped => &[("WHERE id = $1 AND revoked_at IS NULL RETURNING", "WHERE id = $1 RETURNING")],
             Self::PasswordGuardDropped => &[("AND hash = $2", "AND $2 IS NOT NULL")],
             Self::MigrationLockDropped => &[("pg_advisory_xact_lock", "abs")],
+            Self::GuessCountOverwritten => &[(
+                "SET failures = f.failures + 1,",
+                "SET failures = (SELECT s.failures FROM authkit_login_failures s WHERE s.subject = $1) + 1,",
+            )],
+            Self::GuessGuardDropped => &[("AND failures = $2 AND last_at = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL")],
+            Self::GuessPurgeTooWide => &[("AND f.failures < $2", "AND $2 IS NOT NULL")],
             Self::ChangeOutsideTheTransaction | Self::DeadlockReported => &[],
         }
     }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    StoredPassword, User,
+    StoredPassword, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -44,6 +46,10 @@ impl<S: Store> UserReads for InTurn<S> {
     async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
         self.next().password_hashes(page).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.next().list_users(filter, page).await
+    }
 }
 
 #[async_trait]
@@ -72,6 +78,26 @@ impl<S: Store> KeyReads for InTurn<S> {
 impl<S: Store> AuditReads for InTurn<S> {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.next().audit_events(subject, page).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> GuessReads for InTurn<S> {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.next().guesses(subject).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        self.next().login_by_email(email, subject, device).await
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.next().login_by_id(id, subject).await
     }
 }
 

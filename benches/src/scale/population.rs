@@ -53,6 +53,7 @@ impl Population {
             locale: None,
             status: UserStatus::Active,
             auth_epoch: 0,
+            version: 0,
             created_at,
             updated_at: created_at,
         }
@@ -92,6 +93,7 @@ impl Population {
             refreshed_at: created_at,
             idle_expires_at: created_at + DAY * 7,
             expires_at: created_at + DAY * 30,
+            impersonator: None,
             revoked: (!self.is_live(number)).then_some((created_at, RevocationReason::Logout)),
         }
     }

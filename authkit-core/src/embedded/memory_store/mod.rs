@@ -1,6 +1,7 @@
 //! The store that keeps everything in memory: the reference model of [`Store`], and a store for tests.
 
 mod audit;
+mod guesses;
 mod keys;
 mod sessions;
 mod table;
@@ -13,12 +14,15 @@ use async_trait::async_trait;
 
 use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, StoredPassword, User,
+    SessionWithUser, StoredPassword, User, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 use audit::AuditLog;
+use guesses::GuessLog;
 use keys::Keys;
 use sessions::Sessions;
 use users::Users;
@@ -69,6 +73,7 @@ struct Tables {
     sessions: Sessions,
     keys: Keys,
     audit: AuditLog,
+    guesses: GuessLog,
 }
 
 impl Tables {
@@ -79,6 +84,7 @@ impl Tables {
             Change::Session(change) => sessions::apply(self, change, committed),
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
+            Change::Guess(change) => guesses::apply(self, change, committed),
         }
     }
 
@@ -87,6 +93,7 @@ impl Tables {
         self.sessions.keep();
         self.keys.keep();
         self.audit.keep();
+        self.guesses.keep();
     }
 
     fn take_back(&mut self) {
@@ -94,6 +101,7 @@ impl Tables {
         self.sessions.take_back();
         self.keys.take_back();
         self.audit.take_back();
+        self.guesses.take_back();
     }
 }
 
@@ -114,6 +122,10 @@ impl UserReads for MemoryStore {
 
     async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
         Ok(self.tables()?.users.password_page(page))
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        Ok(self.tables()?.users.page(filter, page))
     }
 }
 
@@ -147,6 +159,32 @@ impl KeyReads for MemoryStore {
 impl AuditReads for MemoryStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         Ok(self.tables()?.audit.page(subject, page))
+    }
+}
+
+#[async_trait]
+impl GuessReads for MemoryStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        Ok(self.tables()?.guesses.of(subject))
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let tables = self.tables()?;
+        Ok(LoginState {
+            credentials: tables.users.id_by_email(email).and_then(|id| tables.users.open(id)).cloned(),
+            guesses: tables.guesses.of(subject),
+            device_guesses: device.and_then(|device| tables.guesses.of(device)),
+        })
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        let tables = self.tables()?;
+        Ok(LoginState { credentials: tables.users.open(id).cloned(), guesses: tables.guesses.of(subject), device_guesses: None })
     }
 }
 

@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 
 use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, StoredPassword, User};
+use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::ports::store::StoreError;
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -21,6 +23,14 @@ pub trait UserReads: Send + Sync {
     /// The password hashes of all accounts, the least id first. A page begins above the cursor's id, whether or not an account
     /// of that id still is, or ever was, among them.
     async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError>;
+
+    /// The accounts that the filter lets through: without a search the greatest id first, with one in the order of
+    /// ([`UserQuery::place`](crate::model::UserQuery::place), id), texts compared byte by byte. A page begins behind the cursor, whether
+    /// or not its account still is, or ever was, in the list. The cost of a page does not grow with how far back it lies.
+    ///
+    /// A page of a search may hold fewer accounts than were asked for, or none, and name a next one: a store may look at a bounded number
+    /// of candidates for each page. Whoever follows the cursors to the end has seen each account once.
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError>;
 }
 
 /// Where a reader of revocations stands: everything up to this instant, and at it up to this session, was read.
@@ -59,4 +69,23 @@ pub trait KeyReads: Send + Sync {
 pub trait AuditReads: Send + Sync {
     /// The events, the greatest id first; of one account only where `subject` is given. Events of closed accounts stay.
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError>;
+}
+
+/// Reads of the counts of wrong guesses, alone or beside the account that they are about.
+#[async_trait]
+pub trait GuessReads: Send + Sync {
+    /// The wrong guesses of a subject in a row; `None` for none.
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError>;
+
+    /// The account with this address (by its normal form), as [`UserReads::credentials_by_email`] finds it, with the guesses of
+    /// `subject` and of `device`. The guesses are read whether there is an account or not, in the same way and time.
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError>;
+
+    /// The account with this id, as [`UserReads::credentials_by_id`] finds it, with the guesses of `subject`.
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError>;
 }

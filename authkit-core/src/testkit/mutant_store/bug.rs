@@ -82,6 +82,16 @@ pub enum Bug {
     PagesNeverEnd,
     /// Shows the events of every account.
     ForgetsTheSubject,
+    /// Counts a guess by reading the count, and writing the next one a moment later.
+    ReadsThenCountsAGuess,
+    /// A guess is let through whatever was counted since the count was read.
+    ReservesWhateverWasRead,
+    /// A count of guesses is never forgotten.
+    ForgetsNoGuesses,
+    /// Counts are purged however high they are.
+    PurgesEveryCount,
+    /// Guesses at an address without an account are not shown.
+    ReadsNoGuessesOfNobody,
     /// Reports a deadlock instead of trying again.
     ReportsADeadlock,
 }

@@ -13,8 +13,11 @@ use async_trait::async_trait;
 use crate::embedded::MemoryStore;
 use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
-    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, StoredPassword, User, UserChange,
+    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, StoredPassword, User, UserChange, UserFilter, UserPage,
+    UserPageRequest,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
+use crate::ports::GuessReads;
 use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
 use uuid::Uuid;
@@ -141,6 +144,16 @@ impl MutantStore {
                 self.linger().await;
                 return beyond;
             }
+            (Bug::ReadsThenCountsAGuess, Change::Guess(GuessChange::Count { subject, at })) => {
+                return self.count_by_reading(subject, at).await;
+            }
+            (Bug::ReservesWhateverWasRead, Change::Guess(GuessChange::Reserve { subject, at, .. })) => {
+                GuessChange::Count { subject, at }.into()
+            }
+            (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
+            (Bug::PurgesEveryCount, Change::Guess(GuessChange::Purge { last_before, limit, .. })) => {
+                GuessChange::Purge { last_before, below: u32::MAX, limit }.into()
+            }
             (_, change) => change,
         };
         Ok(vec![distorted])
@@ -164,6 +177,15 @@ impl MutantStore {
         Ok(beyond
             .map(|session| SessionChange::Revoke { id: session.id, reason: RevocationReason::SessionCap, at }.into())
             .collect())
+    }
+
+    /// Reads a count, and writes what comes after it a moment later.
+    async fn count_by_reading(&self, subject: GuessSubject, at: Timestamp) -> Result<Vec<Change>, CommitError> {
+        let failures = self.inner.guesses(subject).await?.map_or(0, |guesses| guesses.failures);
+        self.linger().await;
+        let mut changes = vec![GuessChange::Forget { subject }.into()];
+        changes.extend((0..=failures).map(|_| Change::from(GuessChange::Count { subject, at })));
+        Ok(changes)
     }
 
     fn late(&self) -> MutexGuard<'_, Vec<ChangeSet>> {
@@ -230,6 +252,10 @@ impl UserReads for MutantStore {
         }
         Ok(read)
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.inner.list_users(filter, page).await
+    }
 }
 
 #[async_trait]
@@ -277,6 +303,31 @@ impl AuditReads for MutantStore {
             read.next = read.items.last().map(|event| Cursor::after(event.id.as_uuid()));
         }
         Ok(read)
+    }
+}
+
+#[async_trait]
+impl GuessReads for MutantStore {
+    async fn guesses(&self, subject: GuessSubject) -> Result<Option<Guesses>, StoreError> {
+        self.inner.guesses(subject).await
+    }
+
+    async fn login_by_email(
+        &self,
+        email: &Email,
+        subject: GuessSubject,
+        device: Option<GuessSubject>,
+    ) -> Result<LoginState, StoreError> {
+        let email = if self.is(Bug::ComparesSpellings) { case_sensitive(email) } else { email.clone() };
+        let mut state = self.inner.login_by_email(&email, subject, device).await?;
+        if self.is(Bug::ReadsNoGuessesOfNobody) && state.credentials.is_none() {
+            state.guesses = None;
+        }
+        Ok(state)
+    }
+
+    async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
+        self.inner.login_by_id(id, subject).await
     }
 }
 

@@ -4,6 +4,7 @@ use crate::model::{
     Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, User,
     UserChange,
 };
+use crate::model::{GuessChange, Guesses};
 use crate::ports::store::Conflict;
 
 use super::Stores;
@@ -110,6 +111,11 @@ pub async fn the_first_guard_that_fails_is_named(stores: Stores) {
         (revoke(&trial.fixtures.session(user.id), at).into(), Conflict::SessionEnded),
         (KeyChange::Insert(trial.fixtures.key(KeyPurpose::AccessToken, 1)).into(), Conflict::KeySerialTaken),
         (event.into(), Conflict::DuplicateId),
+        (
+            GuessChange::Reserve { subject: trial.fixtures.guess_subject(), from: Guesses { failures: 1, last_at: at }, at }
+                .into(),
+            Conflict::GuessesChanged,
+        ),
     ];
     for (first, named) in &failing {
         for (second, _) in &failing {
@@ -156,6 +162,10 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
     let key = trial.fixtures.key(KeyPurpose::AccessToken, 7);
     trial.apply(KeyChange::Insert(key.clone())).await;
     let (reason, new) = (RevocationReason::LogoutAll, trial.fixtures.password_hash());
+    let (counted, forgotten) = (trial.fixtures.guess_subject(), trial.fixtures.guess_subject());
+    for subject in [counted, forgotten] {
+        trial.apply(GuessChange::Count { subject, at }).await;
+    }
     vec![
         UserChange::Insert(trial.fixtures.user()).into(),
         UserChange::UpdateProfile { id: user.id, full_name: Patch::Clear, locale: Patch::Keep, at }.into(),
@@ -172,5 +182,8 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         KeyChange::Insert(trial.fixtures.key(KeyPurpose::RefreshToken, 1)).into(),
         KeyChange::Delete { id: key.id }.into(),
         trial.fixtures.event(user.id).into(),
+        GuessChange::Count { subject: trial.fixtures.guess_subject(), at }.into(),
+        GuessChange::Reserve { subject: counted, from: Guesses { failures: 1, last_at: at }, at }.into(),
+        GuessChange::Forget { subject: forgotten }.into(),
     ]
 }

@@ -8,10 +8,11 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use uuid::Uuid;
 
 use crate::model::{
-    AuditAction, AuditChange, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, KeyAlgorithm, KeyChange,
-    KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange, User,
-    UserChange, UserStatus,
+    AuditAction, AuditChange, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, Impersonator, KeyAlgorithm,
+    KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange,
+    User, UserChange, UserStatus,
 };
+use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::Store;
 use crate::primitives::{
     AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, Sealed, SessionId, Timestamp, UserId,
@@ -23,6 +24,7 @@ use super::super::fixtures::email;
 const USERS: u8 = 4;
 const EMAILS: u8 = 4;
 const SESSIONS: u8 = 8;
+const SUBJECTS: u8 = 3;
 const HOURS: u8 = 6;
 
 /// One thing that happens.
@@ -41,12 +43,17 @@ pub(super) enum Move {
     UpdateProfile { user: u8, name: Option<bool>, locale: Option<bool>, at: u8 },
     RaiseAuthEpoch { user: u8, ahead: u8, at: u8 },
     Close { user: u8, at: u8 },
+    Update { user: u8, ahead: u8, email: Option<u8>, name: Option<bool>, at: u8 },
+    Suspend { user: u8, ahead: u8, at: u8 },
+    Restore { user: u8, ahead: u8, at: u8 },
+    Expect { user: u8, ahead: u8 },
     InsertPassword { user: u8, hash: u8 },
     ReplacePassword { user: u8, stale: bool, hash: u8 },
     DeletePassword { user: u8 },
     Begin { session: u8, user: u8, ahead: u8, refreshed: u8, idle: u8, end: u8 },
     Revoke { session: u8, reused: bool, at: u8 },
     RevokeAll { user: u8, except: Option<u8>, at: u8 },
+    EndImpersonations { by: u8, at: u8 },
     EnforceCap { user: u8, keep: u8, at: u8 },
     Reauthenticate { session: u8, ahead: u8, at: u8 },
     PurgeSessions { at: u8 },
@@ -54,6 +61,10 @@ pub(super) enum Move {
     DeleteKey { key: u8 },
     Append { event: u8, subject: Option<u8> },
     PurgeEvents { below: u8, limit: u8 },
+    CountGuess { subject: u8, at: u8 },
+    ReserveGuess { subject: u8, stale: bool, at: u8 },
+    ForgetGuesses { subject: u8 },
+    PurgeGuesses { at: u8, below: u8 },
 }
 
 /// A rotation, in small numbers.
@@ -89,7 +100,8 @@ pub(super) fn opening() -> ChangeSet {
 pub(super) fn universe() -> ChangeSet {
     let users = (0..USERS).map(|index| UserChange::Insert(user(index, index.min(EMAILS - 1), false, false)).into());
     let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
-    users.chain((0..SESSIONS).map(|index| begin(index).into())).collect()
+    let guesses = (0..SUBJECTS).map(|index| GuessChange::Forget { subject: guessed(index) }.into());
+    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).collect()
 }
 
 /// An hour of the history.
@@ -116,6 +128,24 @@ impl Move {
                 UserChange::RaiseAuthEpoch { id: user_id(user), from, at: at(hour) }.into()
             }
             Self::Close { user, at: hour } => UserChange::Close { id: user_id(user), at: at(hour) }.into(),
+            Self::Update { user, ahead, email, name, at: hour } => {
+                let from = version(model, user_id(user)).await + u32::from(ahead);
+                let full_name = patch(name, FullName::from_stored(format!("Zoe name{hour}")));
+                let email = email.map(|email| address(email, false));
+                UserChange::Update { id: user_id(user), from, email, full_name, locale: Patch::Keep, at: at(hour) }.into()
+            }
+            Self::Suspend { user, ahead, at: hour } => {
+                let from = version(model, user_id(user)).await + u32::from(ahead);
+                UserChange::Suspend { id: user_id(user), from, at: at(hour) }.into()
+            }
+            Self::Restore { user, ahead, at: hour } => {
+                let from = version(model, user_id(user)).await + u32::from(ahead);
+                UserChange::Restore { id: user_id(user), from, at: at(hour) }.into()
+            }
+            Self::Expect { user, ahead } => {
+                let version = version(model, user_id(user)).await + u32::from(ahead);
+                UserChange::Expect { id: user_id(user), version }.into()
+            }
             Self::InsertPassword { user, hash: index } => {
                 CredentialChange::InsertPassword { user_id: user_id(user), hash: hash(index), at: at(0) }.into()
             }
@@ -137,6 +167,7 @@ impl Move {
                 let (reason, except) = (RevocationReason::LogoutAll, except.map(session_id));
                 SessionChange::RevokeAll { user_id: user_id(user), except, reason, at: at(hour) }.into()
             }
+            Self::EndImpersonations { by, at: hour } => SessionChange::EndImpersonations { by: user_id(by), at: at(hour) }.into(),
             Self::EnforceCap { user, keep, at: hour } => {
                 SessionChange::EnforceCap { user_id: user_id(user), keep: keep.into(), at: at(hour) }.into()
             }
@@ -152,6 +183,18 @@ impl Move {
             Self::Append { event: index, subject } => event(index, subject).into(),
             Self::PurgeEvents { below, limit } => {
                 AuditChange::Purge { below: AuditEventId::from_uuid(uuid(3, below)), limit: limit.into() }.into()
+            }
+            Self::CountGuess { subject, at: hour } => GuessChange::Count { subject: guessed(subject), at: at(hour) }.into(),
+            Self::ReserveGuess { subject, stale, at: hour } => {
+                let read = model.guesses(guessed(subject)).await.expect("the model answers");
+                let read = read.unwrap_or(Guesses { failures: 1, last_at: at(0) });
+                let from = if stale { Guesses { failures: read.failures + 1, ..read } } else { read };
+                GuessChange::Reserve { subject: guessed(subject), from, at: at(hour) }.into()
+            }
+            Self::ForgetGuesses { subject } => GuessChange::Forget { subject: guessed(subject) }.into(),
+            // Which counts go first is the store's choice: all of them do.
+            Self::PurgeGuesses { at: hour, below } => {
+                GuessChange::Purge { last_before: at(hour), below: below.into(), limit: 1_000 }.into()
             }
         }
     }
@@ -186,6 +229,12 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(|(user, name, locale, at)| Move::UpdateProfile { user, name, locale, at }),
         2 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::RaiseAuthEpoch { user, ahead, at }),
         1 => (0..USERS, hour()).prop_map(|(user, at)| Move::Close { user, at }),
+        2 => (user(), ahead(), option::of(0..EMAILS), any::<Option<bool>>(), hour())
+            .prop_map(|(user, ahead, email, name, at)| Move::Update { user, ahead, email, name, at }),
+        1 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::Suspend { user, ahead, at }),
+        1 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::Restore { user, ahead, at }),
+        1 => (user(), ahead()).prop_map(|(user, ahead)| Move::Expect { user, ahead }),
+        1 => (user(), hour()).prop_map(|(by, at)| Move::EndImpersonations { by, at }),
         2 => (user(), 0..4_u8).prop_map(|(user, hash)| Move::InsertPassword { user, hash }),
         2 => (user(), prop_oneof![4 => Just(false), 1 => Just(true)], 0..4_u8)
             .prop_map(|(user, stale, hash)| Move::ReplacePassword { user, stale, hash }),
@@ -201,6 +250,11 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
         3 => (any::<u8>(), option::of(user())).prop_map(|(event, subject)| Move::Append { event, subject }),
         1 => (any::<u8>(), 0..4_u8).prop_map(|(below, limit)| Move::PurgeEvents { below, limit }),
+        3 => (0..SUBJECTS, hour()).prop_map(|(subject, at)| Move::CountGuess { subject, at }),
+        2 => (0..SUBJECTS, prop_oneof![4 => Just(false), 1 => Just(true)], hour())
+            .prop_map(|(subject, stale, at)| Move::ReserveGuess { subject, stale, at }),
+        1 => (0..SUBJECTS).prop_map(|subject| Move::ForgetGuesses { subject }),
+        1 => (hour(), 0..4_u8).prop_map(|(at, below)| Move::PurgeGuesses { at, below }),
     ]
 }
 
@@ -223,6 +277,10 @@ fn turns() -> impl Strategy<Value = Turn> {
     )
 }
 
+async fn version(model: &dyn Store, id: UserId) -> u32 {
+    model.user_by_id(id).await.expect("the model answers").map_or(0, |user| user.version)
+}
+
 async fn epoch(model: &dyn Store, id: UserId) -> u32 {
     model.user_by_id(id).await.expect("the model answers").map_or(0, |user| user.auth_epoch)
 }
@@ -241,6 +299,10 @@ fn session_id(index: u8) -> SessionId {
 
 fn key_id(index: u8) -> KeyId {
     KeyId::parse(&format!("key-{index}")).expect("a key id")
+}
+
+fn guessed(index: u8) -> GuessSubject {
+    GuessSubject::from_digest(digest(index))
 }
 
 fn hash(index: u8) -> PasswordHash {
@@ -276,6 +338,7 @@ fn user(index: u8, email: u8, shouted: bool, suspended: bool) -> User {
         locale: None,
         status: if suspended { UserStatus::Suspended } else { UserStatus::Active },
         auth_epoch: 0,
+        version: 0,
         created_at: at(0),
         updated_at: at(0),
     }
@@ -296,6 +359,8 @@ fn session(index: u8, owner: u8, refreshed: u8, idle: u8, end: u8) -> Session {
         refreshed_at: at(refreshed),
         idle_expires_at: at(idle),
         expires_at: at(end),
+        // Every third is somebody else's doing.
+        impersonator: (index % 3 == 2).then(|| Impersonator { user_id: user_id(1), session_id: session_id(0) }),
         revoked: None,
     }
 }

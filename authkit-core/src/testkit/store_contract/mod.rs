@@ -20,11 +20,15 @@
 //! many random histories are compared with the model.
 
 #[doc(hidden)]
+pub mod administration;
+#[doc(hidden)]
 pub mod atomicity;
 #[doc(hidden)]
 pub mod audit;
 #[doc(hidden)]
 pub mod credentials;
+#[doc(hidden)]
+pub mod guesses;
 mod history;
 #[doc(hidden)]
 pub mod keys;
@@ -35,6 +39,8 @@ mod promises;
 pub mod races;
 #[doc(hidden)]
 pub mod rotation;
+#[doc(hidden)]
+pub mod search;
 #[doc(hidden)]
 pub mod sessions;
 mod trial;
