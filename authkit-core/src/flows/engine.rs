@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crate::config::Config;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::breach::BreachGate;
-use crate::flows::password_secrets::PasswordSecretError;
+use crate::flows::PasswordSecretError;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};

@@ -67,11 +67,11 @@ impl PasswordPolicy {
         if chars.len() < self.min_chars {
             reasons.push(WeaknessReason::TooShort { min: self.min_chars });
         }
-        if is_common(password.expose()) {
-            reasons.push(WeaknessReason::TooCommon);
-        }
         if let Err(advice) = self.estimate(&chars, &inputs) {
             reasons.push(WeaknessReason::TooGuessable { advice });
+        } else if is_common(password.expose()) {
+            // The estimate says so too, and why; this holds where the least strength was set lower.
+            reasons.push(WeaknessReason::TooCommon);
         }
         // SECURITY: zxcvbn counts a known word as one more piece to guess, which makes `authkit-user` look fine. What an
         // attacker knows must not count at all: the rest has to be hard to guess by itself.
@@ -244,6 +244,18 @@ mod tests {
             assert!(weakness.to_string().ends_with('.') && !weakness.to_string().contains(text), "{weakness}");
         }
         assert!(check("12345678").unwrap_err().to_string().contains("top-10 common password"));
+    }
+
+    #[test]
+    fn the_list_of_common_passwords_holds_whatever_strength_is_asked_for() {
+        let lax = PasswordPolicy::new(&PasswordConfig { min_score: 0, ..PasswordConfig::default() });
+        for text in ["password", "PASSWORD", "P@ssw0rd", "drowssap", "trustno1", "liverpool", "q1w2e3r4t5y6", "baseball"] {
+            let weakness = lax.check(&Password::parse(text).expect("a password"), &PolicyContext::default()).expect_err(text);
+            assert_eq!(weakness.reasons(), [WeaknessReason::TooCommon], "{text}");
+        }
+        for text in ["passwort-passwort", "aaaaaaaa", "abcdefgh"] {
+            assert_eq!(lax.check(&Password::parse(text).expect("a password"), &PolicyContext::default()), Ok(()), "{text}");
+        }
     }
 
     #[test]

@@ -7,5 +7,6 @@ mod faults;
 mod keys;
 mod limits;
 mod login;
+mod passwords;
 mod refresh;
 mod support;
