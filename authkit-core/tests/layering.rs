@@ -21,7 +21,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 /// The flows that other flows may call.
 const DOORS: &[&str] =
-    &["engine", "account_cache", "breach", "planned", "throttle", "first_factor", "session_issue", "authenticate"];
+    &["engine", "account_cache", "breach", "planned", "throttle", "guessing", "first_factor", "session_issue", "authenticate"];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder is there") {

@@ -70,6 +70,8 @@ noticed! { sqlite {
     a_password_without_its_guard_is_noticed: PasswordGuardDropped by "one_of_many_password_changes_wins",
     a_guess_without_its_guard_is_noticed: GuessGuardDropped by "one_of_many_reserves_the_guess",
     a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
+    a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
+    a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
 } }
 
 noticed! { postgres {
@@ -86,6 +88,8 @@ noticed! { postgres {
     a_guess_without_its_guard_is_noticed: GuessGuardDropped by "one_of_many_reserves_the_guess",
     a_count_on_from_what_was_read_is_noticed: GuessCountOverwritten by "no_guess_among_rivals_is_lost",
     a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
+    a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
+    a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
     a_reported_deadlock_is_noticed: DeadlockReported by "rivals_in_opposite_order_all_succeed",
 } }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, Impersonator, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason,
-    ServerKey, Session, User, UserStatus,
+    Actor, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm, KeyId, KeyPurpose,
+    Outcome, RevocationReason, ServerKey, Session, User, UserStatus,
 };
 use authkit_core::ports::StoreError;
 use authkit_core::{
@@ -18,7 +18,7 @@ use authkit_core::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, KEYS, Records, SESSIONS, USERS};
+use crate::tables::{EVENTS, KEYS, Records, SEALS, SESSIONS, STREAMS, USERS};
 
 /// A model that is a row of its own table.
 pub(crate) trait Stored: Sized {
@@ -62,6 +62,8 @@ stored! {
     Session as SessionRecord, in SESSIONS by Uuid: |session| session.id.as_uuid();
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
+    AuditSeal as AuditSealRecord, in SEALS by u64: |seal| seal.number;
+    AuditStream as AuditStreamRecord, in STREAMS by &'static str: |stream| stream.name.as_str();
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,6 +156,37 @@ struct AuditEventRecord {
     client: Client,
     request_id: Option<RequestId>,
     details: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AuditSeal")]
+struct AuditSealRecord {
+    number: u64,
+    #[serde(with = "field")]
+    previous: Digest,
+    through: AuditEventId,
+    count: u32,
+    late: u32,
+    #[serde(with = "field")]
+    root: Digest,
+    purged: u64,
+    #[serde(with = "field")]
+    sealed_at: Timestamp,
+    #[serde(with = "field")]
+    key_id: KeyId,
+    #[serde(with = "field")]
+    digest: Digest,
+    signature: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AuditStream")]
+struct AuditStreamRecord {
+    name: String,
+    holder: String,
+    #[serde(with = "field")]
+    lease_until: Timestamp,
+    position: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 //!
 //! Start from `Config::new(issuer)` and change what has to differ.
 
+pub mod audit;
+pub mod guessing;
 pub mod hashing;
 mod invalid;
 pub mod limits;
@@ -11,6 +13,8 @@ pub mod retention;
 pub mod session;
 pub mod token;
 
+pub use audit::AuditConfig;
+pub use guessing::GuessingConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
@@ -36,6 +40,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How often something may be tried.
     pub limits: LimitConfig,
+    /// The audit log.
+    pub audit: AuditConfig,
 }
 
 impl Config {
@@ -49,6 +55,7 @@ impl Config {
             hashing: HashingConfig::default(),
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
+            audit: AuditConfig::default(),
         }
     }
 }

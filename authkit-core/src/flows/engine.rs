@@ -7,9 +7,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::flows::PasswordSecretError;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::breach::BreachGate;
-use crate::flows::PasswordSecretError;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};
@@ -149,12 +149,6 @@ impl Engine {
     /// Takes in that a session was found to have ended, on another node it may be: whoever is told so here can rely on it here.
     pub(crate) fn found_ended(&self, session_id: SessionId, at: Timestamp) {
         self.revoked.sessions.insert(&[Revocation { session_id, at }]);
-    }
-
-    /// Commits the event of an attempt that was refused: there is nothing else to change.
-    pub(crate) async fn record_refusal(&self, event: AuditEvent) -> Result<(), Internal> {
-        self.commit(&ChangeSet::new().and(event)).await?;
-        Ok(())
     }
 }
 

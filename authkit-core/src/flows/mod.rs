@@ -2,12 +2,13 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `breach`, `planned`, `throttle`, `first_factor` and `session_issue`.
+//! doors: `engine`, `account_cache`, `breach`, `planned`, `throttle`, `guessing`, `first_factor` and `session_issue`.
 
 pub(crate) mod account_cache;
 pub(crate) mod breach;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
+pub(crate) mod guessing;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
@@ -27,10 +28,11 @@ pub mod refresh;
 pub mod register;
 mod retention;
 pub mod sessions;
+pub mod unlock;
 pub mod wrap_hashes;
 
 pub use authenticate::{AuthenticateError, Principal};
-pub use change_password::{ChangePasswordError, PasswordChange};
+pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
 pub use import::{AccountImport, ImportMode, ImportOutcome, ImportRefusal};
@@ -46,5 +48,6 @@ pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
-pub use throttle::RateLimitStats;
+pub use throttle::{RateLimitStats, TooManyRequests};
+pub use unlock::{Lock, LockStatus};
 pub use wrap_hashes::WrappedPage;

@@ -41,19 +41,25 @@ impl fmt::Display for KeyId {
 pub enum KeyPurpose {
     /// Signs access tokens.
     AccessToken,
-    /// Authenticates refresh tokens and derives their successors.
+    /// Authenticates refresh tokens and derives their successors, and authenticates device tokens: each under a label of its own.
     RefreshToken,
+    /// Signs the seals of the audit log. Such a key is never deleted: what it has sealed stays to be verified.
+    AuditSeal,
     /// Tells whether a secret from the settings that goes into password hashes is still the same. Not a key itself.
     PasswordSecret,
 }
 
 impl KeyPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 4] = [Self::AccessToken, Self::RefreshToken, Self::AuditSeal, Self::PasswordSecret];
+
     /// The stable name, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
             Self::RefreshToken => "refresh_token",
+            Self::AuditSeal => "audit_seal",
             Self::PasswordSecret => "password_secret",
         }
     }
@@ -61,7 +67,7 @@ impl KeyPurpose {
     /// The purpose with a stable name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::AccessToken, Self::RefreshToken, Self::PasswordSecret].into_iter().find(|purpose| purpose.as_str() == name)
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == name)
     }
 }
 

@@ -104,6 +104,10 @@ pub struct HealthArgs {
 pub enum UsersCommand {
     /// Create an account.
     Create(CreateUserArgs),
+    /// Say how an account stands with those who guess at its password.
+    Lock(AddressArgs),
+    /// Forget the wrong passwords that were tried at an account, so that its owner need not wait.
+    Unlock(AddressArgs),
     /// Take over accounts of another system, with the password hashes that it made.
     Import(ImportArgs),
     /// Hash the password hashes of other systems once more, for users who do not log in.
@@ -182,6 +186,14 @@ pub struct WrapHashesArgs {
     /// Change nothing; count the hashes.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of a command on the account with an address.
+#[derive(Debug, Args)]
+pub struct AddressArgs {
+    /// The address of the account.
+    #[arg(long)]
+    pub email: String,
 }
 
 /// Commands on keys.

@@ -116,6 +116,14 @@ fn dispatch(
             let id = operations.create_user(&settings, user).map_err(failed)?;
             Ok(writeln!(out, "{id}")?)
         }
+        Command::Users(UsersCommand::Lock(args)) => {
+            let email = users::address(&args)?;
+            operations.lock_status(&settings()?, &email, false, out).map_err(failed)
+        }
+        Command::Users(UsersCommand::Unlock(args)) => {
+            let email = users::address(&args)?;
+            operations.lock_status(&settings()?, &email, true, out).map_err(failed)
+        }
         Command::Users(UsersCommand::Import(args)) => {
             match operations.import_users(&settings()?, &args, stdin, out, err).map_err(failed)? {
                 Imported::Whole => Ok(()),

@@ -49,11 +49,15 @@ pub enum Mutant {
     GuessGuardDropped,
     /// Counts of guesses are purged however high they are.
     GuessPurgeTooWide,
+    /// A seal is added behind any seal of the number before it: the chain can fork.
+    SealForks,
+    /// A receiver of the log is taken over whoever serves it.
+    StreamLeaseDropped,
 }
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
@@ -71,6 +75,8 @@ impl Mutant {
         Self::GuessCountOverwritten,
         Self::GuessGuardDropped,
         Self::GuessPurgeTooWide,
+        Self::SealForks,
+        Self::StreamLeaseDropped,
     ];
 
     /// What is written instead of what, in any dialect. The arguments keep their numbers, and each is still named once.
@@ -99,6 +105,8 @@ impl Mutant {
             )],
             Self::GuessGuardDropped => &[("AND failures = $2 AND last_at = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL")],
             Self::GuessPurgeTooWide => &[("AND f.failures < $2", "AND $2 IS NOT NULL")],
+            Self::SealForks => &[("AND p.digest = $2", "AND $2 IS NOT NULL")],
+            Self::StreamLeaseDropped => &[("WHERE s.holder = excluded.holder OR s.lease_until <= $4", "WHERE $4 IS NOT NULL")],
             Self::ChangeOutsideTheTransaction | Self::DeadlockReported => &[],
         }
     }
