@@ -119,7 +119,9 @@ async fn every_statement_finds_its_rows_by_an_index() {
         let plan = sqlx::query(explain).fetch_all(&mut connection).await.expect("a plan");
         for step in plan {
             let step: String = step.get("detail");
-            let ordered_list = step.starts_with("SCAN authkit_audit_events USING INDEX sqlite_autoindex");
+            // The table of passwords has no rowid: it lies in the order of its key, and the page ends the scan.
+            let ordered_list = step.starts_with("SCAN authkit_audit_events USING INDEX sqlite_autoindex")
+                || (step == "SCAN authkit_password_credentials" && text.contains("ORDER BY user_id LIMIT"));
             let handful =
                 step.starts_with("SCAN authkit_server_keys") || ["SCAN CONSTANT ROW", "SCAN o"].contains(&step.as_str());
             // The places in the leaves of one seal are no table.
