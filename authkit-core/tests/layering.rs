@@ -13,15 +13,27 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("embedded", &["primitives", "model", "ports", "config"]),
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
-    ("flows", &["primitives", "model", "ports", "config", "password", "token"]),
+    ("rbac", &["primitives", "model"]),
+    ("flows", &["primitives", "model", "ports", "config", "password", "rbac", "token"]),
     ("error", &["password", "flows"]),
     ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
     ("authkit", &["primitives", "model", "ports", "config", "password", "token", "flows", "builder"]),
 ];
 
 /// The flows that other flows may call.
-const DOORS: &[&str] =
-    &["engine", "account_cache", "breach", "planned", "throttle", "guessing", "first_factor", "session_issue", "authenticate"];
+const DOORS: &[&str] = &[
+    "engine",
+    "account_cache",
+    "breach",
+    "planned",
+    "throttle",
+    "guessing",
+    "first_factor",
+    "session_issue",
+    "authenticate",
+    "access_book",
+    "authorize",
+];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder is there") {

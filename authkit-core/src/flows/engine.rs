@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::flows::PasswordSecretError;
+use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::breach::BreachGate;
 use crate::flows::throttle::Throttle;
@@ -99,6 +100,7 @@ pub(crate) struct Engine {
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,
     pub(crate) accounts: AccountCache,
+    pub(crate) access: AccessBook,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,
     /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.

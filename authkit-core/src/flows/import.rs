@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{
-    Actor, AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, User, UserChange, UserStatus,
+    Access, Actor, AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, User, UserChange, UserStatus,
 };
 use crate::password::HashRefusal;
 use crate::ports::{CommitError, Conflict};
@@ -234,6 +234,7 @@ fn user(engine: &Engine, account: &AccountImport, now: Timestamp) -> User {
         locale: account.locale.clone(),
         status: account.status,
         auth_epoch: 0,
+        access: Access::default(),
         version: 0,
         created_at: account.created_at.unwrap_or(now),
         updated_at: now,
