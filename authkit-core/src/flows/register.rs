@@ -10,7 +10,7 @@ use crate::flows::planned::Planned;
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::{
-    Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
+    Access, Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Weakness};
 use crate::ports::{CommitError, Conflict};
@@ -129,6 +129,7 @@ async fn prepare(
     registration: &Registration,
     context: &RequestContext,
 ) -> Result<(User, PasswordHash, Timestamp), RegisterError> {
+    engine.breach.check(&registration.password).await?;
     let origin = HashOrigin::new(context.client.ip, registration.email.normal());
     let mut admission = engine.pool.admit(HashClass::Registration, &origin).map_err(HashError::Overloaded)?;
     let policy = PolicyContext { email: Some(registration.email.clone()), full_name: registration.full_name.clone() };
@@ -143,6 +144,7 @@ async fn prepare(
         locale: registration.locale.clone(),
         status: UserStatus::Active,
         auth_epoch: 0,
+        access: Access::default(),
         version: 0,
         created_at: at,
         updated_at: at,
@@ -175,3 +177,4 @@ impl From<SetPasswordError> for RegisterError {
 
 super::engine::hash_error_into!(RegisterError);
 super::throttle::throttled_into!(RegisterError);
+super::breach::breach_into!(RegisterError);

@@ -1,15 +1,20 @@
 //! The traits that a host can plug in, each with its failure policy.
 
+pub mod breach_list;
 pub mod key_custody;
 pub mod rate_limiter;
 pub mod record_cache;
 pub mod revocation_bus;
 pub mod store;
 
+pub use breach_list::{BreachDigest, BreachList, BreachListError};
 pub use key_custody::{CustodyError, KeyCustody};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
 pub use store::GuessReads;
-pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+pub use store::{
+    AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
+    UserReads,
+};
 pub use store::{OneTimeTokenReads, OutboxReads};

@@ -1,11 +1,16 @@
 //! Accounts and their passwords.
 
-use crate::model::{CredentialChange, Credentials, Patch, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus};
+use std::ops::Bound;
+
+use crate::model::StoredPassword;
+use crate::model::{
+    Access, CredentialChange, Credentials, Patch, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus,
+};
 use crate::ports::store::{CommitError, Conflict, StoreError};
-use crate::primitives::{Email, Timestamp, UserId};
+use crate::primitives::{Email, Page, PageRequest, Timestamp, UserId};
 
 use super::table::Table;
-use super::{Tables, next};
+use super::{Tables, next, roles};
 
 /// What is kept under an account's id.
 pub(super) enum Account {
@@ -39,6 +44,18 @@ impl Users {
     /// Whose the address is.
     pub(super) fn id_by_email(&self, email: &Email) -> Option<UserId> {
         self.ids.rows().get(email.normal()).copied()
+    }
+
+    /// A page of the password hashes, the least id first.
+    pub(super) fn password_page(&self, page: PageRequest) -> Page<StoredPassword> {
+        let above = page.cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(UserId::from_uuid(cursor.id())));
+        let accounts = self.accounts.rows().range((above, Bound::Unbounded));
+        let passwords = accounts.filter_map(|(id, account)| match account {
+            Account::Open(account) => account.password.clone().map(|hash| StoredPassword { user_id: *id, hash }),
+            Account::Closed => None,
+        });
+        let rows = passwords.take(usize::from(page.limit.value()) + 1).collect();
+        Page::from_surplus(rows, page.limit, |row| row.user_id.as_uuid())
     }
 
     pub(super) fn keep(&mut self) {
@@ -89,7 +106,7 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
                 return Err(Conflict::DuplicateId.into());
             }
             users.ids.put(user.email.normal().to_owned(), user.id);
-            users.put(Credentials { user: user.clone(), password: None });
+            users.put(Credentials { user: User { access: Access::default(), ..user.clone() }, password: None });
         }
         UserChange::UpdateProfile { id, full_name, locale, at } => {
             let mut user = users.active(*id).cloned().ok_or(Conflict::UserChanged)?;
@@ -151,11 +168,22 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
         UserChange::Expect { id, version } => {
             users.unchanged(*id, *version)?;
         }
+        UserChange::ReplaceAssignments { id, from, to, roles_version, at } => {
+            roles::expect_version(tables, *roles_version)?;
+            let stands = tables.users.open(*id).map(|account| &account.user).filter(|user| user.access.version == *from);
+            let user = stands.cloned().ok_or(Conflict::AccessChanged)?;
+            let user = roles::replace(tables, user, to, *at)?;
+            tables.users.put_changed(user, *at)?;
+        }
+        UserChange::HoldAccess { id, version } => {
+            users.active(*id).filter(|user| user.access.version == *version).ok_or(Conflict::AuthorityChanged)?;
+        }
         UserChange::Close { id, at: _ } => {
-            let email = users.open(*id).map(|account| account.user.email.clone()).ok_or(Conflict::UserChanged)?;
-            users.ids.remove(&email.normal().to_owned());
+            let user = users.open(*id).map(|account| account.user.clone()).ok_or(Conflict::UserChanged)?;
+            users.ids.remove(&user.email.normal().to_owned());
             users.accounts.put(*id, Account::Closed);
             tables.sessions.forget_clients(*id);
+            tables.roles.forget(&user);
             tables.tokens.revoke_all_of(*id, None);
             tables.outbox.forget_of(*id);
         }
