@@ -72,6 +72,10 @@ actions! {
     Impersonation = "auth.impersonation",
     /// The owner of an account took a copy of everything that is held about her.
     AccountExported = "account.exported",
+    /// An account was taken over from another system.
+    AccountImported = "account.imported",
+    /// The password hash of another system was hashed once more.
+    PasswordHashWrapped = "account.password_hash_wrapped",
     /// A server key was made.
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.

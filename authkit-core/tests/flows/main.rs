@@ -8,5 +8,6 @@ mod guessing;
 mod keys;
 mod limits;
 mod login;
+mod passwords;
 mod refresh;
 mod support;

@@ -39,7 +39,11 @@ pub(super) fn task(command: &UsersCommand) -> Result<Option<(UsersTask, UsersFor
             let session = session.map_err(|_| Failure::Usage("--session: is not the id of a session".to_owned()))?;
             (UsersTask::RevokeSessions(named(&args.user)?, session), args.user.format)
         }
-        UsersCommand::Create(_) | UsersCommand::Lock(_) | UsersCommand::Unlock(_) => return Ok(None),
+        UsersCommand::Create(_)
+        | UsersCommand::Lock(_)
+        | UsersCommand::Unlock(_)
+        | UsersCommand::Import(_)
+        | UsersCommand::WrapHashes(_) => return Ok(None),
     }))
 }
 
