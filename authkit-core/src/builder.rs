@@ -10,9 +10,11 @@ use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
 use crate::flows::account_cache::AccountCache;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
+use crate::flows::outbox;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance};
 use crate::password::HashPool;
+use crate::ports::Mailer;
 use crate::ports::{KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
@@ -67,13 +69,14 @@ pub struct Builder<State> {
     bus: Option<Arc<dyn RevocationBus>>,
     limiter: Option<Arc<dyn RateLimiter>>,
     cache: Option<Arc<dyn RecordCache>>,
+    mailer: Option<Arc<dyn Mailer>>,
     state: State,
 }
 
 impl Builder<WantsStore> {
     pub(crate) fn new(config: Config) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-        Self { config, clock, entropy, bus: None, limiter: None, cache: None, state: WantsStore(()) }
+        Self { config, clock, entropy, bus: None, limiter: None, cache: None, mailer: None, state: WantsStore(()) }
     }
 
     /// Keeps accounts and sessions in `store`.
@@ -128,9 +131,16 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Sends mail by `mailer`: links that prove addresses, set passwords and log in, and notices. By default nothing is mailed, nothing is
+    /// written to the outbox, and whoever asks for a link is answered the same and gets none.
+    pub fn mailer(mut self, mailer: Arc<dyn Mailer>) -> Self {
+        self.mailer = Some(mailer);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, mailer, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, mailer, state: next(state) }
     }
 }
 
@@ -143,6 +153,7 @@ impl Builder<Ready> {
     pub async fn build(self) -> Result<AuthKit, BuildError> {
         let engine = self.assemble().await?;
         tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
+        tokio::spawn(outbox::run(Arc::downgrade(&engine)));
         Ok(AuthKit::from_engine(engine))
     }
 
@@ -168,6 +179,8 @@ impl Builder<Ready> {
             entropy: self.entropy,
             custody: self.state.custody,
             bus,
+            mailer: self.mailer,
+            outbox_wake: Arc::new(tokio::sync::Notify::new()),
             throttle,
             accounts,
             pool: pool.map_err(BuildError::Threads)?,

@@ -20,8 +20,20 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// The flows that other flows may call.
-const DOORS: &[&str] =
-    &["engine", "account_cache", "planned", "throttle", "guessing", "first_factor", "session_issue", "authenticate"];
+const DOORS: &[&str] = &[
+    "engine",
+    "account_cache",
+    "planned",
+    "one_time",
+    "outbox",
+    "throttle",
+    "guessing",
+    "first_factor",
+    "session_issue",
+    "authenticate",
+    "one_time",
+    "outbox",
+];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder is there") {

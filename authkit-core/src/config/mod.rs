@@ -7,6 +7,7 @@ pub mod guessing;
 pub mod hashing;
 mod invalid;
 pub mod limits;
+pub mod mail;
 pub mod password;
 pub mod retention;
 pub mod session;
@@ -17,6 +18,7 @@ pub use guessing::GuessingConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
+pub use mail::MailConfig;
 pub use password::{Argon2Params, PasswordConfig, PasswordProfile};
 pub use retention::RetentionConfig;
 pub use session::{ReusePolicy, SessionConfig};
@@ -38,6 +40,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How often something may be tried.
     pub limits: LimitConfig,
+    /// Links that are mailed, and the outbox.
+    pub mail: MailConfig,
     /// The audit log.
     pub audit: AuditConfig,
 }
@@ -53,6 +57,7 @@ impl Config {
             hashing: HashingConfig::default(),
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
+            mail: MailConfig::default(),
             audit: AuditConfig::default(),
         }
     }

@@ -58,6 +58,12 @@ actions! {
     PasswordChanged = "account.password_changed",
     /// The account was closed.
     AccountClosed = "account.closed",
+    /// A link to prove an address, to set a new password or to log in was asked for.
+    LinkRequested = "auth.link_requested",
+    /// The owner proved that she reads mail at the address of her account.
+    EmailVerified = "account.email_verified",
+    /// A new password was set by a mailed link.
+    PasswordReset = "account.password_reset",
     /// A server key was made.
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.

@@ -1,12 +1,14 @@
 //! The traits that a host can plug in, each with its failure policy.
 
 pub mod key_custody;
+pub mod mailer;
 pub mod rate_limiter;
 pub mod record_cache;
 pub mod revocation_bus;
 pub mod store;
 
 pub use key_custody::{CustodyError, KeyCustody};
+pub use mailer::{MailError, Mailer};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};

@@ -39,7 +39,7 @@ fn every_guard_of_the_model_is_in_a_statement() {
     // finds after a change of address; then the password, the devices, the terms, the tokens and the messages of a closed account;
     // the terms of an indexed one.
     let guesses = ["INSERT", "DELETE", "DELETE"];
-    let proofs = ["DELETE", "DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "INSERT"];
+    let proofs = ["DELETE", "DELETE", "UPDATE", "DELETE", "DELETE", "INSERT"];
     assert_eq!(
         free,
         [
