@@ -12,6 +12,7 @@ pub mod banner;
 pub mod cli;
 pub mod data_dir;
 pub mod http;
+mod mail;
 pub mod problem;
 pub mod settings;
 pub mod telemetry;
