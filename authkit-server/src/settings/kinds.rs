@@ -123,7 +123,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
 }
 
 /// The URL of an SMTP server. What cannot be read is not shown: it may hold a password.
-pub(super) fn smtp_url(text: &str) -> Result<SecretString, Refusal> {
+pub(super) fn smtp_url(text: &str) -> Result<secrecy::SecretString, Refusal> {
     const FORM: &str = "write it as in smtps://user:password@host:465, or smtp://user:password@host:587?tls=required";
     let text = parse::line(text)?;
     if !text.starts_with("smtp://") && !text.starts_with("smtps://") {
