@@ -10,13 +10,14 @@ use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
 use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
+use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::outbox;
 use crate::flows::throttle::Throttle;
-use crate::flows::{Internal, keys, maintenance};
+use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
 use crate::ports::Mailer;
-use crate::ports::{KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
+use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
 
@@ -70,6 +71,7 @@ pub struct Builder<State> {
     bus: Option<Arc<dyn RevocationBus>>,
     limiter: Option<Arc<dyn RateLimiter>>,
     cache: Option<Arc<dyn RecordCache>>,
+    breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
     state: State,
 }
@@ -77,7 +79,17 @@ pub struct Builder<State> {
 impl Builder<WantsStore> {
     pub(crate) fn new(config: Config) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-        Self { config, clock, entropy, bus: None, limiter: None, cache: None, mailer: None, state: WantsStore(()) }
+        Self {
+            config,
+            clock,
+            entropy,
+            bus: None,
+            limiter: None,
+            cache: None,
+            breach_list: None,
+            mailer: None,
+            state: WantsStore(()),
+        }
     }
 
     /// Keeps accounts and sessions in `store`.
@@ -132,6 +144,13 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Asks `list` whether a new password is known from breaches. By default nobody is asked, and the list of common passwords
+    /// that is built in alone holds.
+    pub fn breach_list(mut self, list: Arc<dyn BreachList>) -> Self {
+        self.breach_list = Some(list);
+        self
+    }
+
     /// Sends mail by `mailer`: links that prove addresses, set passwords and log in, and notices. By default nothing is mailed, nothing is
     /// written to the outbox, and whoever asks for a link is answered the same and gets none.
     pub fn mailer(mut self, mailer: Arc<dyn Mailer>) -> Self {
@@ -140,8 +159,8 @@ impl<State> Builder<State> {
     }
 
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, mailer, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, mailer, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state: next(state) }
     }
 }
 
@@ -183,6 +202,7 @@ impl Builder<Ready> {
             mailer: self.mailer,
             outbox_wake: Arc::new(tokio::sync::Notify::new()),
             throttle,
+            breach: BreachGate::new(self.breach_list, self.config.passwords.breach_list_failure),
             accounts,
             access: AccessBook::default(),
             pool: pool.map_err(BuildError::Threads)?,
@@ -194,6 +214,7 @@ impl Builder<Ready> {
             config: self.config,
         });
         keys::reload(&engine).await?;
+        password_secrets::check(&engine).await?;
         maintenance::catch_up(&engine).await?;
         maintenance::compare_clocks(&engine).await?;
         Ok(engine)

@@ -9,9 +9,11 @@
 pub mod api;
 pub mod app;
 pub mod banner;
+pub mod breach;
 pub mod cli;
 pub mod data_dir;
 pub mod http;
+
 mod mail;
 pub mod problem;
 pub mod settings;

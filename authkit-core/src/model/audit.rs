@@ -58,6 +58,10 @@ actions! {
     PasswordChanged = "account.password_changed",
     /// The account was closed.
     AccountClosed = "account.closed",
+    /// An account was taken over from another system.
+    AccountImported = "account.imported",
+    /// The password hash of another system was hashed once more.
+    PasswordHashWrapped = "account.password_hash_wrapped",
     /// A link to prove an address, to set a new password or to log in was asked for.
     LinkRequested = "auth.link_requested",
     /// The owner proved that she reads mail at the address of her account.

@@ -9,5 +9,6 @@ mod keys;
 mod limits;
 mod links;
 mod login;
+mod passwords;
 mod refresh;
 mod support;

@@ -139,6 +139,7 @@ mod tests {
             assert!(composed("Zoe", locale).contains(&format!("Subject: {word}")), "{locale}");
         }
         assert!(composed("Zoe", "tlh").contains("Subject: Your login link"), "and English for everybody else");
-        assert!(composed("Zoe", "en").contains("https://auth.example/account/magic-link?token=3Dak_ot_token"));
+        let mail = composed("Zoe", "en").replace("=\r\n", "").replace("=3D", "=");
+        assert!(mail.contains("https://auth.example/account/magic-link?token=ak_ot_token"), "{mail}");
     }
 }
