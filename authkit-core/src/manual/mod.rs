@@ -15,6 +15,7 @@ pub mod architecture;
 pub mod decisions;
 pub mod failures;
 pub mod guessing;
+pub mod mail;
 pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;
