@@ -7,6 +7,7 @@ mod durable;
 mod hot_state;
 mod metrics;
 mod operations_routes;
+mod roles;
 mod serve;
 
 pub use commands::App;

@@ -7,10 +7,12 @@
 
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
+pub mod admin_roles;
 pub mod authorize;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
+pub mod role_impact;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
@@ -30,8 +32,9 @@ mod retention;
 pub mod sessions;
 pub mod unlock;
 
-pub use authenticate::{AuthenticateError, Principal};
-pub use authorize::AuthorizeError;
+pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
+pub use authenticate::{AuthenticateError, Forbidden, Principal};
+pub use authorize::{Administrator, AuthorizeError};
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
@@ -44,6 +47,7 @@ pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
 pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
+pub use role_impact::{AccountDifference, PermissionHolder, RoleDifference, RoleImpact};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::{RateLimitStats, TooManyRequests};

@@ -9,4 +9,5 @@ mod keys;
 mod limits;
 mod login;
 mod refresh;
+mod roles;
 mod support;

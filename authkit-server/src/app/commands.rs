@@ -9,9 +9,10 @@ use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId}
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{checks, serve};
+use super::{checks, roles, serve};
 use crate::api;
 use crate::cli::doctor::Check;
+use crate::cli::roles::RolesCommand;
 use crate::cli::{NewUser, OperationError, Operations};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
@@ -56,7 +57,7 @@ impl Operations for App {
         with_auth(settings, async |auth| {
             let mut registration = Registration::new(user.email, user.password);
             registration.full_name = user.full_name;
-            Ok(auth.accounts().create(registration, &RequestContext::default()).await?.id)
+            Ok(auth.accounts().create_with_roles(registration, &user.roles, &RequestContext::default()).await?.id)
         })
     }
 
@@ -78,6 +79,15 @@ impl Operations for App {
         };
         let done = if unlock { ", now forgotten; it was " } else { ", " };
         Ok(writeln!(out, "{} wrong in a row, the last at {}{done}{stands}", guesses.failures, guesses.last_at)?)
+    }
+
+    fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError> {
+        let text = with_auth(settings, async |auth| {
+            let mut text = Vec::new();
+            roles::run(auth, command, &mut text).await?;
+            Ok(text)
+        })?;
+        Ok(out.write_all(&text)?)
     }
 
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {

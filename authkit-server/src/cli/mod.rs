@@ -7,6 +7,7 @@ pub mod doctor;
 mod health;
 mod keys;
 mod operations;
+pub mod roles;
 mod users;
 
 use std::error::Error;
@@ -109,6 +110,7 @@ fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, 
             let email = users::address(&args)?;
             operations.lock_status(&settings()?, &email, true, out).map_err(failed)
         }
+        Command::Roles(command) => operations.roles(&settings()?, &command, out).map_err(failed),
         Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
         Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),
