@@ -153,6 +153,22 @@ impl<'a> Accounts<'a> {
         flows::register::create(self.engine, registration, context).await
     }
 
+    /// Makes an account that has these roles from the start, everywhere and for good; nobody is logged in. For operators: it asks for no
+    /// permission.
+    pub async fn create_with_roles(
+        &self,
+        registration: Registration,
+        roles: &[RoleName],
+        context: &RequestContext,
+    ) -> Result<User, RegisterError> {
+        flows::register::create_with_roles(self.engine, registration, roles, context).await
+    }
+
+    /// Whose an address is. For operators: a request must never learn it.
+    pub async fn id_by_email(&self, email: &Email) -> Result<Option<UserId>, Internal> {
+        Ok(self.engine.store.credentials_by_email(email).await?.map(|found| found.user.id))
+    }
+
     /// Decides [`register`](Self::register), to be committed in a transaction of the caller's own.
     pub async fn plan_register(
         &self,

@@ -152,9 +152,8 @@ impl Error {
             | Self::ChangePassword(ChangePasswordError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
-            Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
-                ErrorKind::Invalid
-            }
+            Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
+            | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => ErrorKind::Invalid,
             Self::Authorize(AuthorizeError::Forbidden { .. })
             | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { .. }) | RoleError::NotHeld | RoleError::BuiltIn) => {
                 ErrorKind::Forbidden

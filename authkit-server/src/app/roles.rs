@@ -7,7 +7,9 @@ use authkit_core::model::Patch;
 use authkit_core::{AuthKit, Email, PageLimit, PageRequest, Permission, RequestContext, UserId};
 
 use crate::cli::OperationError;
-use crate::cli::roles::{AssignArgs, RoleArgs, RoleDeleteArgs, RoleUpdateArgs, RolesCommand, described, write_impact, write_role};
+use crate::cli::roles::{
+    AssignArgs, RoleArgs, RoleDeleteArgs, RoleUpdateArgs, RolesCommand, described, write_impact, write_role,
+};
 
 const OPERATOR: Administrator<'static> = Administrator::Operator;
 

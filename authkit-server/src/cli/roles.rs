@@ -113,7 +113,14 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 /// Writes a role on one line.
 pub(crate) fn write_role(role: &Role, out: &mut dyn Write) -> io::Result<()> {
     let built_in = if role.built_in { " built-in" } else { "" };
-    writeln!(out, "{}\tv{}{built_in}\t{}\tinherits: {}", role.name, role.version, joined(&role.permissions), joined(&role.inherits))
+    writeln!(
+        out,
+        "{}\tv{}{built_in}\t{}\tinherits: {}",
+        role.name,
+        role.version,
+        joined(&role.permissions),
+        joined(&role.inherits)
+    )
 }
 
 /// Writes who gains and loses what.
