@@ -2,13 +2,14 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
+//! doors: `engine`, `account_cache`, `breach`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
 //! `access_book` and `authorize`.
 
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
 pub mod admin_roles;
 pub mod authorize;
+pub(crate) mod breach;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
@@ -19,10 +20,12 @@ pub(crate) mod throttle;
 pub mod authenticate;
 pub mod change_password;
 pub mod close_account;
+pub mod import;
 pub mod keys;
 pub mod login;
 pub mod logout;
 pub mod maintenance;
+pub mod password_secrets;
 mod planned;
 pub mod profile;
 pub mod reauthenticate;
@@ -31,6 +34,7 @@ pub mod register;
 mod retention;
 pub mod sessions;
 pub mod unlock;
+pub mod wrap_hashes;
 
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use authenticate::{AuthenticateError, Forbidden, Principal};
@@ -38,10 +42,12 @@ pub use authorize::{Administrator, AuthorizeError};
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
+pub use import::{AccountImport, ImportMode, ImportOutcome, ImportRefusal};
 pub use keys::{KeyStatus, RotateKeyError};
 pub use login::{Login, LoginError};
 pub use logout::LogoutError;
 pub use maintenance::Health;
+pub use password_secrets::PasswordSecretError;
 pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
@@ -52,3 +58,4 @@ pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::{RateLimitStats, TooManyRequests};
 pub use unlock::{Lock, LockStatus};
+pub use wrap_hashes::WrappedPage;

@@ -68,6 +68,10 @@ actions! {
     RoleAssigned = "role.assigned",
     /// A role was taken from somebody, or an attempt to take it was refused.
     RoleUnassigned = "role.unassigned",
+    /// An account was taken over from another system.
+    AccountImported = "account.imported",
+    /// The password hash of another system was hashed once more.
+    PasswordHashWrapped = "account.password_hash_wrapped",
     /// A server key was made.
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.

@@ -8,6 +8,7 @@ mod guessing;
 mod keys;
 mod limits;
 mod login;
+mod passwords;
 mod refresh;
 mod roles;
 mod support;
