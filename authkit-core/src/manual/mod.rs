@@ -2,6 +2,7 @@
 //!
 //! - [`architecture`]: the floors of the library, and the life of a use case.
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
+//! - [`guessing`]: how many wrong passwords are evaluated, and why nobody can be kept out by them.
 //! - [`passwords`]: hashes of other systems, import, peppers, lists of known passwords.
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
@@ -14,6 +15,7 @@ pub mod access_control;
 pub mod architecture;
 pub mod decisions;
 pub mod failures;
+pub mod guessing;
 pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;
