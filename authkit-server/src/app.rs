@@ -9,6 +9,7 @@ mod import;
 mod link_pages;
 mod metrics;
 mod operations_routes;
+mod roles;
 mod serve;
 
 pub use commands::App;

@@ -7,12 +7,14 @@
 
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
+pub mod admin_roles;
 pub mod authorize;
 pub(crate) mod breach;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
 pub(crate) mod one_time;
+pub mod role_impact;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
@@ -39,8 +41,9 @@ pub mod unlock;
 pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
-pub use authenticate::{AuthenticateError, Principal};
-pub use authorize::AuthorizeError;
+pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
+pub use authenticate::{AuthenticateError, Forbidden, Principal};
+pub use authorize::{Administrator, AuthorizeError};
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
@@ -57,6 +60,7 @@ pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
 pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
+pub use role_impact::{AccountDifference, PermissionHolder, RoleDifference, RoleImpact};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::{RateLimitStats, TooManyRequests};
