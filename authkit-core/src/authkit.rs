@@ -1,5 +1,6 @@
 //! The façade: one cheap handle, and behind it the use cases by what they are about.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,18 +8,23 @@ use crate::builder::{Builder, WantsStore};
 use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, AccountImport, AuthenticateError, ChangePasswordError, CloseAccountError, Health, ImportMode, ImportOutcome, Internal,
-    KeyStatus, LoggedIn, Login, LoginError, LogoutError, PasswordChange, Planned, Principal, ProfileError, ProfileUpdate,
-    RateLimitStats, ReauthenticateError, RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
+    self, AccountImport, Administrator, AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Health,
+    ImportMode, ImportOutcome, Internal, KeyStatus, LoggedIn, Login, LoginError, LogoutError, NewRole, PasswordChange,
+    PermissionHolder, Planned, Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError, RefreshError,
+    Refreshed, RegisterError, Registration, RoleError, RoleGrant, RoleImpact, RoleUpdate, RotateKeyError, Run, SessionError,
     WrappedPage,
 };
-use crate::flows::{AccountExport, AccountUpdate, AdminError, Administrator, Expected, ExportError, Impersonation, NewAccount};
+use crate::flows::{AccountExport, AccountUpdate, AdminError, Expected, ExportError, Impersonation, NewAccount};
+use crate::flows::{LinkError, OutboxError};
 use crate::flows::{LockStatus, PasswordChanged, TooManyRequests};
-use crate::model::{AuditEvent, AuditFilter, KeyId, KeyPurpose, RequestContext, Session, User};
+use crate::model::{AuditEvent, AuditFilter, KeyId, KeyPurpose, RequestContext, Role, Session, User};
+use crate::model::{OneTimePurpose, OutboxMessage, OutboxState};
 use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::password::PoolStats;
-use crate::primitives::ImpersonationReason;
-use crate::primitives::{AccessToken, Cursor, Email, Page, PageRequest, Password, RefreshToken, SessionId, UserId};
+use crate::primitives::{
+    AccessToken, Cursor, Email, Page, PageRequest, Password, Permission, RefreshToken, RoleName, Scope, SessionId, UserId,
+};
+use crate::primitives::{DeviceName, ImpersonationReason, OneTimeTokenText, OutboxMessageId};
 
 /// Authentication for one application: cheap to clone, safe to share, without type parameters.
 ///
@@ -90,6 +96,24 @@ impl AuthKit {
         Audit { engine: &self.engine }
     }
 
+    /// Roles: read, make, change, delete, give, take.
+    #[must_use]
+    pub fn roles(&self) -> Roles<'_> {
+        Roles { engine: &self.engine }
+    }
+
+    /// Links that are mailed: prove an address, set a new password, log in.
+    #[must_use]
+    pub fn links(&self) -> Links<'_> {
+        Links { engine: &self.engine }
+    }
+
+    /// What waits to be sent.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox { engine: &self.engine }
+    }
+
     /// How well this node works right now; asks the store.
     pub async fn health(&self) -> Health {
         flows::maintenance::health(&self.engine).await
@@ -151,6 +175,22 @@ impl<'a> Accounts<'a> {
     /// Makes an account on behalf of its owner; nobody is logged in. For operators.
     pub async fn create(&self, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
         flows::register::create(self.engine, registration, context).await
+    }
+
+    /// Makes an account that has these roles from the start, everywhere and for good; nobody is logged in. For operators: it asks for no
+    /// permission.
+    pub async fn create_with_roles(
+        &self,
+        registration: Registration,
+        roles: &[RoleName],
+        context: &RequestContext,
+    ) -> Result<User, RegisterError> {
+        flows::register::create_with_roles(self.engine, registration, roles, context).await
+    }
+
+    /// Whose an address is. For operators: a request must never learn it.
+    pub async fn id_by_email(&self, email: &Email) -> Result<Option<UserId>, Internal> {
+        Ok(self.engine.store.credentials_by_email(email).await?.map(|found| found.user.id))
     }
 
     /// Takes over accounts of another system with the password hashes that it made, in one change set with an audit event for each. The
@@ -443,6 +483,98 @@ impl Keys<'_> {
     }
 }
 
+/// Roles: read, make, change, delete, give, take. What each asks for, and why it refuses, is in [`flows::admin_roles`].
+#[derive(Debug, Clone, Copy)]
+pub struct Roles<'a> {
+    engine: &'a Engine,
+}
+
+impl Roles<'_> {
+    /// Every role, in the order of their names. Needs `roles:read`.
+    pub async fn list(&self, by: Administrator<'_>) -> Result<Vec<Role>, RoleError> {
+        flows::admin_roles::list(self.engine, by).await
+    }
+
+    /// One role. Needs `roles:read`.
+    pub async fn read(&self, by: Administrator<'_>, name: &RoleName) -> Result<Role, RoleError> {
+        flows::admin_roles::read(self.engine, by, name).await
+    }
+
+    /// The permissions that some role names, and those that AuthKit itself asks for. Needs `roles:read`.
+    pub async fn permissions(&self, by: Administrator<'_>) -> Result<BTreeSet<Permission>, RoleError> {
+        flows::admin_roles::permissions(self.engine, by).await
+    }
+
+    /// Makes a role. Needs `roles:write`, and all that the role gives.
+    pub async fn create(
+        &self,
+        by: Administrator<'_>,
+        new: &NewRole,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(Role, RoleImpact), RoleError> {
+        flows::admin_roles::create(self.engine, by, new, run, context).await
+    }
+
+    /// Changes a role. Needs `roles:write`, and all that the role gives before and after.
+    pub async fn update(
+        &self,
+        by: Administrator<'_>,
+        name: &RoleName,
+        update: &RoleUpdate,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(Role, RoleImpact), RoleError> {
+        flows::admin_roles::update(self.engine, by, name, update, run, context).await
+    }
+
+    /// Deletes a role that nobody has, if it is still of version `if_version`. Needs `roles:write`, and all that the role gives.
+    pub async fn delete(
+        &self,
+        by: Administrator<'_>,
+        name: &RoleName,
+        if_version: Option<u32>,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(), RoleError> {
+        flows::admin_roles::delete(self.engine, by, name, if_version, run, context).await
+    }
+
+    /// Gives somebody a role. Needs `roles:assign` in the scope, and all that the role gives, there and for as long.
+    pub async fn assign(
+        &self,
+        by: Administrator<'_>,
+        grant: &RoleGrant,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(User, RoleImpact), RoleError> {
+        flows::admin_roles::assign(self.engine, by, grant, run, context).await
+    }
+
+    /// Takes a role from somebody. Needs `roles:assign` in the scope, and all that the role gives there unless it is the caller's own.
+    pub async fn unassign(
+        &self,
+        by: Administrator<'_>,
+        user_id: UserId,
+        role: &RoleName,
+        scope: Option<&Scope>,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(User, RoleImpact), RoleError> {
+        flows::admin_roles::unassign(self.engine, by, user_id, role, scope, run, context).await
+    }
+
+    /// Who holds a permission, and by which roles, the greatest id first. Needs `roles:read`.
+    pub async fn who_can(
+        &self,
+        by: Administrator<'_>,
+        needed: &Permission,
+        page: PageRequest,
+    ) -> Result<Page<PermissionHolder>, AuthorizeError> {
+        flows::role_impact::who_can(self.engine, by, needed, page).await
+    }
+}
+
 /// The audit log.
 #[derive(Debug, Clone, Copy)]
 pub struct Audit<'a> {
@@ -453,5 +585,90 @@ impl Audit<'_> {
     /// The events that a filter asks for.
     pub async fn events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
         Ok(self.engine.store.audit_events(filter, page).await?)
+    }
+}
+
+/// Links that are mailed: prove an address, set a new password, log in. Whoever asks for one is answered the same in content and in
+/// time, whether the address has an account or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Links<'a> {
+    engine: &'a Engine,
+}
+
+impl Links<'_> {
+    /// Has a link mailed that proves the address of an account, where that is still to be proved.
+    pub async fn request_verification(&self, email: &Email, context: &RequestContext) -> Result<(), LinkError> {
+        flows::one_time::request(self.engine, OneTimePurpose::VerifyEmail, email, None, context).await
+    }
+
+    /// Takes the proof of an address; returns the account. Nobody is logged in.
+    pub async fn verify_email(&self, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
+        flows::verify_email::verify(self.engine, token, context).await
+    }
+
+    /// Has a link mailed that sets a new password.
+    pub async fn request_password_reset(&self, email: &Email, context: &RequestContext) -> Result<(), LinkError> {
+        flows::one_time::request(self.engine, OneTimePurpose::ResetPassword, email, None, context).await
+    }
+
+    /// Sets a new password by a mailed link, ends every session of the account and voids every other link; returns how many sessions
+    /// ended.
+    pub async fn reset_password(
+        &self,
+        token: &OneTimeTokenText,
+        new: Password,
+        context: &RequestContext,
+    ) -> Result<usize, LinkError> {
+        flows::reset_password::reset(self.engine, token, new, context).await
+    }
+
+    /// Has a link mailed that logs in. `browser` is a secret that the browser keeps, in a cookie: then the link is good only there.
+    pub async fn request_magic_link(
+        &self,
+        email: &Email,
+        browser: Option<&str>,
+        context: &RequestContext,
+    ) -> Result<(), LinkError> {
+        flows::one_time::request(self.engine, OneTimePurpose::MagicLink, email, browser, context).await
+    }
+
+    /// Logs in by a mailed link.
+    pub async fn log_in(
+        &self,
+        token: &OneTimeTokenText,
+        browser: Option<&str>,
+        device_name: Option<DeviceName>,
+        context: &RequestContext,
+    ) -> Result<LoggedIn, LinkError> {
+        flows::magic_link::redeem(self.engine, token, browser, device_name, context).await
+    }
+}
+
+/// What waits to be sent, and what could not be.
+#[derive(Debug, Clone, Copy)]
+pub struct Outbox<'a> {
+    engine: &'a Engine,
+}
+
+impl Outbox<'_> {
+    /// The messages in a state, the youngest first. What they say is sealed.
+    pub async fn list(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, Internal> {
+        flows::outbox::list(self.engine, state, page).await
+    }
+
+    /// Has a message that was given up tried again, while what it says is still true.
+    pub async fn retry(&self, id: OutboxMessageId) -> Result<(), OutboxError> {
+        flows::outbox::retry(self.engine, id).await
+    }
+
+    /// Removes a message.
+    pub async fn discard(&self, id: OutboxMessageId) -> Result<(), OutboxError> {
+        flows::outbox::discard(self.engine, id).await
+    }
+
+    /// Works off everything that is due now, and says how many messages that were. Every node does so in the background; this is for
+    /// whoever does not want to wait for that.
+    pub async fn deliver_due(&self) -> Result<usize, Internal> {
+        flows::outbox::work(self.engine).await
     }
 }

@@ -6,8 +6,9 @@ use crate::flows::TooManyRequests;
 use crate::flows::{AdminError, ExportError};
 use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
-    ReauthenticateError, RefreshError, RegisterError, SessionError,
+    ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
+use crate::flows::{LinkError, OutboxError};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -88,6 +89,9 @@ pub enum Error {
     /// Of what needs a permission.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// Of a change of roles.
+    #[error(transparent)]
+    Role(#[from] RoleError),
     /// Of `authenticate`.
     #[error(transparent)]
     Authenticate(#[from] AuthenticateError),
@@ -127,6 +131,12 @@ pub enum Error {
     /// Of the count of all requests.
     #[error(transparent)]
     TooManyRequests(#[from] TooManyRequests),
+    /// Of a mailed link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// Of the outbox.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// Of a part below.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -140,6 +150,7 @@ impl Error {
             Self::Authenticate(error) => error.code(),
             Self::Register(error) => error.code(),
             Self::Authorize(error) => error.code(),
+            Self::Role(error) => error.code(),
             Self::Login(error) => error.code(),
             Self::Refresh(error) => error.code(),
             Self::Logout(error) => error.code(),
@@ -151,6 +162,8 @@ impl Error {
             Self::TooManyRequests(error) => error.code(),
             Self::Admin(error) => error.code(),
             Self::Export(error) => error.code(),
+            Self::Link(error) => error.code(),
+            Self::Outbox(error) => error.code(),
             Self::Internal(error) => error.code(),
         }
     }
@@ -173,10 +186,24 @@ impl Error {
             | Self::ChangePassword(ChangePasswordError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
-            Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
-                ErrorKind::Invalid
+            Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
+            | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => ErrorKind::Invalid,
+            Self::Authorize(AuthorizeError::Forbidden { .. })
+            | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { .. }) | RoleError::NotHeld | RoleError::BuiltIn) => {
+                ErrorKind::Forbidden
             }
-            Self::Authorize(AuthorizeError::Forbidden { .. }) => ErrorKind::Forbidden,
+            Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned) => ErrorKind::NotFound,
+            Self::Role(
+                RoleError::NameTaken
+                | RoleError::InUse
+                | RoleError::Inherited { .. }
+                | RoleError::LastSuperuser
+                | RoleError::Changed,
+            )
+            | Self::CloseAccount(CloseAccountError::LastSuperuser) => ErrorKind::Conflict,
+            Self::Role(
+                RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
+            ) => ErrorKind::Invalid,
             Self::Login(LoginError::Suspended)
             | Self::Profile(ProfileError::Suspended)
             | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
@@ -186,6 +213,11 @@ impl Error {
             | Self::CloseAccount(CloseAccountError::Impersonated(_))
             | Self::Export(ExportError::Impersonated(_)) => ErrorKind::Forbidden,
             Self::Admin(error) => of_administration(error),
+            Self::Link(LinkError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
+            Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Link(LinkError::WeakPassword(_)) => ErrorKind::Invalid,
+            Self::Link(LinkError::Suspended | LinkError::OtherBrowser) => ErrorKind::Forbidden,
+            Self::Outbox(_) => ErrorKind::NotFound,
             Self::Session(_) => ErrorKind::NotFound,
             _ => ErrorKind::Unauthenticated,
         }
@@ -195,7 +227,8 @@ impl Error {
     #[must_use]
     pub const fn weakness(&self) -> Option<&Weakness> {
         match self {
-            Self::Register(RegisterError::WeakPassword(weakness))
+            Self::Link(LinkError::WeakPassword(weakness))
+            | Self::Register(RegisterError::WeakPassword(weakness))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => Some(weakness),
             _ => None,
         }
@@ -206,6 +239,7 @@ impl Error {
     pub const fn internal(&self) -> Option<&Internal> {
         match self {
             Self::Authorize(AuthorizeError::Internal(error))
+            | Self::Role(RoleError::Internal(error) | RoleError::Authorize(AuthorizeError::Internal(error)))
             | Self::Register(RegisterError::Internal(error))
             | Self::Login(LoginError::Internal(error))
             | Self::Refresh(RefreshError::Internal(error))
@@ -216,6 +250,8 @@ impl Error {
             | Self::Session(SessionError::Internal(error))
             | Self::CloseAccount(CloseAccountError::Internal(error))
             | Self::Export(ExportError::Internal(error))
+            | Self::Link(LinkError::Internal(error))
+            | Self::Outbox(OutboxError::Internal(error))
             | Self::Internal(error) => Some(error),
             Self::Admin(error) => error.internal(),
             _ => None,

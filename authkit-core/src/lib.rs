@@ -45,8 +45,8 @@ pub mod rbac;
 pub mod testkit;
 pub mod token;
 
-pub use authkit::Administration;
-pub use authkit::{Accounts, Audit, AuthKit, Keys, Sessions};
+pub use authkit::{Accounts, Administration, Audit, AuthKit, Keys, Roles, Sessions};
+pub use authkit::{Links, Outbox};
 pub use builder::{BuildError, Builder};
 pub use config::Config;
 pub use embedded::LocalKeyCustody;

@@ -6,8 +6,10 @@ mod commands;
 mod durable;
 mod hot_state;
 mod import;
+mod link_pages;
 mod metrics;
 mod operations_routes;
+mod roles;
 mod serve;
 mod users;
 

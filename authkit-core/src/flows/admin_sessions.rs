@@ -1,6 +1,7 @@
 //! What administrators do with the sessions of others: list and end them.
 
-use crate::flows::administration::{AdminError, Administrator, end_all, guarded, subject};
+use crate::flows::administration::{AdminError, end_all, guarded, subject};
+use crate::flows::authorize::Administrator;
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{AuditAction, Outcome, RequestContext, RevocationReason, Session, SessionChange};
 use crate::ports::{CommitError, Conflict};

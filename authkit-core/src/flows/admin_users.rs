@@ -1,6 +1,7 @@
 //! What administrators do with accounts: find, make, change, suspend, restore and close them.
 
-use crate::flows::administration::{AdminError, Administrator, end_all, guarded, record_refusal, subject};
+use crate::flows::administration::{AdminError, end_all, guarded, record_refusal, subject};
+use crate::flows::authorize::Administrator;
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{
     AuditAction, AuditEvent, Change, ChangeSet, Outcome, Patch, RequestContext, RevocationReason, RoleChange, SessionChange,

@@ -1,35 +1,14 @@
 //! The door to power over the accounts of others: in whose name, over whom, and what it is refused with.
 
-use crate::flows::authenticate::Principal;
-use crate::flows::authorize::{Authority, AuthorizeError, authorize};
+use crate::flows::authorize::{Administrator, Authority, AuthorizeError, authorize_administrator};
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{AuditAction, AuditEvent, ChangeSet, Outcome, RequestContext, RevocationReason, SessionChange, User};
 use crate::primitives::{Timestamp, UserId};
 
-/// In whose name something is administered.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum Administrator<'p> {
-    /// A user's, by what her roles let her do. Nobody acts as an administrator in somebody else's name.
-    User(&'p Principal),
-    /// The operator's, at the command line or inside of an embedding application: everything, but that somebody must go on to hold every
-    /// permission.
-    Operator,
-}
-
-impl<'p> From<&'p Principal> for Administrator<'p> {
-    fn from(principal: &'p Principal) -> Self {
-        Self::User(principal)
-    }
-}
-
 impl Administrator<'_> {
     /// What the administrator may do, if that is what is needed.
     pub(crate) async fn authority(self, engine: &Engine, needed: &'static str) -> Result<Authority, AdminError> {
-        match self {
-            Self::Operator => Ok(Authority::system(engine).await?),
-            Self::User(principal) => Ok(authorize(engine, principal, needed).await?),
-        }
+        Ok(authorize_administrator(engine, self, needed, None).await?)
     }
 }
 
@@ -85,7 +64,7 @@ impl AdminError {
             Self::Changed => "account.changed",
             Self::Suspended => "account.suspended",
             Self::EmailTaken => "account.email_taken",
-            Self::LastSuperuser => "roles.last_superuser",
+            Self::LastSuperuser => "role.last_superuser",
             Self::ReauthenticationRequired => "auth.reauthentication_required",
             Self::Internal(error) => error.code(),
         }

@@ -3,41 +3,49 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::flows::access_book::{VerifiedToken, WorkedOut};
 use crate::flows::engine::Engine;
 use crate::model::Impersonator;
-use crate::primitives::{SessionId, Timestamp, UserId};
+use crate::primitives::{Clock, Permission, Scope, SessionId, Timestamp, UserId};
+use crate::rbac::EffectiveAccess;
 use crate::token::{AccessClaims, AccessTokenError};
 
 /// Somebody whose access token was verified.
+///
+/// What she may is asked of [`can`](Self::can) and its like: a look into a hash table, without I/O and without allocation. It is what
+/// this node knew when the token was verified, changes of her roles since it was issued included; only the end of an assignment is
+/// looked at each time. Whoever keeps a `Principal` for longer than a request verifies the token anew now and then.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    claims: Arc<AccessClaims>,
+    token: Arc<VerifiedToken>,
+    access: Arc<WorkedOut>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Principal {
     /// Who.
     #[must_use]
     pub fn user_id(&self) -> UserId {
-        self.claims.user_id
+        self.claims().user_id
     }
 
     /// In which session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.claims.session_id
+        self.claims().session_id
     }
 
     /// When she last proved who she is, in whole seconds.
     #[must_use]
     pub fn authenticated_at(&self) -> Timestamp {
-        self.claims.authenticated_at
+        self.claims().authenticated_at
     }
 
     /// Who acts as her, where it is not she herself (RFC 8693 §4.1). What only she may do is refused then; see
     /// [the manual](crate::manual::administration).
     #[must_use]
     pub fn impersonator(&self) -> Option<Impersonator> {
-        self.claims.impersonator
+        self.claims().impersonator
     }
 
     /// That she acts herself; for what nobody may do in her name.
@@ -48,7 +56,47 @@ impl Principal {
     /// Every claim of the token.
     #[must_use]
     pub fn claims(&self) -> &AccessClaims {
-        &self.claims
+        self.token.claims()
+    }
+
+    /// Whether she may do what `needed` names, e.g. `invoice:write`, everywhere. A role that she has in one scope gives nothing here.
+    #[must_use]
+    pub fn can(&self, needed: &str) -> bool {
+        self.access().holds(needed, || self.clock.now())
+    }
+
+    /// Whether she may do what `needed` names in a scope: by a role that she has there, or everywhere.
+    #[must_use]
+    pub fn can_in(&self, needed: &str, scope: &Scope) -> bool {
+        self.access().holds_in(needed, scope, || self.clock.now())
+    }
+
+    /// Lets her through when she may do what `needed` names, everywhere.
+    ///
+    /// # Errors
+    /// [`Forbidden`] when she may not.
+    pub fn require(&self, needed: &str) -> Result<(), Forbidden> {
+        if self.can(needed) { Ok(()) } else { Err(Forbidden::new(needed)) }
+    }
+
+    /// Lets her through when she may do what `needed` names in a scope.
+    ///
+    /// # Errors
+    /// [`Forbidden`] when she may not.
+    pub fn require_in(&self, needed: &str, scope: &Scope) -> Result<(), Forbidden> {
+        if self.can_in(needed, scope) { Ok(()) } else { Err(Forbidden::new(needed)) }
+    }
+
+    /// The permissions that she holds everywhere right now, in the order of their texts.
+    #[must_use]
+    pub fn permissions(&self) -> Vec<Permission> {
+        self.access().permissions(self.clock.now())
+    }
+
+    /// What she may, for checks of another kind.
+    #[must_use]
+    pub fn access(&self) -> &EffectiveAccess {
+        &self.access.access
     }
 
     /// Whether she proved who she is within `window` before `now`.
@@ -71,6 +119,31 @@ pub struct Impersonated;
 impl Impersonated {
     /// The stable code of the error.
     pub const CODE: &'static str = "auth.impersonation_forbidden";
+}
+
+/// That somebody lacks a permission.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the permission {permission} is required")]
+pub struct Forbidden {
+    permission: String,
+}
+
+impl Forbidden {
+    fn new(permission: &str) -> Self {
+        Self { permission: permission.to_owned() }
+    }
+
+    /// The permission.
+    #[must_use]
+    pub fn permission(&self) -> &str {
+        &self.permission
+    }
+
+    /// The stable code of the error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "auth.permission_required"
+    }
 }
 
 /// Why a bearer token is refused. The outside is told that it is not valid; the reason is for the log.
@@ -122,13 +195,14 @@ impl From<AccessTokenError> for AuthenticateError {
 /// Verifies an access token and that its session was not ended.
 pub(crate) fn authenticate(engine: &Engine, token: &str) -> Result<Principal, AuthenticateError> {
     let now = engine.now();
-    let claims = engine.verified.verify(&engine.keyring.load(), &engine.config.tokens, token, now)?;
-    if engine.revoked.sessions.contains(claims.session_id) {
+    let token = engine.verified.verify(&engine.keyring.load(), &engine.config.tokens, token, now)?;
+    if engine.revoked.sessions.contains(token.claims().session_id) {
         return Err(AuthenticateError::Revoked);
     }
     // SECURITY: who acts as somebody else does so for as long as she is logged in herself, on every node.
-    if claims.impersonator.is_some_and(|impersonator| engine.revoked.sessions.contains(impersonator.session_id)) {
+    if token.claims().impersonator.is_some_and(|impersonator| engine.revoked.sessions.contains(impersonator.session_id)) {
         return Err(AuthenticateError::Revoked);
     }
-    Ok(Principal { claims })
+    let access = engine.access.work_out(&token).ok_or(AuthenticateError::Expired)?;
+    Ok(Principal { token, access, clock: Arc::clone(&engine.clock) })
 }

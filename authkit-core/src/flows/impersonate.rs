@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::flows::administration::{AdminError, Administrator, guarded, subject};
+use crate::flows::administration::{AdminError, guarded, subject};
 use crate::flows::authenticate::Principal;
+use crate::flows::authorize::Administrator;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::session_issue::access_token;
 use crate::model::{AuditAction, Impersonator, Outcome, RequestContext, Session, SessionChange, User, UserStatus};
@@ -72,7 +73,7 @@ pub(crate) async fn impersonate(
     let event = engine.event(at, AuditAction::Impersonation, Outcome::Success, context).by(authority.actor()).on(id);
     let event = event.with("reason", reason.as_str()).with("session_id", session_id.to_string());
     let event = event.with("until", ends_at.to_string());
-    let (access_token, expires_in) = access_token(engine, &session, at)?;
+    let (access_token, expires_in) = access_token(engine, &session, &user.access, at)?;
     let insert = SessionChange::Insert { session: Box::new(session), auth_epoch: user.auth_epoch };
     match engine.commit(&guarded(&authority).and(insert).and(event)).await {
         Ok(_) => Ok(Impersonation { user, session_id, access_token, expires_in }),

@@ -12,11 +12,13 @@
 //! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
 //! - [`decisions`]: choices that could have gone another way.
 
+pub mod access_control;
 pub mod administration;
 pub mod architecture;
 pub mod decisions;
 pub mod failures;
 pub mod guessing;
+pub mod mail;
 pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;

@@ -72,10 +72,26 @@ actions! {
     Impersonation = "auth.impersonation",
     /// The owner of an account took a copy of everything that is held about her.
     AccountExported = "account.exported",
+    /// A role was made.
+    RoleCreated = "role.created",
+    /// A role was changed, or an attempt to change it was refused.
+    RoleChanged = "role.changed",
+    /// A role was deleted.
+    RoleDeleted = "role.deleted",
+    /// Somebody was given a role, or an attempt to give it was refused.
+    RoleAssigned = "role.assigned",
+    /// A role was taken from somebody, or an attempt to take it was refused.
+    RoleUnassigned = "role.unassigned",
     /// An account was taken over from another system.
     AccountImported = "account.imported",
     /// The password hash of another system was hashed once more.
     PasswordHashWrapped = "account.password_hash_wrapped",
+    /// A link to prove an address, to set a new password or to log in was asked for.
+    LinkRequested = "auth.link_requested",
+    /// The owner proved that she reads mail at the address of her account.
+    EmailVerified = "account.email_verified",
+    /// A new password was set by a mailed link.
+    PasswordReset = "account.password_reset",
     /// A server key was made.
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.

@@ -1,7 +1,7 @@
 //! Access tokens: issued and verified (RFC 9068), with nothing but a keyring, the settings and the time.
 
 use crate::config::TokenConfig;
-use crate::model::{AuthMethod, Impersonator};
+use crate::model::{Access, AuthMethod, Impersonator};
 use crate::primitives::{AccessToken, Entropy, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access_key::AccessKey;
 use crate::token::claims::{AccessClaims, CLIENT_ID, Written, WrittenAct};
@@ -9,8 +9,10 @@ use crate::token::header;
 use crate::token::jws::{self, Compact};
 use crate::token::key_material::KeyError;
 use crate::token::keyring::Keyring;
+use crate::token::roles::WrittenRoles;
 
-/// The longest access token that is looked at, in bytes. Ours have 500 to 900.
+/// The longest access token that is looked at, in bytes. Ours have 500 to 900, and
+/// with as many roles as fit in some 7,000.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1_024;
 
 /// Why an access token is refused. Clients are told one thing for all of them; the reason is for the log.
@@ -106,6 +108,8 @@ pub struct Issuance<'a> {
     pub session_ends_at: Timestamp,
     /// Who acts with it as its user, where that is not her.
     pub impersonator: Option<Impersonator>,
+    /// The roles that she has.
+    pub access: &'a Access,
 }
 
 /// A fresh access token.
@@ -143,6 +147,7 @@ pub fn issue(
         sid: issuance.session_id,
         amr: issuance.methods.iter().map(|method| method.as_str()).collect(),
         act: issuance.impersonator.map(|acting| WrittenAct { sub: acting.user_id, sid: acting.session_id }),
+        roles: WrittenRoles::of(issuance.access, now),
     })
     .map_err(|_| IssueError::Claims)?;
     let token = AccessToken::new(key.sign(&payload)?);

@@ -7,9 +7,10 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::TokenConfig;
-use crate::model::{AuthMethod, Impersonator};
-use crate::primitives::{SessionId, Timestamp, TokenId, UserId};
+use crate::model::{Access, AuthMethod, Impersonator};
+use crate::primitives::{RoleName, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access::AccessTokenError;
+use crate::token::roles::{self, ScopedRole, WrittenRoles};
 
 /// The `client_id` of every token that this library issues to its own service (RFC 9068 §2.2): there is one client, itself.
 pub const CLIENT_ID: &str = "authkit";
@@ -42,6 +43,9 @@ pub struct AccessClaims {
     pub methods: Vec<AuthMethod>,
     /// Who acts with it as its user, where that is not her (`act`, RFC 8693 §4.1).
     pub impersonator: Option<Impersonator>,
+    /// The roles of its user when it was issued (`roles`, `ak_acs`), those that had expired left out, and the version of her access
+    /// (`ak_acv`). Who assigned them is not in the token: nobody, and the instant of issue. None in a token of an older version.
+    pub access: Access,
 }
 
 impl AccessClaims {
@@ -81,6 +85,7 @@ impl AccessClaims {
             authenticated_at: claims.auth_time.0,
             methods: claims.amr.0,
             impersonator: claims.act.as_ref().map(Act::read).transpose()?,
+            access: roles::read(claims.roles, claims.ak_acs, claims.ak_acv, claims.iat.0).ok_or(AccessTokenError::BadClaims)?,
         })
     }
 }
@@ -100,6 +105,8 @@ pub(super) struct Written<'a> {
     pub(super) amr: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) act: Option<WrittenAct>,
+    #[serde(flatten)]
+    pub(super) roles: WrittenRoles<'a>,
 }
 
 /// The `act` claim as we write it: who acts, and in which session she asked for it.
@@ -135,6 +142,12 @@ struct Received<'a> {
     act: Option<Act<'a>>,
     #[serde(rename = "client_id", borrow)]
     _client_id: Cow<'a, str>,
+    #[serde(default)]
+    roles: Vec<RoleName>,
+    #[serde(default)]
+    ak_acv: u32,
+    #[serde(default)]
+    ak_acs: Vec<ScopedRole>,
 }
 
 /// The `act` claim as we read it.

@@ -12,6 +12,7 @@
 //! | [`access`] | issues and verifies access tokens (RFC 9068) |
 //! | [`verified`] | remembers what was verified |
 //! | [`revoked`] | the sessions whose access tokens are void before they expire |
+//! | [`one_time`] | mints and takes apart the tokens in links |
 //! | [`refresh`] | mints, authenticates and derives refresh tokens |
 //!
 //! # The crate behind the signatures
@@ -36,9 +37,11 @@ mod jwk;
 mod jws;
 pub mod key_material;
 pub mod keyring;
+pub mod one_time;
 pub mod refresh;
 pub mod refresh_key;
 pub mod revoked;
+pub mod roles;
 pub mod seal_key;
 pub mod verified;
 
@@ -55,4 +58,4 @@ pub use refresh::{Minted, PresentedRefreshToken, RefreshTokenError};
 pub use refresh_key::RefreshKey;
 pub use revoked::RevokedSessions;
 pub use seal_key::{SealKey, SealVerifier};
-pub use verified::VerifiedTokens;
+pub use verified::{Verified, VerifiedTokens};

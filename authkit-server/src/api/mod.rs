@@ -9,6 +9,7 @@ mod caller;
 mod catalogue;
 mod export;
 mod field;
+mod links;
 mod me;
 mod openapi;
 mod precondition;

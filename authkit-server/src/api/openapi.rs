@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::admin_users::AdminUserRoutes;
 use super::auth::AuthRoutes;
 use super::catalogue;
+use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use crate::problem::Problem;
 
@@ -17,12 +18,17 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, MeRoutes, AdminUserRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, AdminUserRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
 pub fn service(auth: &AuthKit, public_url: &str) -> Service {
-    let routes = (AuthRoutes::new(auth.clone()), MeRoutes::new(auth.clone()), AdminUserRoutes::new(auth.clone()));
+    let routes = (
+        AuthRoutes::new(auth.clone()),
+        LinkRoutes::new(auth.clone()),
+        MeRoutes::new(auth.clone()),
+        AdminUserRoutes::new(auth.clone()),
+    );
     OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(
             "Registration, login, sessions, the caller's own account, and administration.\n\nErrors are `application/problem+json` (RFC 9457) \
@@ -114,7 +120,7 @@ fn headers() -> Value {
 /// Every operation id, for the test that holds the catalogue against the routes.
 #[cfg(test)]
 pub(super) fn operations() -> Vec<String> {
-    Routes::meta()
+    <Routes>::meta()
         .into_iter()
         .flat_map(|api| api.paths)
         .flat_map(|path| path.operations)

@@ -86,7 +86,7 @@ fn sentences(error: &Error) -> (&'static str, String) {
         ),
         "account.own" => ("This is your own account", "Use /api/v1/users/me."),
         "account.changed" => ("The account was changed since you read it", "Read it again, and decide anew."),
-        "roles.last_superuser" => {
+        "role.last_superuser" => {
             ("Nobody else holds every permission", "Give somebody else every permission first, so that somebody still does.")
         }
         "auth.impersonation_forbidden" => (
@@ -94,6 +94,10 @@ fn sentences(error: &Error) -> (&'static str, String) {
             "You act as somebody else. Use your own access token for what is yours.",
         ),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
+        "auth.invalid_link" => {
+            ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")
+        }
+        "auth.link_of_another_browser" => ("The link belongs to another browser", "Open it in the browser that asked for it."),
         "rate_limit.exceeded" => ("This was tried too often", "Try again after the time in Retry-After."),
         "service.overloaded" => ("Too many passwords are being checked right now", "Try again after the time in Retry-After."),
         "password.too_weak" => return ("The password can be guessed", error.to_string()),

@@ -10,10 +10,11 @@ use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId}
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{checks, import, serve, users};
+use super::{checks, import, roles, serve, users};
 use crate::api;
 use crate::cli::args::{ImportArgs, UsersFormat};
 use crate::cli::doctor::Check;
+use crate::cli::roles::RolesCommand;
 use crate::cli::{Imported, NewUser, OperationError, Operations, UsersTask};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
@@ -63,7 +64,7 @@ impl Operations for App {
             };
             let mut registration = Registration::new(user.email, password);
             registration.full_name = user.full_name;
-            Ok(auth.accounts().create(registration, &context).await?.id)
+            Ok(auth.accounts().create_with_roles(registration, &user.roles, &context).await?.id)
         })
     }
 
@@ -96,6 +97,15 @@ impl Operations for App {
     ) -> Result<(), OperationError> {
         let answer = with_auth(settings, async |auth| users::perform(auth, task).await)?;
         Ok(answer.write(format, out)?)
+    }
+
+    fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError> {
+        let text = with_auth(settings, async |auth| {
+            let mut text = Vec::new();
+            roles::run(auth, command, &mut text).await?;
+            Ok(text)
+        })?;
+        Ok(out.write_all(&text)?)
     }
 
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {

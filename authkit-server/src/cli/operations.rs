@@ -5,10 +5,11 @@ use std::io::{BufRead, Write};
 
 use authkit_core::flows::AccountUpdate;
 use authkit_core::model::UserFilter;
-use authkit_core::{Email, FullName, Password, SessionId, UserId};
+use authkit_core::{Email, FullName, Password, RoleName, SessionId, UserId};
 
 use super::args::{ImportArgs, UsersFormat};
 use super::doctor::Check;
+use super::roles::RolesCommand;
 use crate::settings::Settings;
 
 /// Why a command failed; shown with its causes, and the process exits with 1.
@@ -24,11 +25,13 @@ pub struct NewUser {
     pub full_name: Option<FullName>,
     /// The password; `None` for an account whose owner chooses one.
     pub password: Option<Password>,
+    /// The roles.
+    pub roles: Vec<RoleName>,
 }
 
 impl NewUser {
-    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Option<Password>) -> Self {
-        Self { email, full_name, password }
+    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Option<Password>, roles: Vec<RoleName>) -> Self {
+        Self { email, full_name, password, roles }
     }
 }
 
@@ -96,6 +99,8 @@ pub trait Operations {
     /// Does something with accounts that exist, and writes what became of them.
     fn users(&self, settings: &Settings, task: UsersTask, format: UsersFormat, out: &mut dyn Write)
     -> Result<(), OperationError>;
+    /// Runs a command on roles, and writes what it found or did.
+    fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError>;
 
     /// Writes the signing keys, one a line.
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError>;

@@ -128,7 +128,7 @@ async fn administrators_on_three_nodes_neither_miss_nor_overwrite_nor_undo_each_
         let won: Vec<usize> = (0..2).filter(|rival| replies[*rival].status == 200).collect();
         assert_eq!(won.len(), 1, "PROMISE BROKEN: of two who suspend each other one stays: {codes:?}");
         let loser = &codes[1 - won[0]];
-        let fair = matches!((loser.0, loser.1.as_str()), (409, "roles.last_superuser") | (401, "auth.session_ended") | (503, _));
+        let fair = matches!((loser.0, loser.1.as_str()), (409, "role.last_superuser") | (401, "auth.session_ended") | (503, _));
         assert!(fair, "the other is told why: {codes:?}");
         if won[0] == 1 {
             std::mem::swap(&mut one, &mut other);
