@@ -9,7 +9,9 @@ use crate::authkit::AuthKit;
 use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
 use crate::flows::account_cache::AccountCache;
+use crate::flows::audit_seal::SealBooks;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
+use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance};
 use crate::password::HashPool;
@@ -160,6 +162,7 @@ impl Builder<Ready> {
         let bus = self.bus.unwrap_or_else(|| Arc::new(LocalRevocationBus::new()));
         bus.subscribe(Arc::clone(&revoked) as Arc<dyn RevocationSink>);
         let own = Arc::new(LocalRateLimiter::new(Arc::clone(&self.clock)));
+        let refusals = RefusalBook::new(Arc::clone(&own) as Arc<dyn RateLimiter>);
         let throttle = Throttle::new(self.config.limits.clone(), Arc::clone(&self.clock), self.limiter, own);
         let accounts = AccountCache::new(self.cache, Arc::clone(&self.clock));
         let engine = Arc::new(Engine {
@@ -176,6 +179,8 @@ impl Builder<Ready> {
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
             skew: ClockSkew::unknown(),
+            sealing: SealBooks::new(),
+            refusals,
             config: self.config,
         });
         keys::reload(&engine).await?;

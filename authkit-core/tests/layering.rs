@@ -11,16 +11,27 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ports", &["primitives", "model"]),
     ("config", &["primitives", "model"]),
     ("embedded", &["primitives", "model", "ports", "config"]),
+    ("audit", &["primitives", "model"]),
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
-    ("flows", &["primitives", "model", "ports", "config", "password", "token"]),
+    ("flows", &["primitives", "model", "ports", "config", "audit", "password", "token"]),
     ("error", &["password", "flows"]),
     ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
     ("authkit", &["primitives", "model", "ports", "config", "password", "token", "flows", "builder"]),
 ];
 
 /// The flows that other flows may call.
-const DOORS: &[&str] = &["engine", "account_cache", "planned", "throttle", "first_factor", "session_issue", "authenticate"];
+const DOORS: &[&str] = &[
+    "engine",
+    "audit_seal",
+    "refusals",
+    "account_cache",
+    "planned",
+    "throttle",
+    "first_factor",
+    "session_issue",
+    "authenticate",
+];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder is there") {

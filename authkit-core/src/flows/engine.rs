@@ -8,6 +8,8 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::flows::account_cache::AccountCache;
+use crate::flows::audit_seal::SealBooks;
+use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::HashPool;
@@ -92,6 +94,8 @@ pub(crate) struct Engine {
     pub(crate) verified: VerifiedTokens,
     pub(crate) revoked: Arc<RevokedSet>,
     pub(crate) skew: ClockSkew,
+    pub(crate) sealing: SealBooks,
+    pub(crate) refusals: RefusalBook,
 }
 
 impl Engine {

@@ -5,11 +5,16 @@
 //! doors: `engine`, `account_cache`, `planned`, `throttle`, `first_factor` and `session_issue`.
 
 pub(crate) mod account_cache;
+pub(crate) mod audit_seal;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
+pub(crate) mod refusals;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
+pub mod audit_log;
+pub mod audit_purge;
+pub mod audit_verify;
 pub mod authenticate;
 pub mod change_password;
 pub mod close_account;
@@ -25,6 +30,10 @@ pub mod register;
 mod retention;
 pub mod sessions;
 
+pub use audit_log::{Explanation, SecurityActor, SecurityEvent};
+pub use audit_purge::{AuditPurge, AuditPurgeError};
+pub use audit_seal::Sealed;
+pub use audit_verify::{AuditAnchor, AuditFault, AuditProblem, Verification, VerifyOptions};
 pub use authenticate::{AuthenticateError, Principal};
 pub use change_password::{ChangePasswordError, PasswordChange};
 pub use close_account::CloseAccountError;

@@ -39,6 +39,16 @@ scopes! {
     RefreshSession = "refresh_session",
     /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.
     PasswordAccount = "password_account",
+
+    // What is recorded of refusals.
+    /// Recorded refusals of one kind about one subject.
+    RefusalSubject = "refusal_subject",
+    /// Recorded refusals about one session whose token is ours.
+    RefusalSession = "refusal_session",
+    /// Recorded refresh tokens that were made up, from one client network.
+    RefusalNetwork = "refusal_network",
+    /// Recorded refusals of one node that cost their senders nothing.
+    RefusalNode = "refusal_node",
 }
 
 /// A quota that cannot be counted.
