@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::flows::TooManyRequests;
 use crate::flows::{
     AuthenticateError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, SessionError,
@@ -97,6 +98,9 @@ pub enum Error {
     /// Of closing an account.
     #[error(transparent)]
     CloseAccount(#[from] CloseAccountError),
+    /// Of the count of all requests.
+    #[error(transparent)]
+    TooManyRequests(#[from] TooManyRequests),
     /// Of a part below.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -117,6 +121,7 @@ impl Error {
             Self::ChangePassword(error) => error.code(),
             Self::Session(error) => error.code(),
             Self::CloseAccount(error) => error.code(),
+            Self::TooManyRequests(error) => error.code(),
             Self::Internal(error) => error.code(),
         }
     }
@@ -137,6 +142,7 @@ impl Error {
             | Self::Refresh(RefreshError::Throttled { retry_after })
             | Self::Reauthenticate(ReauthenticateError::Throttled { retry_after })
             | Self::ChangePassword(ChangePasswordError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
             Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
                 ErrorKind::Invalid

@@ -28,6 +28,7 @@ const DOORS: &[&str] = &[
     "account_cache",
     "planned",
     "throttle",
+    "guessing",
     "first_factor",
     "session_issue",
     "authenticate",

@@ -105,7 +105,7 @@ macro_rules! embedding {
                 let committed = store.apply(&mut transaction, planned.changes()).await.expect("applies");
                 transaction.commit().await.expect("commits");
                 // The session of the registration, and the other one.
-                assert_eq!(planned.committed(committed).await, 2);
+                assert_eq!(planned.committed(committed).await.sessions_ended, 2);
                 assert!(auth.authenticate(there.tokens.access_token.expose()).is_err());
                 auth.authenticate(here.tokens.access_token.expose()).expect("her own session goes on");
 

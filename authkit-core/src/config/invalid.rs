@@ -23,6 +23,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let (tokens, sessions, passwords) = (&self.tokens, &self.sessions, &self.passwords);
         let params = passwords.params;
+        let guessing = &self.limits.guessing;
         let issuer_ok = tokens.issuer.starts_with("https://") || tokens.issuer.starts_with("http://");
         let grace_ok = match sessions.reuse {
             ReusePolicy::Strict => true,
@@ -97,6 +98,18 @@ impl Config {
             ),
             ((1..=1024).contains(&self.hashing.threads), "hashing.threads", "must be 1 to 1024"),
             ((1..=1_000).contains(&self.limits.nodes), "limits.nodes", "must be 1 to 1000"),
+            ((1..=100).contains(&guessing.at_most), "limits.guessing.at_most", "must be 1 to 100 (SP 800-63B-4 §3.2.2)"),
+            ((1..=guessing.at_most).contains(&guessing.free), "limits.guessing.free", "must be 1 to limits.guessing.at_most"),
+            (guessing.first_delay >= Duration::from_secs(1), "limits.guessing.first_delay", "must be at least a second"),
+            (
+                guessing.first_delay <= guessing.max_delay && guessing.max_delay <= Duration::from_hours(24),
+                "limits.guessing.max_delay",
+                "must not be shorter than limits.guessing.first_delay, and at most a day",
+            ),
+            ((1..=100).contains(&guessing.per_device), "limits.guessing.per_device", "must be 1 to 100"),
+            ((1..=100).contains(&guessing.per_session), "limits.guessing.per_session", "must be 1 to 100"),
+            (sessions.device_lifetime <= Duration::from_hours(24 * 400), "sessions.device_lifetime", "must be at most 400 days"),
+            (self.retention.wrong_guesses >= Duration::from_hours(24), "retention.wrong_guesses", "must be at least a day"),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             None => Ok(()),
@@ -130,5 +143,13 @@ mod tests {
         assert_eq!(broken(&|c| c.tokens.key_lifetime = Duration::MAX), "tokens.key_lifetime");
         assert_eq!(broken(&|c| c.sessions.recent_authentication = Duration::MAX), "sessions.recent_authentication");
         assert_eq!(broken(&|c| c.limits.nodes = 0), "limits.nodes");
+        assert_eq!(broken(&|c| c.limits.guessing.at_most = 101), "limits.guessing.at_most");
+        assert_eq!(broken(&|c| c.limits.guessing.free = 101), "limits.guessing.free");
+        assert_eq!(broken(&|c| c.limits.guessing.free = 0), "limits.guessing.free");
+        assert_eq!(broken(&|c| c.limits.guessing.first_delay = Duration::ZERO), "limits.guessing.first_delay");
+        assert_eq!(broken(&|c| c.limits.guessing.max_delay = Duration::from_millis(500)), "limits.guessing.max_delay");
+        assert_eq!(broken(&|c| c.limits.guessing.per_session = 0), "limits.guessing.per_session");
+        assert_eq!(broken(&|c| c.sessions.device_lifetime = Duration::MAX), "sessions.device_lifetime");
+        assert_eq!(broken(&|c| c.retention.wrong_guesses = Duration::ZERO), "retention.wrong_guesses");
     }
 }

@@ -3,6 +3,7 @@
 //! Start from `Config::new(issuer)` and change what has to differ.
 
 pub mod audit;
+pub mod guessing;
 pub mod hashing;
 mod invalid;
 pub mod limits;
@@ -12,6 +13,7 @@ pub mod session;
 pub mod token;
 
 pub use audit::AuditConfig;
+pub use guessing::GuessingConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;

@@ -2,12 +2,13 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `first_factor` and `session_issue`.
+//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor` and `session_issue`.
 
 pub(crate) mod account_cache;
 pub(crate) mod audit_seal;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
+pub(crate) mod guessing;
 pub(crate) mod refusals;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
@@ -29,13 +30,14 @@ pub mod refresh;
 pub mod register;
 mod retention;
 pub mod sessions;
+pub mod unlock;
 
 pub use audit_log::{Explanation, SecurityActor, SecurityEvent};
 pub use audit_purge::{AuditPurge, AuditPurgeError};
 pub use audit_seal::Sealed;
 pub use audit_verify::{AuditAnchor, AuditFault, AuditProblem, Verification, VerifyOptions};
 pub use authenticate::{AuthenticateError, Principal};
-pub use change_password::{ChangePasswordError, PasswordChange};
+pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
 pub use keys::{KeyStatus, RotateKeyError};
@@ -49,4 +51,5 @@ pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
-pub use throttle::RateLimitStats;
+pub use throttle::{RateLimitStats, TooManyRequests};
+pub use unlock::{Lock, LockStatus};

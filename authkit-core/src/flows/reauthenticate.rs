@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
+use crate::flows::guessing::Guess;
+use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::access_token;
 use crate::flows::throttle::Throttled;
-use crate::model::{AuditAction, AuthMethod, ChangeSet, Outcome, RequestContext, SessionChange, UserStatus};
+use crate::model::{AuditAction, AuthMethod, ChangeSet, GuessSubject, Outcome, RequestContext, SessionChange, UserStatus};
 use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{AccessToken, Password};
@@ -18,7 +20,7 @@ pub enum ReauthenticateError {
     /// The password is another one.
     #[error("the password is wrong")]
     InvalidCredentials,
-    /// The session or the account has ended.
+    /// The session or the account has ended. The session ends when the password was guessed at within it too often.
     #[error("the session has ended")]
     SessionEnded,
     /// Too many were tried. Nothing was looked up or changed.
@@ -54,9 +56,21 @@ impl ReauthenticateError {
 
 super::engine::hash_error_into!(ReauthenticateError);
 super::throttle::throttled_into!(ReauthenticateError);
+super::guessing::not_admitted_into!(ReauthenticateError);
 
 /// Checks the password again, and issues an access token with a fresh `auth_time`.
 pub(crate) async fn reauthenticate(
+    engine: &Engine,
+    principal: &Principal,
+    password: Password,
+    context: &RequestContext,
+) -> Result<(AccessToken, Duration), ReauthenticateError> {
+    let outcome = judge(engine, principal, password, context).await;
+    let about = About::User(principal.user_id());
+    turned_away_by!(ReauthenticateError, engine, outcome, AuditAction::Reauthentication, about, context)
+}
+
+async fn judge(
     engine: &Engine,
     principal: &Principal,
     password: Password,
@@ -67,21 +81,28 @@ pub(crate) async fn reauthenticate(
     let identifier = id.to_string();
     let origin = HashOrigin::new(context.client.ip, &identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
-    let found = engine.store.credentials_by_id(id).await.map_err(Internal::from)?;
-    let credentials = found.filter(|found| found.user.status == UserStatus::Active).ok_or(ReauthenticateError::SessionEnded)?;
+    let subject = GuessSubject::session(principal.session_id());
+    let state = engine.store.login_by_id(id, subject).await.map_err(Internal::from)?;
+    let found = state.credentials.filter(|found| found.user.status == UserStatus::Active);
+    let credentials = found.ok_or(ReauthenticateError::SessionEnded)?;
+    let at_most = engine.config.limits.guessing.per_session;
+    let guess = Guess::admit(engine, subject, state.guesses, at_most, &mut None, context).await?;
     let verdict = admission.verify(password, credentials.password).await?;
-    drop(admission);
     let at = engine.now();
     let event = |outcome| {
         let event = engine.event(at, AuditAction::Reauthentication, outcome, context).by(actor(principal)).on(id);
         event.with("method", AuthMethod::Password.as_str())
     };
     if verdict == Verdict::Mismatch {
-        engine.record_refusal(event(Outcome::Failure).with("reason", "wrong_password")).await?;
-        return Err(ReauthenticateError::InvalidCredentials);
+        let refusal = event(Outcome::Failure).with("reason", "wrong_password");
+        let has_ended = guess.fail_within(engine, principal, refusal, at, context).await?;
+        // The place is kept until the failure is counted: no more than two are evaluated on a count that does not know of them.
+        drop(admission);
+        return Err(if has_ended { ReauthenticateError::SessionEnded } else { ReauthenticateError::InvalidCredentials });
     }
+    drop(admission);
     let change = SessionChange::Reauthenticate { id: principal.session_id(), auth_epoch: credentials.user.auth_epoch, at };
-    match engine.commit(&ChangeSet::new().and(change).and(event(Outcome::Success))).await {
+    match engine.commit(&guess.succeeded(ChangeSet::new()).and(change).and(event(Outcome::Success))).await {
         Ok(_) => {}
         Err(CommitError::Conflict(Conflict::SessionEnded)) => return Err(ReauthenticateError::SessionEnded),
         Err(error) => return Err(Internal::from(error).into()),

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use crate::config::LimitConfig;
-use crate::flows::engine::{Engine, Internal};
-use crate::model::{AuditEvent, LimitScope};
+use crate::flows::engine::Engine;
+use crate::model::{AuditAction, AuditEvent, ChangeSet, LimitScope, Outcome, RequestContext};
 use crate::ports::{BucketKey, Charge, RateLimiter};
-use crate::primitives::client_network;
+use crate::primitives::{UserId, client_network};
 
 /// Decides which refusals are recorded.
 #[derive(Debug)]
@@ -52,8 +52,81 @@ fn charge(scope: LimitScope, subject: &[u8]) -> Charge {
 
 /// Records a refusal that nobody waits for: a store that is away does not change what the refused are told.
 pub(crate) async fn record(engine: &Engine, event: AuditEvent) {
-    let recorded: Result<(), Internal> = engine.record_refusal(event).await;
-    if let Err(error) = recorded {
+    if let Err(error) = engine.commit(&ChangeSet::new().and(event)).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "a refusal could not be recorded");
     }
 }
+
+/// What turned a request away before anything was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TurnedAway {
+    /// A quota is used up, or too many wrong guesses came before.
+    Throttled,
+    /// Too many passwords are being hashed.
+    Overloaded,
+}
+
+/// Whom a request that was turned away is about, as it says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum About<'a> {
+    /// An address that may have an account.
+    Email(&'a str),
+    /// Somebody who is logged in.
+    User(UserId),
+}
+
+/// Records that a request was turned away, the first of a while for what turned it away and whom it is about.
+pub(crate) async fn turned_away(
+    engine: &Engine,
+    turned: TurnedAway,
+    what: AuditAction,
+    about: About<'_>,
+    context: &RequestContext,
+) {
+    let (action, scope) = match turned {
+        TurnedAway::Throttled => (AuditAction::RateLimited, context.rate_limit.refused_by().unwrap_or("unknown")),
+        TurnedAway::Overloaded => (AuditAction::Overloaded, "hashing"),
+    };
+    // One network, or one node, is one subject, whoever it asks about.
+    let network = context.client.ip.map(|ip| client_network(ip).to_string()).unwrap_or_default();
+    let by_account = !scope.ends_with("_address") && !scope.ends_with("_node") && turned == TurnedAway::Throttled;
+    let user_id = match about {
+        About::User(id) => id.to_string(),
+        About::Email(_) => String::new(),
+    };
+    let subject = match about {
+        _ if !by_account => network.as_bytes(),
+        About::Email(email) => email.as_bytes(),
+        About::User(_) => user_id.as_bytes(),
+    };
+    if !engine.refusals.of_limit(scope, subject).await {
+        return;
+    }
+    let event = engine.event(engine.now(), action, Outcome::Failure, context).with("scope", scope).with("of", what.as_str());
+    record(
+        engine,
+        match about {
+            About::Email(email) => event.with("email", email),
+            About::User(id) => event.on(id),
+        },
+    )
+    .await;
+}
+
+/// Records what an error says of a request that was turned away, if it was.
+macro_rules! turned_away_by {
+    ($error:ident, $engine:expr, $outcome:expr, $what:expr, $about:expr, $context:expr) => {{
+        use $crate::flows::refusals::{TurnedAway, turned_away};
+        let outcome = $outcome;
+        let turned = match &outcome {
+            Err($error::Throttled { .. }) => Some(TurnedAway::Throttled),
+            Err($error::Overloaded { .. }) => Some(TurnedAway::Overloaded),
+            _ => None,
+        };
+        if let Some(turned) = turned {
+            turned_away($engine, turned, $what, $about, $context).await;
+        }
+        outcome
+    }};
+}
+pub(crate) use turned_away_by;

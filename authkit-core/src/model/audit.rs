@@ -74,6 +74,14 @@ actions! {
     AuditPurged = "audit.purged",
     /// The audit log was exported.
     AuditExported = "audit.exported",
+
+    // Guessing.
+    /// Wrong passwords in a row have put off the next one; once for each step.
+    GuessingDelayed = "auth.guessing_delayed",
+    /// After too many wrong passwords in a row, none is taken from unknown devices any more, or the session has ended.
+    GuessingStopped = "auth.guessing_stopped",
+    /// An operator or administrator has forgotten the wrong passwords of an account.
+    AccountUnlocked = "account.unlocked",
 }
 
 /// Who did it.

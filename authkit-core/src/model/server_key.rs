@@ -41,7 +41,7 @@ impl fmt::Display for KeyId {
 pub enum KeyPurpose {
     /// Signs access tokens.
     AccessToken,
-    /// Authenticates refresh tokens and derives their successors.
+    /// Authenticates refresh tokens and derives their successors, and authenticates device tokens: each under a label of its own.
     RefreshToken,
     /// Signs the seals of the audit log. Such a key is never deleted: what it has sealed stays to be verified.
     AuditSeal,

@@ -23,4 +23,5 @@ pub use label::{DeviceName, FullName, LabelError, Locale, UserAgent, harmless};
 pub use network::client_network;
 pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};
 pub use sealed::Sealed;
+pub use secret::DeviceToken;
 pub use secret::{AccessToken, Password, PasswordError, PasswordHash, RefreshToken, SecretBytes};

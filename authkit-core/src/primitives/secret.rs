@@ -142,6 +142,11 @@ token! {
     RefreshToken
 }
 
+token! {
+    /// A device token: `ak_dt_` and opaque text. It tells a known device from a stranger's, and logs nobody in.
+    DeviceToken
+}
+
 /// Secret bytes: a key, or what a key sealed.
 pub struct SecretBytes(SecretBox<[u8]>);
 

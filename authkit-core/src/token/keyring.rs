@@ -243,12 +243,12 @@ impl Keyring {
     }
 
     /// The keys that can be deleted at `now`, because nothing that they signed or authenticated can be valid any more: a
-    /// lifetime and the leeway after an access key was succeeded, the longest session after a refresh key was. A key of seals never is: what it signed is
-    /// verified for as long as it is kept.
+    /// lifetime and the leeway after an access key was succeeded, the longest session, or the time for which a device is known,
+    /// after a refresh key was. A key of seals never is: what it signed is verified for as long as it is kept.
     #[must_use]
     pub fn useless(&self, now: Timestamp, tokens: &TokenConfig, sessions: &SessionConfig) -> Vec<KeyId> {
         let stored = self.stored_access();
-        let refresh_period = sessions.absolute_timeout + tokens.leeway;
+        let refresh_period = sessions.absolute_timeout.max(sessions.device_lifetime).saturating_add(tokens.leeway);
         let access =
             stored.iter().filter(|key| is_useless(&stored, key.as_ref(), now, verify_period(tokens))).map(|key| key.id());
         let refresh =

@@ -5,6 +5,7 @@ mod account_cache;
 mod audit;
 mod authentication;
 mod faults;
+mod guessing;
 mod keys;
 mod limits;
 mod login;

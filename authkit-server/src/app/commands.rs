@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::io::Write;
 
-use authkit_core::flows::{KeyStatus, RotateKeyError};
+use authkit_core::flows::{KeyStatus, Lock, RotateKeyError};
 use authkit_core::model::KeyPurpose;
-use authkit_core::{AuthKit, Config, Registration, RequestContext, UserId};
+use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId};
 
 use super::assembly::Assembly;
 use super::durable::Durable;
@@ -58,6 +58,26 @@ impl Operations for App {
             registration.full_name = user.full_name;
             Ok(auth.accounts().create(registration, &RequestContext::default()).await?.id)
         })
+    }
+
+    fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError> {
+        let status = with_auth(settings, async |auth| {
+            let accounts = auth.accounts();
+            Ok(if unlock {
+                accounts.unlock(email, &RequestContext::default()).await?
+            } else {
+                accounts.lock_status(email).await?
+            })
+        })?;
+        let Some(guesses) = status.guesses else { return Ok(writeln!(out, "no wrong passwords in a row")?) };
+        let stands = match status.lock {
+            Lock::Open => "open: passwords are evaluated at once",
+            Lock::Delayed => "delayed: the next password of an unknown device is evaluated after a while",
+            Lock::Closed => "closed: no password of an unknown device is evaluated until the owner logs in on a known one",
+            _ => "unknown",
+        };
+        let done = if unlock { ", now forgotten; it was " } else { ", " };
+        Ok(writeln!(out, "{} wrong in a row, the last at {}{done}{stands}", guesses.failures, guesses.last_at)?)
     }
 
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {

@@ -104,6 +104,10 @@ pub struct HealthArgs {
 pub enum UsersCommand {
     /// Create an account.
     Create(CreateUserArgs),
+    /// Say how an account stands with those who guess at its password.
+    Lock(AddressArgs),
+    /// Forget the wrong passwords that were tried at an account, so that its owner need not wait.
+    Unlock(AddressArgs),
 }
 
 /// Arguments of `users create`.
@@ -118,6 +122,14 @@ pub struct CreateUserArgs {
     /// Read the password from the first line of stdin: a password on the command line is seen by every user of the machine.
     #[arg(long, required = true)]
     pub password_stdin: bool,
+}
+
+/// Arguments of a command on the account with an address.
+#[derive(Debug, Args)]
+pub struct AddressArgs {
+    /// The address of the account.
+    #[arg(long)]
+    pub email: String,
 }
 
 /// Commands on keys.

@@ -101,6 +101,14 @@ fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, 
             let id = operations.create_user(&settings, user).map_err(failed)?;
             Ok(writeln!(out, "{id}")?)
         }
+        Command::Users(UsersCommand::Lock(args)) => {
+            let email = users::address(&args)?;
+            operations.lock_status(&settings()?, &email, false, out).map_err(failed)
+        }
+        Command::Users(UsersCommand::Unlock(args)) => {
+            let email = users::address(&args)?;
+            operations.lock_status(&settings()?, &email, true, out).map_err(failed)
+        }
         Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
         Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),

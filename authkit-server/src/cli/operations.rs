@@ -44,6 +44,9 @@ pub trait Operations {
     /// Creates an account.
     fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError>;
 
+    /// Writes how an account stands with those who guess at its password, and with `unlock` forgets what they tried.
+    fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
     /// Writes the signing keys, one a line.
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError>;
 

@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use authkit_core::{Email, FullName, Password};
 
-use super::args::CreateUserArgs;
+use super::args::{AddressArgs, CreateUserArgs};
 use super::{Failure, NewUser};
 
 /// Checks the arguments, and reads the password from the first line of `stdin`.
@@ -15,6 +15,11 @@ pub(super) fn new_user(args: &CreateUserArgs, stdin: &mut dyn BufRead) -> Result
     let full_name = args.full_name.as_deref().map(FullName::parse).transpose().map_err(|e| usage("--full-name", &e))?;
     let password = read_password(stdin)?;
     Ok(NewUser::new(email, full_name, password))
+}
+
+/// Checks the address of an account.
+pub(super) fn address(args: &AddressArgs) -> Result<Email, Failure> {
+    Email::parse(&args.email).map_err(|error| Failure::Usage(format!("--email: {error}")))
 }
 
 /// Reads one line. Only its end is taken off: white space belongs to the password.

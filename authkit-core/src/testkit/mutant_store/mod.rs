@@ -84,7 +84,8 @@ impl MutantStore {
         let distorted = match (self.bug, change.clone()) {
             (Bug::DropsAuditEvents, Change::Audit(_))
             | (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
-            | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. })) => return Ok(Vec::new()),
+            | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. }))
+            | (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
             (Bug::ComparesSpellings, Change::User(UserChange::Insert(user))) => {
                 UserChange::Insert(User { email: case_sensitive(&user.email), ..user }).into()
             }
@@ -151,7 +152,6 @@ impl MutantStore {
             (Bug::ReservesWhateverWasRead, Change::Guess(GuessChange::Reserve { subject, at, .. })) => {
                 GuessChange::Count { subject, at }.into()
             }
-            (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
             (Bug::PurgesEveryCount, Change::Guess(GuessChange::Purge { last_before, limit, .. })) => {
                 GuessChange::Purge { last_before, below: u32::MAX, limit }.into()
             }
