@@ -2,6 +2,7 @@
 
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, session};
+use crate::aggregate::{one_time_token, outbox};
 use crate::aggregate::{user, user_search};
 
 /// The texts that no single spelling serves.
@@ -27,6 +28,14 @@ pub(crate) struct Dialect {
     pub(crate) search_users: &'static str,
     /// The end of old counts of guesses.
     pub(crate) purge_guesses: &'static str,
+    /// A one-time token, guarded by its account.
+    pub(crate) insert_one_time_token: &'static str,
+    /// The end of one-time tokens that have expired.
+    pub(crate) purge_one_time_tokens: &'static str,
+    /// The messages that a worker takes.
+    pub(crate) claim_messages: &'static str,
+    /// The end of messages that are done with.
+    pub(crate) purge_messages: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -41,6 +50,10 @@ pub(crate) const SQLITE: Dialect = Dialect {
     keep_terms: user_search::KEEP_SQLITE,
     search_users: user_search::SEARCH_SQLITE,
     purge_guesses: guess::PURGE_SQLITE,
+    insert_one_time_token: one_time_token::INSERT_SQLITE,
+    purge_one_time_tokens: one_time_token::PURGE_SQLITE,
+    claim_messages: outbox::CLAIM_SQLITE,
+    purge_messages: outbox::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -55,4 +68,8 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     keep_terms: user_search::KEEP_POSTGRES,
     search_users: user_search::SEARCH_POSTGRES,
     purge_guesses: guess::PURGE_POSTGRES,
+    insert_one_time_token: one_time_token::INSERT_POSTGRES,
+    purge_one_time_tokens: one_time_token::PURGE_POSTGRES,
+    claim_messages: outbox::CLAIM_POSTGRES,
+    purge_messages: outbox::PURGE_POSTGRES,
 };

@@ -50,6 +50,7 @@ histories! {
     3 "login_failures" "0003_login_failures",
     4 "administration" "0004_administration",
     5 "audit" "0005_audit",
+    6 "one_time_tokens_and_outbox" "0006_one_time_tokens_and_outbox",
 }
 
 /// A step that a database has.

@@ -139,6 +139,10 @@ impl<'r> Fields<'r> {
         u64::try_from(self.present(value)?).map_err(|_| DecodeError::Unknown { what: "count" })
     }
 
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        self.take(|row, at| row.bytes(at))
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, DecodeError> {
         let value = self.take(|row, at| row.bytes(at))?;
         self.present(value)

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use authkit_core::{AuditEventId, Digest, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use uuid::Uuid;
 
 /// One argument of a statement. A missing value keeps its type, because PostgreSQL asks for the type of a `NULL`.
@@ -10,7 +11,7 @@ use uuid::Uuid;
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
     Id(Option<Uuid>),
 }
 
@@ -83,13 +84,19 @@ impl From<Option<String>> for Value {
 
 impl From<Digest> for Value {
     fn from(digest: Digest) -> Self {
-        Self::Bytes(digest.as_bytes().to_vec())
+        Self::Bytes(Some(digest.as_bytes().to_vec()))
     }
 }
 
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
-        Self::Bytes(bytes.to_vec())
+        Self::Bytes(Some(bytes.to_vec()))
+    }
+}
+
+impl From<Option<&[u8]>> for Value {
+    fn from(bytes: Option<&[u8]>) -> Self {
+        Self::Bytes(bytes.map(<[u8]>::to_vec))
     }
 }
 
@@ -115,7 +122,7 @@ macro_rules! from_id {
     };
 }
 
-from_id!(UserId, SessionId, AuditEventId);
+from_id!(UserId, SessionId, AuditEventId, OneTimeTokenId, OutboxMessageId);
 
 /// The arguments of a statement, in the order of `$1`, `$2`, …
 macro_rules! args {

@@ -46,6 +46,10 @@ pub(crate) const LEAVES: Table<u64, &'static [u8]> = Table::new("leaves");
 pub(crate) const STREAMS: Records<&str> = Table::new("streams");
 /// (wrong guesses in a row, microseconds since the epoch of the last one) by the digest of whose secret was guessed at.
 pub(crate) const GUESSES: Table<[u8; 32], (u32, i64)> = Table::new("guesses");
+/// One-time tokens by id.
+pub(crate) const TOKENS: Records<Uuid> = Table::new("one_time_tokens");
+/// Messages by id.
+pub(crate) const OUTBOX: Records<Uuid> = Table::new("outbox");
 /// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
@@ -58,7 +62,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
         return Err(StoreError::failed("the file was written in another format"));
     }
     set(tx, META, "format", FORMAT)?;
-    for records in [USERS, SESSIONS, EVENTS] {
+    for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX] {
         tx.rows(records)?;
     }
     for index in [SESSIONS_BY_USER, EVENTS_BY_SUBJECT] {

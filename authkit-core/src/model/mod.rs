@@ -7,6 +7,8 @@ pub mod change;
 pub mod client;
 pub mod credential;
 pub mod guess;
+pub mod one_time_token;
+pub mod outbox;
 pub mod rate_limit;
 pub mod server_key;
 pub mod session;
@@ -21,6 +23,8 @@ pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials, LoginState};
 pub use guess::{GuessChange, GuessSubject, Guesses};
+pub use one_time_token::{OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser};
+pub use outbox::{MessageKind, OutboxChange, OutboxMessage, OutboxState};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
 pub use session::{

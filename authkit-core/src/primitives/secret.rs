@@ -141,6 +141,10 @@ token! {
     /// A refresh token: `ak_rt_` and opaque text.
     RefreshToken
 }
+token! {
+    /// A one-time token as it travels, in a link or in a request: `ak_ot_` and opaque text.
+    OneTimeTokenText
+}
 
 token! {
     /// A device token: `ak_dt_` and opaque text. It tells a known device from a stranger's, and logs nobody in.

@@ -12,9 +12,12 @@ use crate::model::{
     RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{OneTimeTokenReads, OutboxReads};
 use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// A method of [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +57,12 @@ pub enum Method {
     LoginByEmail,
     /// [`GuessReads::login_by_id`]
     LoginById,
+    /// [`OneTimeTokenReads::one_time_token`]
+    OneTimeToken,
+    /// [`OutboxReads::outbox_message`]
+    OutboxMessage,
+    /// [`OutboxReads::outbox_messages`]
+    OutboxMessages,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -297,6 +306,28 @@ impl<S: Store> GuessReads for FaultyStore<S> {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OneTimeTokenReads for FaultyStore<S> {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.call(Method::OneTimeToken, self.inner.one_time_token(id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OutboxReads for FaultyStore<S> {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessage, self.inner.outbox_message(id)).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessages, self.inner.outbox_messages(state, page)).await
     }
 }
 

@@ -4,6 +4,8 @@ use authkit_core::model::{
     AuditChange, AuditFilter, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange,
     UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
+use authkit_core::model::{GuessChange, Guesses};
+use authkit_core::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState};
 use authkit_core::ports::RevocationMark;
 use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
@@ -11,9 +13,9 @@ use authkit_core::{Cursor, PageLimit, PageRequest};
 use super::{Guard, Query, Statement, compile};
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::aggregate::{guess, user_search};
+use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::work::Work;
-use authkit_core::model::{GuessChange, Guesses};
 
 /// Every change, with every field that can be absent present.
 fn every_change(fixtures: &Fixtures) -> Vec<Change> {
@@ -57,11 +59,49 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
         GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
         GuessChange::Purge { last_before: now, below: 10, limit: 10 }.into(),
+    ]
+    .into_iter()
+    .chain(token_changes(fixtures))
+    .chain(outbox_changes(fixtures))
+    .chain([
+        UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at: now }.into(),
+        UserChange::ChangeEmail { id: user.id, from: user.email.clone(), to: fixtures.user().email, at: now }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
         // The audit log.
         fixtures.seal(None, &[fixtures.event(user.id).id]).into(),
         AuditChange::ClaimStream { name: "file".to_owned(), holder: "node".to_owned(), at: now, until: now }.into(),
         AuditChange::AdvanceStream { name: "file".to_owned(), holder: "node".to_owned(), from: 0, to: 1, until: now }.into(),
+    ])
+    .collect()
+}
+
+fn token_changes(fixtures: &Fixtures) -> Vec<Change> {
+    let (user, at) = (fixtures.user(), fixtures.now());
+    let token = fixtures.one_time_token(&user, OneTimePurpose::MagicLink);
+    let (id, purpose, secret) = (token.id, token.purpose, token.secret);
+    vec![
+        OneTimeTokenChange::Insert(Box::new(token)).into(),
+        OneTimeTokenChange::Consume { id, purpose, secret, at }.into(),
+        OneTimeTokenChange::SpendAttempt { id, purpose, at }.into(),
+        OneTimeTokenChange::RevokeAllOf { user_id: user.id, purpose: Some(purpose) }.into(),
+        OneTimeTokenChange::Purge { expired_before: at, limit: 10 }.into(),
+    ]
+}
+
+fn outbox_changes(fixtures: &Fixtures) -> Vec<Change> {
+    let (at, error) = (fixtures.now(), "refused".to_owned());
+    let message = fixtures.message(fixtures.user().id);
+    let (id, attempt) = (message.id, 1);
+    vec![
+        OutboxChange::Enqueue(Box::new(message)).into(),
+        OutboxChange::Claim { at, lease_until: at, limit: 10 }.into(),
+        OutboxChange::Deliver { id, attempt, at }.into(),
+        OutboxChange::Defer { id, attempt, due_at: at, error: error.clone() }.into(),
+        OutboxChange::Bury { id, attempt, at, error }.into(),
+        OutboxChange::Expire { id, attempt, at }.into(),
+        OutboxChange::Retry { id, at }.into(),
+        OutboxChange::Discard { id }.into(),
+        OutboxChange::Purge { finished_before: at, limit: 10 }.into(),
     ]
 }
 
@@ -97,6 +137,8 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         guess::login_by_email(&user.email, fixtures.guess_subject(), None),
         guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
         guess::login_by_user(user.id, fixtures.guess_subject()),
+        one_time_token::by_id(fixtures.one_time_token(&user, OneTimePurpose::MagicLink).id, OneTimePurpose::MagicLink),
+        outbox::by_id(fixtures.message(user.id).id),
     ];
     for query in [None, UserQuery::parse("jan doe").ok()] {
         for status in [None, Some(UserStatus::Active)] {
@@ -107,6 +149,7 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
     for page in pages {
         queries.push(session::live(user.id, now, page));
         queries.extend(audit_filters(fixtures).iter().filter_map(|filter| audit::page(filter, page)));
+        queries.push(outbox::page(OutboxState::Dead, page));
     }
     let event = fixtures.event(user.id).id;
     queries.extend([

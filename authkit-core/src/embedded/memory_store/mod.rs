@@ -3,6 +3,8 @@
 mod audit;
 mod guesses;
 mod keys;
+mod one_time_tokens;
+mod outbox;
 mod sessions;
 mod table;
 mod users;
@@ -17,13 +19,18 @@ use crate::model::{
     RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{OneTimeTokenReads, OutboxReads};
 use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use audit::AuditLog;
 use guesses::GuessLog;
 use keys::Keys;
+use one_time_tokens::OneTimeTokens;
+use outbox::Outbox;
 use sessions::Sessions;
 use users::Users;
 
@@ -74,6 +81,8 @@ struct Tables {
     keys: Keys,
     audit: AuditLog,
     guesses: GuessLog,
+    tokens: OneTimeTokens,
+    outbox: Outbox,
 }
 
 impl Tables {
@@ -85,6 +94,8 @@ impl Tables {
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
             Change::Guess(change) => guesses::apply(self, change, committed),
+            Change::OneTimeToken(change) => one_time_tokens::apply(self, change, committed),
+            Change::Outbox(change) => outbox::apply(self, change, committed),
         }
     }
 
@@ -94,6 +105,8 @@ impl Tables {
         self.keys.keep();
         self.audit.keep();
         self.guesses.keep();
+        self.tokens.keep();
+        self.outbox.keep();
     }
 
     fn take_back(&mut self) {
@@ -102,6 +115,8 @@ impl Tables {
         self.keys.take_back();
         self.audit.take_back();
         self.guesses.take_back();
+        self.tokens.take_back();
+        self.outbox.take_back();
     }
 }
 
@@ -201,6 +216,28 @@ impl GuessReads for MemoryStore {
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         let tables = self.tables()?;
         Ok(LoginState { credentials: tables.users.open(id).cloned(), guesses: tables.guesses.of(subject), device_guesses: None })
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for MemoryStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        Ok(one_time_tokens::with_user(&*self.tables()?, id, purpose))
+    }
+}
+
+#[async_trait]
+impl OutboxReads for MemoryStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        Ok(self.tables()?.outbox.get(id).cloned())
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        Ok(self.tables()?.outbox.page(state, page))
     }
 }
 

@@ -27,6 +27,12 @@ pub enum Conflict {
     /// Another guess was counted in this moment, or the count was forgotten.
     #[error("another guess was counted")]
     GuessesChanged,
+    /// The one-time token was used, has expired, has no attempts left, or is another one.
+    #[error("the one-time token cannot be used any more")]
+    TokenGone,
+    /// The message of the outbox is gone, or in another state than it was read in.
+    #[error("the message has moved on")]
+    MessageMoved,
     /// A row with this identifier exists.
     #[error("the identifier is taken")]
     DuplicateId,

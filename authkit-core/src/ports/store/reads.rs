@@ -7,9 +7,11 @@ use crate::model::{
     User,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::ports::store::StoreError;
 use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// Reads of accounts. A closed account is absent from all of them.
 #[async_trait]
@@ -104,4 +106,25 @@ pub trait GuessReads: Send + Sync {
 
     /// The account with this id, as [`UserReads::credentials_by_id`] finds it, with the guesses of `subject`.
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError>;
+}
+
+/// Reads of one-time tokens.
+#[async_trait]
+pub trait OneTimeTokenReads: Send + Sync {
+    /// The token with this id and this purpose, expired or not, and its account. Absent when its account is closed.
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError>;
+}
+
+/// Reads of the outbox.
+#[async_trait]
+pub trait OutboxReads: Send + Sync {
+    /// The message with this id.
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError>;
+
+    /// The messages in a state, the greatest id first.
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError>;
 }

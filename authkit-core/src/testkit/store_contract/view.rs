@@ -8,7 +8,9 @@ use crate::model::{
     ServerKey, Session, SessionChange, SessionWithUser, User, UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use crate::model::{GuessChange, GuessSubject, Guesses};
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::{RevocationMark, Store};
+use crate::primitives::OneTimeTokenId;
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 /// What a test has named so far, and so what it can ask for.
@@ -20,6 +22,7 @@ pub(super) struct Known {
     instants: BTreeSet<Timestamp>,
     streams: BTreeSet<String>,
     guessed: Vec<GuessSubject>,
+    tokens: BTreeSet<OneTimeTokenId>,
 }
 
 impl Known {
@@ -51,6 +54,8 @@ impl Known {
                         self.guessed.push(*subject);
                     }
                 }
+                Change::User(UserChange::ChangeEmail { to, .. }) if !self.emails.contains(to) => self.emails.push(to.clone()),
+                Change::OneTimeToken(OneTimeTokenChange::Insert(token)) => drop(self.tokens.insert(token.id)),
                 _ => {}
             }
         }
@@ -102,6 +107,8 @@ pub(super) struct View {
     streams: Vec<Option<AuditStream>>,
     listed: Vec<Vec<User>>,
     guesses: Vec<Option<Guesses>>,
+    tokens: Vec<Option<OneTimeTokenWithUser>>,
+    outbox: Vec<Vec<OutboxMessage>>,
 }
 
 impl View {
@@ -123,6 +130,8 @@ impl View {
             streams: Vec::new(),
             listed: Vec::new(),
             guesses: Vec::new(),
+            tokens: Vec::new(),
+            outbox: Vec::new(),
         };
         for number in 0..=view.seals.len() as u64 {
             view.leaves.push(store.audit_leaves(number).await.expect("leaves are read"));
@@ -150,6 +159,14 @@ impl View {
         for &id in &known.sessions {
             view.sessions.push(spelled_session(store.session_by_id(id).await.expect("a session is read")));
         }
+        for &id in &known.tokens {
+            for &purpose in OneTimePurpose::ALL {
+                view.tokens.push(store.one_time_token(id, purpose).await.expect("a token is read"));
+            }
+        }
+        for state in OutboxState::ALL {
+            view.outbox.push(messages(store, state, limit(2)).await);
+        }
         view
     }
 
@@ -176,6 +193,8 @@ impl View {
             .or_else(|| differ_in("audit_leaves", &self.leaves, &expected.leaves))
             .or_else(|| differ_in("audit_stream", &self.streams, &expected.streams))
             .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
+            .or_else(|| differ_in("one_time_token", &self.tokens, &expected.tokens))
+            .or_else(|| differ_in("outbox_messages", &self.outbox, &expected.outbox))
     }
 }
 
@@ -255,6 +274,17 @@ pub(super) async fn seals(store: &dyn Store) -> Vec<AuditSeal> {
             return all;
         }
         all.extend(read);
+    }
+}
+
+/// All messages in a state, page by page.
+pub(super) async fn messages(store: &dyn Store, state: OutboxState, limit: PageLimit) -> Vec<OutboxMessage> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.outbox_messages(state, page).await.expect("messages are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
     }
 }
 
