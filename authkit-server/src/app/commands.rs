@@ -9,10 +9,10 @@ use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId}
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{checks, serve};
+use super::{audit, checks, serve};
 use crate::api;
 use crate::cli::doctor::Check;
-use crate::cli::{NewUser, OperationError, Operations};
+use crate::cli::{AuditOperation, NewUser, OperationError, Operations};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
 
@@ -97,6 +97,10 @@ impl Operations for App {
             Ok(auth.keys().list().await?)
         })?;
         keys.iter().try_for_each(|key| write_key(key, out))
+    }
+
+    fn audit(&self, settings: &Settings, operation: AuditOperation, out: &mut dyn Write) -> Result<(), OperationError> {
+        with_auth(settings, async |auth| audit::run(auth, operation, out).await)
     }
 
     fn checks(&self, settings: &Settings) -> Vec<Check> {

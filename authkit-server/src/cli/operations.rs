@@ -5,6 +5,7 @@ use std::io::Write;
 
 use authkit_core::{Email, FullName, Password, UserId};
 
+use super::audit::AuditOperation;
 use super::doctor::Check;
 use crate::settings::Settings;
 
@@ -52,6 +53,9 @@ pub trait Operations {
 
     /// Makes a new signing key, in force at once with `now`, and writes which.
     fn rotate_keys(&self, settings: &Settings, now: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// Does something with the audit log, and writes what it found; an error when it is not what was sealed.
+    fn audit(&self, settings: &Settings, operation: AuditOperation, out: &mut dyn Write) -> Result<(), OperationError>;
 
     /// The doctor's checks of the store, the keys and the clock.
     fn checks(&self, settings: &Settings) -> Vec<Check>;
