@@ -7,10 +7,10 @@ use crate::builder::{Builder, WantsStore};
 use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, AuditPurge, AuditPurgeError, AuthenticateError, ChangePasswordError, CloseAccountError, Explanation, Health, Internal,
-    KeyStatus, LoggedIn, Login, LoginError, LogoutError, PasswordChange, Planned, Principal, ProfileError, ProfileUpdate,
-    RateLimitStats, ReauthenticateError, RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, Sealed,
-    SecurityEvent, SessionError, Verification, VerifyOptions,
+    self, AuditPurge, AuditPurgeError, AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Explanation,
+    Health, Internal, KeyStatus, LoggedIn, Login, LoginError, LogoutError, PasswordChange, Planned, Principal, ProfileError,
+    ProfileUpdate, RateLimitStats, ReauthenticateError, RefreshError, Refreshed, RegisterError, Registration, RotateKeyError,
+    Sealed, SecurityEvent, SessionError, Verification, VerifyOptions,
 };
 use crate::flows::{LockStatus, PasswordChanged, TooManyRequests};
 use crate::model::{AuditEvent, AuditFilter, AuditSeal, KeyId, KeyPurpose, RequestContext, Session, User};
@@ -306,6 +306,21 @@ impl Audit<'_> {
     /// The events that a filter asks for.
     pub async fn events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
         Ok(self.engine.store.audit_events(filter, page).await?)
+    }
+
+    /// The events that a filter asks for, for somebody who may read the log: with the permission `audit:read`.
+    pub async fn events_for(
+        &self,
+        principal: &Principal,
+        filter: &AuditFilter,
+        page: PageRequest,
+    ) -> Result<Page<AuditEvent>, AuthorizeError> {
+        flows::audit_log::events_for(self.engine, principal, filter, page).await
+    }
+
+    /// What happened in a request and why, for somebody who may read the log: with the permission `audit:read`.
+    pub async fn explain_for(&self, principal: &Principal, request_id: RequestId) -> Result<Explanation, AuthorizeError> {
+        flows::audit_log::explain_for(self.engine, principal, request_id).await
     }
 
     /// What happened in a request and why, in plain words: why a login or a refresh was refused.

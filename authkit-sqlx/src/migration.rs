@@ -51,6 +51,7 @@ histories! {
     4 "administration" "0004_administration",
     5 "audit" "0005_audit",
     6 "one_time_tokens_and_outbox" "0006_one_time_tokens_and_outbox",
+    7 "roles" "0007_roles",
 }
 
 /// A step that a database has.

@@ -33,6 +33,12 @@ impl From<u32> for Value {
     }
 }
 
+impl From<Option<u32>> for Value {
+    fn from(number: Option<u32>) -> Self {
+        Self::Int(number.map(i64::from))
+    }
+}
+
 /// A number of a seal: it counts from one, and does not come near the end of either type.
 impl From<u64> for Value {
     fn from(number: u64) -> Self {

@@ -5,9 +5,13 @@ use std::net::IpAddr;
 
 use crate::audit::reason;
 use crate::flows::authenticate::Principal;
+use crate::flows::authorize::{AuthorizeError, authorize};
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{Actor, AuditAction, AuditEvent, AuditFilter, Outcome};
 use crate::primitives::{AuditEventId, Page, PageLimit, PageRequest, RequestId, Timestamp, UserAgent};
+
+/// The permission to read the log.
+const READ: &str = "audit:read";
 
 /// What the log says about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,27 @@ pub(crate) async fn explain(engine: &Engine, request_id: RequestId) -> Result<Ex
     let page = PageRequest { limit: PageLimit::new(PageLimit::MAX).unwrap_or_default(), cursor: None };
     let events = engine.store.audit_events(&filter, page).await?.items;
     Ok(Explanation { request_id, events: events.into_iter().map(|event| (event.clone(), reason::explain(&event))).collect() })
+}
+
+/// Reads events for somebody who may read the log.
+pub(crate) async fn events_for(
+    engine: &Engine,
+    principal: &Principal,
+    filter: &AuditFilter,
+    page: PageRequest,
+) -> Result<Page<AuditEvent>, AuthorizeError> {
+    authorize(engine, principal, READ).await?;
+    Ok(engine.store.audit_events(filter, page).await.map_err(Internal::from)?)
+}
+
+/// Explains a request to somebody who may read the log.
+pub(crate) async fn explain_for(
+    engine: &Engine,
+    principal: &Principal,
+    request_id: RequestId,
+) -> Result<Explanation, AuthorizeError> {
+    authorize(engine, principal, READ).await?;
+    Ok(explain(engine, request_id).await?)
 }
 
 /// Who did something to an account, as its owner may know it.

@@ -2,10 +2,13 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor` and `session_issue`.
+//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
+//! `access_book` and `authorize`.
 
+pub(crate) mod access_book;
 pub(crate) mod account_cache;
 pub(crate) mod audit_seal;
+pub mod authorize;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
@@ -37,6 +40,7 @@ pub use audit_purge::{AuditPurge, AuditPurgeError};
 pub use audit_seal::Sealed;
 pub use audit_verify::{AuditAnchor, AuditFault, AuditProblem, Verification, VerifyOptions};
 pub use authenticate::{AuthenticateError, Principal};
+pub use authorize::AuthorizeError;
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;

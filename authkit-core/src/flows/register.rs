@@ -11,7 +11,7 @@ use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::{
-    Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
+    Access, Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Weakness};
 use crate::ports::{CommitError, Conflict};
@@ -147,6 +147,7 @@ async fn prepare(
         locale: registration.locale.clone(),
         status: UserStatus::Active,
         auth_epoch: 0,
+        access: Access::default(),
         version: 0,
         created_at: at,
         updated_at: at,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::access::Access;
 use crate::model::user::{User, UserStatus};
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
@@ -19,6 +20,8 @@ struct Fields {
     locale: Option<String>,
     status: String,
     auth_epoch: u32,
+    access_version: u32,
+    assignments: Option<String>,
     version: u32,
     created_at: i64,
     updated_at: i64,
@@ -36,6 +39,8 @@ impl User {
             locale: self.locale.as_ref().map(|locale| locale.as_str().to_owned()),
             status: self.status.as_str().to_owned(),
             auth_epoch: self.auth_epoch,
+            access_version: self.access.version,
+            assignments: self.access.to_stored(),
             version: self.version,
             created_at: self.created_at.unix_micros(),
             updated_at: self.updated_at.unix_micros(),
@@ -59,6 +64,7 @@ impl User {
             locale: fields.locale.map(Locale::from_stored),
             status: UserStatus::from_name(&fields.status)?,
             auth_epoch: fields.auth_epoch,
+            access: Access::from_stored(fields.access_version, fields.assignments.as_deref())?,
             version: fields.version,
             created_at: Timestamp::from_unix_micros(fields.created_at),
             updated_at: Timestamp::from_unix_micros(fields.updated_at),
@@ -79,6 +85,7 @@ mod tests {
             locale: None,
             status: UserStatus::Suspended,
             auth_epoch: 3,
+            access: Access::from_stored(4, Some(r#"[{"role":"admin","scope":"tenant:acme","until":5,"at":1}]"#)).unwrap(),
             version: 9,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::from_unix_micros(-1),

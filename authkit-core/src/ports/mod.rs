@@ -11,5 +11,8 @@ pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimite
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
 pub use store::GuessReads;
-pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+pub use store::{
+    AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
+    UserReads,
+};
 pub use store::{OneTimeTokenReads, OutboxReads};

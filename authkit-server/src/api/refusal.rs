@@ -63,6 +63,7 @@ fn sentences(error: &Error) -> (&'static str, String) {
             "Send your password to /api/v1/auth/reauthenticate, and try again with the access token of its reply.",
         ),
         "password.wrong_current" => ("The current password is wrong", "Nothing was changed."),
+        "auth.permission_required" => return ("You may not do this", error.to_string()),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
         "rate_limit.exceeded" => ("This was tried too often", "Try again after the time in Retry-After."),
         "service.overloaded" => ("Too many passwords are being checked right now", "Try again after the time in Retry-After."),

@@ -17,7 +17,8 @@ pub(super) async fn run(auth: &AuthKit, operation: AuditOperation, out: &mut dyn
     match operation {
         AuditOperation::Verify(options) => verify(auth, &options, out).await,
         AuditOperation::Anchor => {
-            let head = audit.head().await?.ok_or("nothing is sealed yet: `authkit-server audit seal` seals what is old enough")?;
+            let head =
+                audit.head().await?.ok_or("nothing is sealed yet: `authkit-server audit seal` seals what is old enough")?;
             let (number, digest) = (head.number, record::encode(&head.digest));
             Ok(writeln!(out, "{number}:{digest}\nkey {} signature {}", head.key_id, head.signature)?)
         }
@@ -60,7 +61,9 @@ fn summarize(found: &Verification, out: &mut dyn Write) -> Result<(), OperationE
         writeln!(out, "purged up to seal {}: {} events that can be proven no more", found.purged_through, found.purged)?;
     }
     match found.proven_until {
-        Some(until) => writeln!(out, "the log is covered by seals up to {until}; {} later events are not sealed yet", found.unsealed)?,
+        Some(until) => {
+            writeln!(out, "the log is covered by seals up to {until}; {} later events are not sealed yet", found.unsealed)?
+        }
         None => writeln!(out, "nothing is sealed; {} events wait for it", found.unsealed)?,
     }
     if let Some(head) = &found.head {
@@ -176,10 +179,8 @@ fn write_rows<'c, Row>(out: &mut dyn Write, rows: impl Iterator<Item = Row>) -> 
 where
     Row: IntoIterator<Item = Cow<'c, str>>,
 {
-    let mut writer = csv::WriterBuilder::new()
-        .quote_style(csv::QuoteStyle::Always)
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
+    let mut writer =
+        csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
         writer.write_record(row.into_iter().map(|cell| harmless(cell).into_owned()))?;
     }
@@ -201,9 +202,6 @@ mod tests {
         let cells = ["=1+1", "@SUM(A1)", "-2", "+3", "\t=x", "a\",\"=b", "plain", "ünïcode"];
         write_rows(&mut out, std::iter::once(cells.map(Cow::Borrowed))).expect("writes");
         let text = String::from_utf8(out).expect("UTF-8");
-        assert_eq!(
-            text,
-            "\"'=1+1\",\"'@SUM(A1)\",\"'-2\",\"'+3\",\"'\t=x\",\"a\"\",\"\"=b\",\"plain\",\"ünïcode\"\r\n"
-        );
+        assert_eq!(text, "\"'=1+1\",\"'@SUM(A1)\",\"'-2\",\"'+3\",\"'\t=x\",\"a\"\",\"\"=b\",\"plain\",\"ünïcode\"\r\n");
     }
 }

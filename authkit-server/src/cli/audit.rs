@@ -59,9 +59,9 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<AuditOperation, String> {
 }
 
 fn anchor(text: &str) -> Result<AuditAnchor, String> {
-    let parsed = text.split_once(':').and_then(|(number, digest)| {
-        Some(AuditAnchor { number: number.parse().ok()?, digest: record::decode(digest.trim())? })
-    });
+    let parsed = text
+        .split_once(':')
+        .and_then(|(number, digest)| Some(AuditAnchor { number: number.parse().ok()?, digest: record::decode(digest.trim())? }));
     parsed.ok_or_else(|| "--anchor is NUMBER:DIGEST, as `authkit-server audit anchor` prints it".to_owned())
 }
 

@@ -53,6 +53,7 @@ impl Population {
             locale: None,
             status: UserStatus::Active,
             auth_epoch: 0,
+            access: authkit_core::model::Access::default(),
             version: 0,
             created_at,
             updated_at: created_at,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 pub use error::{CommitError, Conflict, StoreError};
 pub use reads::GuessReads;
-pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
+pub use reads::{AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, UserReads};
 pub use reads::{OneTimeTokenReads, OutboxReads};
 
 use crate::model::{ChangeSet, Committed, Rotation, RotationOutcome};
@@ -19,7 +19,17 @@ use crate::primitives::{PageLimit, Timestamp};
 /// goes on, with the revocations that were known when it went away.
 #[async_trait]
 pub trait Store:
-    UserReads + SessionReads + KeyReads + AuditReads + GuessReads + OneTimeTokenReads + OutboxReads + std::fmt::Debug + Send + Sync
+    UserReads
+    + SessionReads
+    + KeyReads
+    + AuditReads
+    + GuessReads
+    + OneTimeTokenReads
+    + OutboxReads
+    + RoleReads
+    + std::fmt::Debug
+    + Send
+    + Sync
 {
     /// Applies every change, in order, in one transaction.
     ///
