@@ -2,13 +2,14 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
+//! doors: `engine`, `account_cache`, `breach`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
 //! `access_book` and `authorize`.
 
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
 pub(crate) mod audit_seal;
 pub mod authorize;
+pub(crate) mod breach;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
@@ -22,10 +23,12 @@ pub mod audit_verify;
 pub mod authenticate;
 pub mod change_password;
 pub mod close_account;
+pub mod import;
 pub mod keys;
 pub mod login;
 pub mod logout;
 pub mod maintenance;
+pub mod password_secrets;
 mod planned;
 pub mod profile;
 pub mod reauthenticate;
@@ -34,6 +37,7 @@ pub mod register;
 mod retention;
 pub mod sessions;
 pub mod unlock;
+pub mod wrap_hashes;
 
 pub use audit_log::{Explanation, SecurityActor, SecurityEvent};
 pub use audit_purge::{AuditPurge, AuditPurgeError};
@@ -44,10 +48,12 @@ pub use authorize::AuthorizeError;
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
+pub use import::{AccountImport, ImportMode, ImportOutcome, ImportRefusal};
 pub use keys::{KeyStatus, RotateKeyError};
 pub use login::{Login, LoginError};
 pub use logout::LogoutError;
 pub use maintenance::Health;
+pub use password_secrets::PasswordSecretError;
 pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
@@ -57,3 +63,4 @@ pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::{RateLimitStats, TooManyRequests};
 pub use unlock::{Lock, LockStatus};
+pub use wrap_hashes::WrappedPage;

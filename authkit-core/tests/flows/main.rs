@@ -9,5 +9,6 @@ mod guessing;
 mod keys;
 mod limits;
 mod login;
+mod passwords;
 mod refresh;
 mod support;
