@@ -20,7 +20,6 @@ use clap::Parser as _;
 use self::args::{AuditCommand, Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
 pub use self::audit::AuditOperation;
 pub use self::operations::{Imported, NewUser, OperationError, Operations};
-pub use self::operations::{NewUser, OperationError, Operations};
 use crate::settings::{self, Inputs, Problems, Settings};
 
 /// The command did what it was asked to.
