@@ -2,6 +2,7 @@
 //!
 //! - [`architecture`]: the floors of the library, and the life of a use case.
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
+//! - [`guessing`]: how many wrong passwords are evaluated, and why nobody can be kept out by them.
 //! - [`passwords`]: hashes of other systems, import, peppers, lists of known passwords.
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
@@ -15,6 +16,7 @@ pub mod architecture;
 pub mod audit;
 pub mod decisions;
 pub mod failures;
+pub mod guessing;
 pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;
