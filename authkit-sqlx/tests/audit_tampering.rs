@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::flows::{AuditFault, Verification, VerifyOptions};
-use authkit_core::model::{AuditEvent, AuditFilter, ChangeSet};
+use authkit_core::model::{AuditChange, AuditEvent, AuditFilter, ChangeSet};
 use authkit_core::ports::Store;
 use authkit_core::testkit::{Fixtures, FrozenClock};
 use authkit_core::{AuditEventId, AuthKit, Clock, Config, OsEntropy, SystemClock, Timestamp};
@@ -219,7 +219,7 @@ async fn a_role_that_can_only_read_and_append_is_enough() {
     store.commit(&ChangeSet::new().and(old)).await.expect("appends");
     assert!(auth.audit().seal().await.expect("seals").events >= 1);
     assert!(verified(&auth).await.is_intact());
-    let purge = auth.audit().purge(Duration::from_hours(24), false).await;
+    let purge = store.commit(&ChangeSet::new().and(AuditChange::PurgeSealed { seal: 1 })).await;
     let text = format!("{purge:?}");
     assert!(purge.is_err() && text.contains("permission denied"), "the rights are what this is about: {text}");
     store.close().await;
