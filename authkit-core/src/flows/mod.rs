@@ -7,6 +7,7 @@
 
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
+pub mod admin_roles;
 pub(crate) mod audit_seal;
 pub mod authorize;
 pub(crate) mod breach;
@@ -14,6 +15,7 @@ pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
 pub(crate) mod refusals;
+pub mod role_impact;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
@@ -39,12 +41,13 @@ pub mod sessions;
 pub mod unlock;
 pub mod wrap_hashes;
 
+pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use audit_log::{Explanation, SecurityActor, SecurityEvent};
 pub use audit_purge::{AuditPurge, AuditPurgeError};
 pub use audit_seal::Sealed;
 pub use audit_verify::{AuditAnchor, AuditFault, AuditProblem, Verification, VerifyOptions};
-pub use authenticate::{AuthenticateError, Principal};
-pub use authorize::AuthorizeError;
+pub use authenticate::{AuthenticateError, Forbidden, Principal};
+pub use authorize::{Administrator, AuthorizeError};
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
@@ -59,6 +62,7 @@ pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
 pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
+pub use role_impact::{AccountDifference, PermissionHolder, RoleDifference, RoleImpact};
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::{RateLimitStats, TooManyRequests};

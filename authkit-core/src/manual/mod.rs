@@ -12,6 +12,7 @@
 //! - [`audit`]: what is recorded, why it can be believed, and what it cannot prove.
 //! - [`decisions`]: choices that could have gone another way.
 
+pub mod access_control;
 pub mod architecture;
 pub mod audit;
 pub mod decisions;

@@ -11,4 +11,5 @@ mod limits;
 mod login;
 mod passwords;
 mod refresh;
+mod roles;
 mod support;
