@@ -7,6 +7,7 @@ use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
+use crate::flows::{LinkError, OutboxError};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -107,6 +108,12 @@ pub enum Error {
     /// Of the count of all requests.
     #[error(transparent)]
     TooManyRequests(#[from] TooManyRequests),
+    /// Of a mailed link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// Of the outbox.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// Of a part below.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -130,6 +137,8 @@ impl Error {
             Self::Session(error) => error.code(),
             Self::CloseAccount(error) => error.code(),
             Self::TooManyRequests(error) => error.code(),
+            Self::Link(error) => error.code(),
+            Self::Outbox(error) => error.code(),
             Self::Internal(error) => error.code(),
         }
     }
@@ -174,6 +183,11 @@ impl Error {
             | Self::Profile(ProfileError::Suspended)
             | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired) => ErrorKind::Forbidden,
+            Self::Link(LinkError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
+            Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Link(LinkError::WeakPassword(_)) => ErrorKind::Invalid,
+            Self::Link(LinkError::Suspended | LinkError::OtherBrowser) => ErrorKind::Forbidden,
+            Self::Outbox(_) => ErrorKind::NotFound,
             Self::Session(_) => ErrorKind::NotFound,
             _ => ErrorKind::Unauthenticated,
         }
@@ -183,7 +197,8 @@ impl Error {
     #[must_use]
     pub const fn weakness(&self) -> Option<&Weakness> {
         match self {
-            Self::Register(RegisterError::WeakPassword(weakness))
+            Self::Link(LinkError::WeakPassword(weakness))
+            | Self::Register(RegisterError::WeakPassword(weakness))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => Some(weakness),
             _ => None,
         }
@@ -204,6 +219,8 @@ impl Error {
             | Self::ChangePassword(ChangePasswordError::Internal(error))
             | Self::Session(SessionError::Internal(error))
             | Self::CloseAccount(CloseAccountError::Internal(error))
+            | Self::Link(LinkError::Internal(error))
+            | Self::Outbox(OutboxError::Internal(error))
             | Self::Internal(error) => Some(error),
             _ => None,
         }

@@ -7,6 +7,7 @@ pub mod guessing;
 pub mod hashing;
 mod invalid;
 pub mod limits;
+pub mod mail;
 pub mod password;
 pub mod pepper;
 pub mod retention;
@@ -18,6 +19,7 @@ pub use guessing::GuessingConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
+pub use mail::MailConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
 pub use retention::RetentionConfig;
@@ -40,6 +42,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How often something may be tried.
     pub limits: LimitConfig,
+    /// Links that are mailed, and the outbox.
+    pub mail: MailConfig,
     /// The audit log.
     pub audit: AuditConfig,
 }
@@ -55,6 +59,7 @@ impl Config {
             hashing: HashingConfig::default(),
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
+            mail: MailConfig::default(),
             audit: AuditConfig::default(),
         }
     }

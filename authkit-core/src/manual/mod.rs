@@ -18,6 +18,7 @@ pub mod audit;
 pub mod decisions;
 pub mod failures;
 pub mod guessing;
+pub mod mail;
 pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;

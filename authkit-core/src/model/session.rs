@@ -10,21 +10,24 @@ use crate::primitives::{DeviceName, Digest, SessionId, Timestamp, UserId};
 pub enum AuthMethod {
     /// By password.
     Password,
+    /// By a link that was mailed to the account's address.
+    MailedLink,
 }
 
 impl AuthMethod {
-    /// The `amr` value of RFC 8176 §2.
+    /// The `amr` value of RFC 8176 §2, which has none for a mailed link: `email` is our own.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "pwd",
+            Self::MailedLink => "email",
         }
     }
 
     /// The method with an `amr` value.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Password].into_iter().find(|method| method.as_str() == name)
+        [Self::Password, Self::MailedLink].into_iter().find(|method| method.as_str() == name)
     }
 }
 

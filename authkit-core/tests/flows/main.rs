@@ -8,6 +8,7 @@ mod faults;
 mod guessing;
 mod keys;
 mod limits;
+mod links;
 mod login;
 mod passwords;
 mod refresh;

@@ -9,6 +9,7 @@ mod auth;
 mod caller;
 mod catalogue;
 mod field;
+mod links;
 mod me;
 mod openapi;
 mod refusal;

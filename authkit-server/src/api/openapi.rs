@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::audit::AuditRoutes;
 use super::auth::AuthRoutes;
 use super::catalogue;
+use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use crate::problem::Problem;
 
@@ -17,12 +18,12 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, MeRoutes, AuditRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, AuditRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
 pub fn service(auth: &AuthKit, public_url: &str) -> Service {
-    OpenApiService::new((AuthRoutes::new(auth.clone()), MeRoutes::new(auth.clone()), AuditRoutes::new(auth.clone())), "AuthKit", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new((AuthRoutes::new(auth.clone()), LinkRoutes::new(auth.clone()), MeRoutes::new(auth.clone()), AuditRoutes::new(auth.clone())), "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(
             "Registration, login, sessions and the caller's own account.\n\nErrors are `application/problem+json` (RFC 9457) \
              with a stable `code`. Unknown members of a request body are refused. Times are RFC 3339 in UTC, durations are whole seconds.",
@@ -113,7 +114,7 @@ fn headers() -> Value {
 /// Every operation id, for the test that holds the catalogue against the routes.
 #[cfg(test)]
 pub(super) fn operations() -> Vec<String> {
-    <(AuthRoutes, MeRoutes, AuditRoutes)>::meta()
+    <Routes>::meta()
         .into_iter()
         .flat_map(|api| api.paths)
         .flat_map(|path| path.operations)

@@ -65,6 +65,10 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "password.wrong_current" => ("The current password is wrong", "Nothing was changed."),
         "auth.permission_required" => return ("You may not do this", error.to_string()),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
+        "auth.invalid_link" => {
+            ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")
+        }
+        "auth.link_of_another_browser" => ("The link belongs to another browser", "Open it in the browser that asked for it."),
         "rate_limit.exceeded" => ("This was tried too often", "Try again after the time in Retry-After."),
         "service.overloaded" => ("Too many passwords are being checked right now", "Try again after the time in Retry-After."),
         "password.too_weak" => return ("The password can be guessed", error.to_string()),

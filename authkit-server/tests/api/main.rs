@@ -8,6 +8,7 @@ mod bad_connections;
 mod bad_tokens;
 mod database;
 mod fuzz;
+mod links;
 mod master_key;
 mod openapi;
 mod operations;
