@@ -11,6 +11,7 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
 
+use super::audit_reply::SecurityEventPageBody;
 use super::caller::Caller;
 use super::export::{ExportBody, Exported};
 use super::field::Fields;
@@ -143,6 +144,24 @@ impl MeRoutes {
         let page = page(limit.0.as_deref(), cursor.0.as_deref())?;
         let sessions = self.auth.sessions().list(&caller, page).await.map_err(refused)?;
         Ok(Json(SessionPageBody::new(&sessions, caller.session_id())))
+    }
+
+    /// What happened to your account
+    ///
+    /// Logins that succeeded and failed, changes, sessions that ended; the youngest first. What an administrator did is told, and not
+    /// which one.
+    #[oai(path = "/me/security-events", method = "get", operation_id = "listSecurityEvents")]
+    async fn security_events(
+        &self,
+        Caller(caller): Caller,
+        /// How many at most: 1 to 200, by default 50.
+        limit: Query<Option<String>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> poem::Result<Json<SecurityEventPageBody>> {
+        let page = page(limit.0.as_deref(), cursor.0.as_deref())?;
+        let events = self.auth.audit().security_events(&caller, page).await.map_err(refused)?;
+        Ok(Json(SecurityEventPageBody::from(events)))
     }
 
     /// End one of your sessions

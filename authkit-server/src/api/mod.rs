@@ -4,6 +4,8 @@
 //! problem documents, `caller` reads the bearer token, `catalogue` says which problems a route can answer with.
 
 mod admin_users;
+mod audit;
+mod audit_reply;
 mod auth;
 mod caller;
 mod catalogue;

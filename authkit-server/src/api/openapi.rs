@@ -8,6 +8,7 @@ use poem_openapi::{ApiResponse, LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
 use super::admin_users::AdminUserRoutes;
+use super::audit::AuditRoutes;
 use super::auth::AuthRoutes;
 use super::catalogue;
 use super::links::LinkRoutes;
@@ -18,7 +19,7 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, AdminUserRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, AdminUserRoutes, AuditRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -28,6 +29,7 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         LinkRoutes::new(auth.clone()),
         MeRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
+        AuditRoutes::new(auth.clone()),
     );
     OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(

@@ -93,6 +93,7 @@ fn sentences(error: &Error) -> (&'static str, String) {
             "Only the owner of the account may do this",
             "You act as somebody else. Use your own access token for what is yours.",
         ),
+        "auth.permission_required" => return ("You may not do this", error.to_string()),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
         "auth.invalid_link" => {
             ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")

@@ -12,4 +12,7 @@ pub(super) enum Tag {
     Account,
     /// The accounts of others.
     Administration,
+    /// What happened, and why.
+    #[oai(rename = "Audit log")]
+    Audit,
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod administration;
+mod audit;
 mod authentication;
 mod authorization_matrix;
 mod bad_bodies;
