@@ -178,22 +178,17 @@ impl Error {
             Self::Register(RegisterError::Overloaded { retry_after })
             | Self::Login(LoginError::Overloaded { retry_after })
             | Self::Reauthenticate(ReauthenticateError::Overloaded { retry_after })
-            | Self::ChangePassword(ChangePasswordError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
+            | Self::ChangePassword(ChangePasswordError::Overloaded { retry_after })
+            | Self::Link(LinkError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
             Self::Register(RegisterError::Throttled { retry_after })
             | Self::Login(LoginError::Throttled { retry_after })
             | Self::Refresh(RefreshError::Throttled { retry_after })
             | Self::Reauthenticate(ReauthenticateError::Throttled { retry_after })
-            | Self::ChangePassword(ChangePasswordError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            | Self::ChangePassword(ChangePasswordError::Throttled { retry_after })
+            | Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
-            Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
-            Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
-            | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => ErrorKind::Invalid,
-            Self::Authorize(AuthorizeError::Forbidden { .. })
-            | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { .. }) | RoleError::NotHeld | RoleError::BuiltIn) => {
-                ErrorKind::Forbidden
-            }
-            Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned) => ErrorKind::NotFound,
-            Self::Role(
+            Self::Register(RegisterError::EmailTaken)
+            | Self::Role(
                 RoleError::NameTaken
                 | RoleError::InUse
                 | RoleError::Inherited { .. }
@@ -201,24 +196,31 @@ impl Error {
                 | RoleError::Changed,
             )
             | Self::CloseAccount(CloseAccountError::LastSuperuser) => ErrorKind::Conflict,
-            Self::Role(
+            Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
+            | Self::ChangePassword(ChangePasswordError::WeakPassword(_))
+            | Self::Link(LinkError::WeakPassword(_))
+            | Self::Role(
                 RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
             ) => ErrorKind::Invalid,
-            Self::Login(LoginError::Suspended)
+            Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
+            | Self::Role(
+                RoleError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
+                | RoleError::NotHeld
+                | RoleError::BuiltIn,
+            )
+            | Self::Login(LoginError::Suspended)
             | Self::Profile(ProfileError::Suspended)
-            | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
-            | Self::CloseAccount(CloseAccountError::ReauthenticationRequired) => ErrorKind::Forbidden,
-            Self::Reauthenticate(ReauthenticateError::Impersonated(_))
-            | Self::ChangePassword(ChangePasswordError::Impersonated(_))
-            | Self::CloseAccount(CloseAccountError::Impersonated(_))
-            | Self::Export(ExportError::Impersonated(_)) => ErrorKind::Forbidden,
+            | Self::Reauthenticate(ReauthenticateError::Impersonated(_))
+            | Self::ChangePassword(
+                ChangePasswordError::Suspended | ChangePasswordError::WrongPassword | ChangePasswordError::Impersonated(_),
+            )
+            | Self::CloseAccount(CloseAccountError::ReauthenticationRequired | CloseAccountError::Impersonated(_))
+            | Self::Export(ExportError::Impersonated(_))
+            | Self::Link(LinkError::Suspended | LinkError::OtherBrowser) => ErrorKind::Forbidden,
             Self::Admin(error) => of_administration(error),
-            Self::Link(LinkError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
-            Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
-            Self::Link(LinkError::WeakPassword(_)) => ErrorKind::Invalid,
-            Self::Link(LinkError::Suspended | LinkError::OtherBrowser) => ErrorKind::Forbidden,
-            Self::Outbox(_) => ErrorKind::NotFound,
-            Self::Session(_) => ErrorKind::NotFound,
+            Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
+            | Self::Outbox(_)
+            | Self::Session(_) => ErrorKind::NotFound,
             _ => ErrorKind::Unauthenticated,
         }
     }

@@ -206,7 +206,7 @@ fn custom_role(tx: &WriteTransaction, name: &RoleName) -> Result<Role, CommitErr
 /// Who has, everywhere and for good, a role that holds everything.
 fn holders_of_everything(tx: &WriteTransaction) -> Result<Vec<UserId>, StoreError> {
     let roles: Vec<Role> = all(tx)?;
-    let supers = Role::holding_everything(&roles);
+    let supers = Role::holding_everything(roles.iter());
     let mut ids = Vec::new();
     for name in &supers {
         for user in holders(tx, name, None, usize::MAX)? {

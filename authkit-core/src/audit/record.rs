@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use crate::model::{Actor, AuditEvent, AuditSeal};
-use crate::primitives::{AuditEventId, Digest, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, Digest, RequestId, SessionId, Timestamp, UserAgent, UserId};
 
 /// An event, for whoever may see all of it.
 #[derive(Debug, Clone, Serialize)]
@@ -60,8 +60,8 @@ impl<'a> From<&'a AuditEvent> for EventRecord<'a> {
             actor_session_id,
             subject_id: event.subject,
             ip: event.client.ip.map(|ip| ip.to_string()),
-            user_agent: event.client.user_agent.as_ref().map(|agent| agent.as_str()),
-            request_id: event.request_id.as_ref().map(|id| id.as_str()),
+            user_agent: event.client.user_agent.as_ref().map(UserAgent::as_str),
+            request_id: event.request_id.as_ref().map(RequestId::as_str),
             details: Cow::Borrowed(&event.details),
         }
     }

@@ -166,7 +166,7 @@ pub(crate) async fn update(
         if let Some(email) = &email {
             event = event.with("email_from", user.email.normal()).with("email_to", email.normal());
         }
-        let change = UserChange::Update {
+        let update = UserChange::Update {
             id,
             from: user.version,
             email,
@@ -174,9 +174,9 @@ pub(crate) async fn update(
             locale: update.locale.clone(),
             at,
         };
-        let changes = ChangeSet::new().and(change);
-        let changes = if moves { changes.and(end_all(id, RevocationReason::EmailChanged, at)) } else { changes };
-        Some(changes.and(event))
+        let set = ChangeSet::new().and(update);
+        let set = if moves { set.and(end_all(id, RevocationReason::EmailChanged, at)) } else { set };
+        Some(set.and(event))
     };
     let done = change(engine, by, id, expected, AuditAction::AccountChanged, context, decide).await?;
     done.account(engine, id).await

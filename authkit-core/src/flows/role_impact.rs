@@ -155,11 +155,11 @@ pub(super) fn of_account(before: &User, after: &User, graph: &RoleGraph, now: Ti
 fn of_access(user: &User, before: &EffectiveAccess, after: &EffectiveAccess, now: Timestamp) -> Vec<AccountDifference> {
     let everywhere = difference(&before.everywhere(now), &after.everywhere(now)).map(|difference| (None, difference));
     let scopes: BTreeSet<&Scope> = before.scopes().chain(after.scopes()).collect();
-    let scoped = scopes
+    let by_scope = scopes
         .into_iter()
         .filter_map(|scope| Some((Some(scope.clone()), difference(&before.only_in(scope, now), &after.only_in(scope, now))?)));
     let named = |(scope, (gained, lost))| AccountDifference { user_id: user.id, email: user.email.clone(), scope, gained, lost };
-    everywhere.into_iter().chain(scoped).map(named).collect()
+    everywhere.into_iter().chain(by_scope).map(named).collect()
 }
 
 /// What the second set has more and less than the first; `None` when they hold the same.

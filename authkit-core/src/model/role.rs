@@ -57,7 +57,8 @@ impl Role {
 
     /// The names of the roles that hold everything, by themselves or by what they inherit.
     #[must_use]
-    pub fn holding_everything<'r>(roles: impl IntoIterator<Item = &'r Self> + Clone) -> BTreeSet<&'r RoleName> {
+    #[expect(clippy::needless_pass_by_value, reason = "iterators are handed over; this one is walked some times")]
+    pub fn holding_everything<'r>(roles: impl Iterator<Item = &'r Self> + Clone) -> BTreeSet<&'r RoleName> {
         let mut found: BTreeSet<&RoleName> = BTreeSet::new();
         loop {
             let before = found.len();
@@ -142,7 +143,7 @@ mod tests {
             let name = name.parse().expect("a name");
             roles.push(Role { name, inherits: [parent.parse().expect("a name")].into(), ..user.clone() });
         }
-        let names: Vec<&str> = Role::holding_everything(&roles).into_iter().map(RoleName::as_str).collect();
+        let names: Vec<&str> = Role::holding_everything(roles.iter()).into_iter().map(RoleName::as_str).collect();
         assert_eq!(names, ["a", "admin", "b", "c"]);
     }
 }

@@ -30,7 +30,7 @@ pub fn mint(id: OneTimeTokenId, purpose: OneTimePurpose, entropy: &dyn Entropy) 
     let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
     bytes[..16].copy_from_slice(id.as_uuid().as_bytes());
     bytes[16..].copy_from_slice(&*Zeroizing::new(random_bytes::<SECRET_BYTES>(entropy)));
-    let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&*bytes));
+    let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(*bytes));
     (OneTimeTokenText::new(text), digest(purpose, id, &bytes[16..]))
 }
 

@@ -199,8 +199,8 @@ pub(crate) fn statements(dialect: &Dialect, change: &RoleChange, statements: &mu
             statements.extend([raise(*from), Statement::probed(DELETE, args![name.as_str()], probe, conflicts)]);
         }
         RoleChange::SpareLastHolder { user_id } => {
-            let look = Statement::guarded(IS_SPARED, args![*user_id], Conflict::LastSuperuser).looking();
-            statements.extend([lock(), look]);
+            let spared = Statement::guarded(IS_SPARED, args![*user_id], Conflict::LastSuperuser).looking();
+            statements.extend([lock(), spared]);
         }
         RoleChange::KeepAHolder => {
             statements.extend([lock(), Statement::guarded(ANY_HOLDER, args![], Conflict::LastSuperuser).looking()]);
@@ -233,7 +233,7 @@ pub(crate) fn forget(id: UserId, statements: &mut Vec<Statement>) {
 }
 
 fn columns(role: &Role) -> (Option<&str>, String, String) {
-    let permissions: Vec<&str> = role.permissions.iter().map(|permission| permission.as_str()).collect();
+    let permissions: Vec<&str> = role.permissions.iter().map(authkit_core::Permission::as_str).collect();
     let inherits: Vec<&str> = role.inherits.iter().map(RoleName::as_str).collect();
     (role.description.as_ref().map(RoleDescription::as_str), permissions.join(" "), inherits.join(" "))
 }

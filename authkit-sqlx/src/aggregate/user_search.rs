@@ -152,6 +152,7 @@ pub(crate) fn terms(email: Option<&Email>, name: Option<&FullName>) -> String {
 }
 
 /// Replaces what an account is found by because of its name, of its address, or both.
+#[expect(clippy::option_option, reason = "whether the name changes at all, and whether there is one then")]
 pub(crate) fn replace(
     dialect: &Dialect,
     id: UserId,

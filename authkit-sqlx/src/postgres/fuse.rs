@@ -16,7 +16,10 @@ use crate::statement::{Guard, Statement, Yields};
 
 /// The fused texts by the text that something rides on. There are as many as there are statements, and they live as long as the
 /// process: a statement stays prepared by its text.
-static FUSED: Mutex<Option<HashMap<(&'static str, bool, Rider), &'static str>>> = Mutex::new(None);
+static FUSED: Mutex<Option<Fused>> = Mutex::new(None);
+
+/// A text, whether it returns rows, and what rides on it: and what they are together.
+type Fused = HashMap<(&'static str, bool, Rider), &'static str>;
 
 /// The end of every fused text: what the change returns, the statement returns.
 const END: &str = " SELECT * FROM change";

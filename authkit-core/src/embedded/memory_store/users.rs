@@ -13,6 +13,10 @@ use super::table::Table;
 use super::{Tables, next, roles};
 
 /// What is kept under an account's id.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every account is open: a box for each would cost more than the few closed ones"
+)]
 pub(super) enum Account {
     /// An account, active or suspended.
     Open(Credentials),

@@ -147,6 +147,7 @@ pub(super) fn at(hour: u8) -> Timestamp {
 
 impl Move {
     /// The change that this is, given how the model stands.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of move")]
     pub(super) async fn change(&self, model: &dyn Store) -> Change {
         if let Self::Seal { forked, skipped, events } = self {
             let last = model.last_audit_seal().await.expect("the model answers");
