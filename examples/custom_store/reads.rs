@@ -182,7 +182,7 @@ pub(crate) fn holders(tx: &impl Readable, role: &RoleName, before: Option<Uuid>,
 }
 
 pub(crate) fn users_with_role(tx: &impl Readable, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
-    let found = holders(tx, role, page.cursor.map(|cursor| cursor.id()), surplus(page.limit))?;
+    let found = holders(tx, role, page.cursor.map(authkit_core::Cursor::id), surplus(page.limit))?;
     Ok(Page::from_surplus(found, page.limit, User::key))
 }
 

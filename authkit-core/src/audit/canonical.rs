@@ -70,8 +70,6 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
-    #![cfg(feature = "testkit")]
-
     use std::collections::HashSet;
 
     use super::*;

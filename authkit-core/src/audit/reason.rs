@@ -76,8 +76,6 @@ fn refresh(event: &AuditEvent, reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![cfg(feature = "testkit")]
-
     use super::*;
     use crate::testkit::Fixtures;
 

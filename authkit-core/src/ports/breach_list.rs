@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(digest().times_in(&format!("{other}:2\n{}:7", own.to_lowercase())).unwrap(), 7);
         assert_eq!(digest().times_in(&format!("{own}:0\r\n{other}:0\r\n")).unwrap(), 0, "padding");
         assert_eq!(digest().times_in("").unwrap(), 0);
-        for garbage in ["<html>", &format!("{own}"), &format!("{own}:x"), &format!("{own}:-1"), &format!("{}:1", &own[1..])] {
+        for garbage in ["<html>", own, &format!("{own}:x"), &format!("{own}:-1"), &format!("{}:1", &own[1..])] {
             assert!(digest().times_in(&format!("{other}:1\n{garbage}\n{own}:1")).is_err(), "{garbage}");
         }
     }

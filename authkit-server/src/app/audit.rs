@@ -12,6 +12,7 @@ use authkit_core::{AuthKit, PageLimit, PageRequest};
 use crate::cli::{AuditOperation, OperationError};
 
 /// Does it, and writes what it found.
+#[expect(clippy::future_not_send, reason = "a command has a runtime of its own, and blocks on it")]
 pub(super) async fn run(auth: &AuthKit, operation: AuditOperation, out: &mut dyn Write) -> Result<(), OperationError> {
     let audit = auth.audit();
     match operation {
@@ -36,6 +37,7 @@ pub(super) async fn run(auth: &AuthKit, operation: AuditOperation, out: &mut dyn
     }
 }
 
+#[expect(clippy::future_not_send, reason = "a command has a runtime of its own, and blocks on it")]
 async fn verify(auth: &AuthKit, options: &VerifyOptions, out: &mut dyn Write) -> Result<(), OperationError> {
     let found = auth.audit().verify(options).await?;
     for problem in &found.problems {
@@ -62,7 +64,7 @@ fn summarize(found: &Verification, out: &mut dyn Write) -> Result<(), OperationE
     }
     match found.proven_until {
         Some(until) => {
-            writeln!(out, "the log is covered by seals up to {until}; {} later events are not sealed yet", found.unsealed)?
+            writeln!(out, "the log is covered by seals up to {until}; {} later events are not sealed yet", found.unsealed)?;
         }
         None => writeln!(out, "nothing is sealed; {} events wait for it", found.unsealed)?,
     }
@@ -72,6 +74,7 @@ fn summarize(found: &Verification, out: &mut dyn Write) -> Result<(), OperationE
     Ok(())
 }
 
+#[expect(clippy::future_not_send, reason = "a command has a runtime of its own, and blocks on it")]
 async fn purge(auth: &AuthKit, older_than: Duration, dry_run: bool, out: &mut dyn Write) -> Result<(), OperationError> {
     let purge = auth.audit().purge(older_than, dry_run).await?;
     let Some(until) = purge.until else {
@@ -99,6 +102,7 @@ fn explain(explanation: &Explanation, out: &mut dyn Write) -> Result<(), Operati
 }
 
 /// Writes page by page: what is held at a time is one page.
+#[expect(clippy::future_not_send, reason = "a command has a runtime of its own, and blocks on it")]
 async fn export(
     auth: &AuthKit,
     filter: &AuditFilter,
@@ -125,16 +129,23 @@ async fn export(
             break;
         }
     }
+    if with_seals {
+        export_seals(auth, limit, out).await?;
+    }
+    Ok(out.flush()?)
+}
+
+#[expect(clippy::future_not_send, reason = "a command has a runtime of its own, and blocks on it")]
+async fn export_seals(auth: &AuthKit, limit: PageLimit, out: &mut dyn Write) -> Result<(), OperationError> {
     let mut after = 0;
-    while with_seals {
+    loop {
         let seals = auth.audit().seals(after, limit).await?;
-        let Some(last) = seals.last() else { break };
+        let Some(last) = seals.last() else { return Ok(()) };
         after = last.number;
         for seal in &seals {
             writeln!(out, "{}", serde_json::to_string(&SealRecord::from(seal))?)?;
         }
     }
-    Ok(out.flush()?)
 }
 
 const COLUMNS: [&str; 12] = [

@@ -139,7 +139,7 @@ impl Operations for App {
         out: &mut dyn Write,
         err: &mut dyn Write,
     ) -> Result<Imported, OperationError> {
-        import::run(settings, args, stdin, out, err, runtime()?)
+        import::run(settings, args, stdin, out, err, &runtime()?)
     }
 
     fn wrap_hashes(

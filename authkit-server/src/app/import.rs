@@ -46,7 +46,7 @@ pub(super) fn run(
     stdin: &mut dyn BufRead,
     out: &mut dyn Write,
     err: &mut dyn Write,
-    runtime: Runtime,
+    runtime: &Runtime,
 ) -> Result<Imported, OperationError> {
     let Some(format) = args.format.or_else(|| format_of(&args.file)) else {
         writeln!(err, "authkit-server: say --format csv or --format jsonl: the name of the file does not tell")?;
@@ -87,7 +87,7 @@ pub(super) fn run(
         let assembly = Assembly::open(settings, None).await?;
         let run =
             Run { auth: assembly.auth.clone(), args, mode, in_flight, state_path, state, report, ids, began: now(), said: now() };
-        let outcome = run.to_the_end(&mut rows, out, err).await;
+        let outcome = run.run_to_the_end(&mut rows, out, err).await;
         assembly.close().await;
         outcome
     })
@@ -197,7 +197,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(
+    #[expect(clippy::future_not_send, reason = "a command has a runtime of its own, and blocks on it")]
+    async fn run_to_the_end(
         mut self,
         rows: &mut Rows<'_>,
         out: &mut dyn Write,

@@ -60,23 +60,24 @@ fn named(args: &UserArgs) -> Result<NamedUser, Failure> {
 }
 
 fn filter(args: &ListUsersArgs) -> Result<UserFilter, Failure> {
-    let mut filter = UserFilter::default();
-    filter.query = args.query.as_deref().map(UserQuery::parse).transpose().map_err(|e| usage("--query")(&e))?;
-    filter.role = args.role.as_deref().map(str::parse).transpose().map_err(|e| usage("--role")(&e))?;
-    filter.status = match args.status.as_deref().map(UserStatus::from_name) {
+    let status = match args.status.as_deref().map(UserStatus::from_name) {
         None => None,
         Some(Some(status)) => Some(status),
         Some(None) => return Err(Failure::Usage("--status: must be active or suspended".to_owned())),
     };
-    Ok(filter)
+    Ok(UserFilter {
+        query: args.query.as_deref().map(UserQuery::parse).transpose().map_err(|e| usage("--query")(&e))?,
+        status,
+        role: args.role.as_deref().map(str::parse).transpose().map_err(|e| usage("--role")(&e))?,
+    })
 }
 
 fn update(args: &UpdateUserArgs) -> Result<AccountUpdate, Failure> {
-    let mut update = AccountUpdate::default();
-    update.email = args.email.as_deref().map(Email::parse).transpose().map_err(|e| usage("--email")(&e))?;
-    update.full_name = emptied(args.full_name.as_deref(), FullName::parse).map_err(|e| usage("--full-name")(&e))?;
-    update.locale = emptied(args.locale.as_deref(), Locale::parse).map_err(|e| usage("--locale")(&e))?;
-    Ok(update)
+    Ok(AccountUpdate {
+        email: args.email.as_deref().map(Email::parse).transpose().map_err(|e| usage("--email")(&e))?,
+        full_name: emptied(args.full_name.as_deref(), FullName::parse).map_err(|e| usage("--full-name")(&e))?,
+        locale: emptied(args.locale.as_deref(), Locale::parse).map_err(|e| usage("--locale")(&e))?,
+    })
 }
 
 /// What becomes of a field: an empty text empties it.

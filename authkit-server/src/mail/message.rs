@@ -1,6 +1,7 @@
 //! A mail as it is sent (RFC 5322), from what it says.
 
 use std::error::Error;
+use std::fmt::Write as _;
 
 use authkit_core::OutboxMessageId;
 use authkit_core::model::Mail;
@@ -42,12 +43,12 @@ impl Letterhead {
         let mut text = format!("{greeting}\n\n{}\n", words.body);
         let mut html = format!("<p>{}</p><p>{}</p>", escaped(&greeting), escaped(words.body));
         if let Some(link) = &link {
-            text.push_str(&format!("\n{}:\n{link}\n", words.action));
-            html.push_str(&format!("<p><a href=\"{}\">{}</a></p>", escaped(link), escaped(words.action)));
+            let _ = write!(text, "\n{}:\n{link}\n", words.action);
+            let _ = write!(html, "<p><a href=\"{}\">{}</a></p>", escaped(link), escaped(words.action));
         }
         if !words.closing.is_empty() {
-            text.push_str(&format!("\n{}\n", words.closing));
-            html.push_str(&format!("<p>{}</p>", escaped(words.closing)));
+            let _ = write!(text, "\n{}\n", words.closing);
+            let _ = write!(html, "<p>{}</p>", escaped(words.closing));
         }
         let html = format!("<!doctype html><html><body>{html}</body></html>");
         let message = Message::builder()

@@ -78,10 +78,10 @@ pub(super) fn signer_keys(text: &str) -> Result<FirebaseSignerKeys, Refusal> {
 
 /// Reads where breached passwords are looked up.
 pub(super) fn breach_list(text: &str) -> Result<Option<BreachSource>, Refusal> {
+    const FIX: &str = "use off, https://api.pwnedpasswords.com or file:/path";
     if text == "off" || text == "false" {
         return Ok(None);
     }
-    const FIX: &str = "use off, https://api.pwnedpasswords.com or file:/path";
     BreachSource::parse(text).map(Some).map_err(|error| Refusal::new(error.to_string(), FIX))
 }
 

@@ -203,7 +203,7 @@ fn hostile_parameters_are_refused_with_the_reason_and_without_any_work() {
         format!("$pbkdf2-sha256$i=4294967295,l=32$c2FsdA${b64}"),
         format!("$pbkdf2-sha1$i=2500001$c2FsdA${b64}"),
         format!("pbkdf2_sha256$5000001$seasalt${b64}"),
-        format!("pbkdf2_sha256$1$seasalt$AAAA"),
+        "pbkdf2_sha256$1$seasalt$AAAA".to_owned(),
         format!("pbkdf2_sha256$1${}${b64}", "s".repeat(129)),
         format!("$6$rounds=1000001$saltstring${sha512}"),
         format!("$argon2id$v=19$m=262145,t=2,p=1$c29tZXNhbHRzb21lc2FsdA${b64}"),
