@@ -10,9 +10,11 @@ use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
 use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
+use crate::flows::audit_seal::SealBooks;
 use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::outbox;
+use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
@@ -191,6 +193,7 @@ impl Builder<Ready> {
         let bus = self.bus.unwrap_or_else(|| Arc::new(LocalRevocationBus::new()));
         bus.subscribe(Arc::clone(&revoked) as Arc<dyn RevocationSink>);
         let own = Arc::new(LocalRateLimiter::new(Arc::clone(&self.clock)));
+        let refusals = RefusalBook::new(Arc::clone(&own) as Arc<dyn RateLimiter>);
         let throttle = Throttle::new(self.config.limits.clone(), Arc::clone(&self.clock), self.limiter, own);
         let accounts = AccountCache::new(self.cache, Arc::clone(&self.clock));
         let engine = Arc::new(Engine {
@@ -211,6 +214,8 @@ impl Builder<Ready> {
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
             skew: ClockSkew::unknown(),
+            sealing: SealBooks::new(),
+            refusals,
             config: self.config,
         });
         keys::reload(&engine).await?;

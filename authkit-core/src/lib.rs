@@ -29,6 +29,7 @@ compile_error!(
     "authkit-core takes only one of the features `aws-lc-rs` and `rust-crypto`: use default-features = false with the second"
 );
 
+pub mod audit;
 mod authkit;
 pub mod builder;
 pub mod config;

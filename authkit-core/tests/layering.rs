@@ -11,10 +11,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ports", &["primitives", "model"]),
     ("config", &["primitives", "model"]),
     ("embedded", &["primitives", "model", "ports", "config"]),
+    ("audit", &["primitives", "model"]),
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
     ("rbac", &["primitives", "model"]),
-    ("flows", &["primitives", "model", "ports", "config", "password", "rbac", "token"]),
+    ("flows", &["primitives", "model", "ports", "config", "audit", "password", "rbac", "token"]),
     ("error", &["password", "flows"]),
     ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
     ("authkit", &["primitives", "model", "ports", "config", "password", "token", "flows", "builder"]),
@@ -23,6 +24,8 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// The flows that other flows may call.
 const DOORS: &[&str] = &[
     "engine",
+    "audit_seal",
+    "refusals",
     "account_cache",
     "breach",
     "planned",

@@ -1,6 +1,7 @@
 //! What is opened, put together and served: the commands that need a store, keys or a listener.
 
 mod assembly;
+mod audit;
 mod checks;
 mod commands;
 mod durable;

@@ -97,6 +97,16 @@ pub struct LimitConfig {
 }
 
 impl LimitConfig {
+    /// Recorded refusals of one kind about one subject: the first, and one a minute.
+    const REFUSALS_PER_SUBJECT: Quota = Quota::of(1, Duration::from_mins(1));
+    /// Recorded refusals about one session whose token is ours, which a client may repeat for ever.
+    const REFUSALS_PER_SESSION: Quota = Quota::of(20, Duration::from_mins(1));
+    /// Recorded refresh tokens that were made up, from one network.
+    const REFUSALS_PER_NETWORK: Quota = Quota::of(5, Duration::from_mins(1));
+    /// Recorded refusals of one node that cost their senders nothing: whoever has many addresses fills no disk with them, at most
+    /// 86,400 rows a day.
+    const REFUSALS_PER_NODE: Quota = Quota::of(60, Duration::from_secs(1));
+
     /// The quota of a scope.
     #[must_use]
     pub const fn quota(&self, scope: LimitScope) -> Quota {
@@ -106,6 +116,11 @@ impl LimitConfig {
             LimitScope::RegistrationAddress => self.registration_per_address,
             LimitScope::RefreshSession => self.refresh_per_session,
             LimitScope::PasswordAccount => self.password_per_account,
+            // What is recorded of refusals: no settings, and in force whether limits are enabled or not.
+            LimitScope::RefusalSubject => Self::REFUSALS_PER_SUBJECT,
+            LimitScope::RefusalSession => Self::REFUSALS_PER_SESSION,
+            LimitScope::RefusalNetwork => Self::REFUSALS_PER_NETWORK,
+            LimitScope::RefusalNode => Self::REFUSALS_PER_NODE,
             LimitScope::LoginAddressAccount => self.login_per_address_and_account,
             LimitScope::LoginDevice => self.login_per_device,
             LimitScope::LoginNode => self.logins_per_node,

@@ -6,6 +6,7 @@ use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::guessing::Guess;
 use crate::flows::planned::Planned;
+use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::device_token;
 use crate::flows::throttle::Throttled;
 use crate::model::{
@@ -111,6 +112,17 @@ const ATTEMPTS: usize = 3;
 
 /// Replaces the password, and ends every session of the caller but this one.
 pub(crate) async fn change_password(
+    engine: &Engine,
+    principal: &Principal,
+    change: PasswordChange,
+    context: &RequestContext,
+) -> Result<PasswordChanged, ChangePasswordError> {
+    let outcome = judge(engine, principal, change, context).await;
+    let about = About::User(principal.user_id());
+    turned_away_by!(ChangePasswordError, engine, outcome, AuditAction::PasswordChanged, about, context)
+}
+
+async fn judge(
     engine: &Engine,
     principal: &Principal,
     change: PasswordChange,

@@ -10,7 +10,9 @@ use crate::config::Config;
 use crate::flows::PasswordSecretError;
 use crate::flows::access_book::{self, AccessBook, WorkedOut};
 use crate::flows::account_cache::AccountCache;
+use crate::flows::audit_seal::SealBooks;
 use crate::flows::breach::BreachGate;
+use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};
@@ -114,6 +116,8 @@ pub(crate) struct Engine {
     pub(crate) verified: VerifiedTokens<WorkedOut>,
     pub(crate) revoked: Arc<RevokedSet>,
     pub(crate) skew: ClockSkew,
+    pub(crate) sealing: SealBooks,
+    pub(crate) refusals: RefusalBook,
 }
 
 impl Engine {

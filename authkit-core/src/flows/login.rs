@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
 use crate::flows::guessing::Guess;
+use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::{
@@ -93,6 +94,12 @@ const ATTEMPTS: usize = 4;
 
 /// Checks the password and begins a session.
 pub(crate) async fn log_in(engine: &Engine, login: Login, context: &RequestContext) -> Result<LoggedIn, LoginError> {
+    let email = login.email.clone();
+    let outcome = judge(engine, login, context).await;
+    turned_away_by!(LoginError, engine, outcome, AuditAction::Login, About::Email(email.normal()), context)
+}
+
+async fn judge(engine: &Engine, login: Login, context: &RequestContext) -> Result<LoggedIn, LoginError> {
     let mut visit = Visit { device: recognise(engine, &login), reserved: None };
     engine.throttle.login(&login.email, visit.device.as_ref(), context).await?;
     let mut overtaken = Conflict::UserChanged;

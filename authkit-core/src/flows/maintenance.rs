@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use crate::flows::audit_seal::{self, Round};
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::{access_book, keys, retention};
 use crate::ports::{BusHealth, CacheHealth, LimiterHealth, RevocationMark};
@@ -22,11 +23,16 @@ const RETRY: Duration = Duration::from_millis(250);
 const BURST: Duration = Duration::from_millis(20);
 /// How many polls lie between two looks at the keys.
 const POLLS_PER_ROUND: u32 = 120;
+/// How many polls lie between two looks for what is to be sealed: ten seconds.
+const POLLS_PER_SEAL: u32 = 20;
 /// How far a poll looks back behind the last one, beyond the difference that clocks may have: a transaction lands after the
 /// instant it names.
 const OVERLAP: Duration = RevokedSessions::LANDING;
 /// How far the first poll of a round looks back, for what was slower still.
 const WIDE_OVERLAP: Duration = Duration::from_mins(2);
+
+/// How long events may wait for their seal before the node is degraded.
+const UNSEALED: Duration = Duration::from_mins(5);
 
 /// How far the clocks of a node and of the store may be apart: as much as a token's leeway allows by default.
 const MAX_SKEW: Duration = Duration::from_secs(30);
@@ -48,6 +54,8 @@ pub struct Health {
     /// How far the clocks of this node and of the store are apart, looked at once a minute; `None` where the store has no clock
     /// of its own.
     pub clock_skew: Option<Duration>,
+    /// For how long an event of the audit log has been waiting to be sealed, beyond the time that it has to; as this node sees it.
+    pub unsealed_for: Duration,
 }
 
 impl Health {
@@ -74,6 +82,7 @@ impl Health {
             || self.limiter == LimiterHealth::Degraded
             || self.cache == CacheHealth::Degraded
             || is_late
+            || self.unsealed_for > UNSEALED
     }
 }
 
@@ -89,6 +98,7 @@ pub(crate) async fn health(engine: &Engine) -> Health {
         cache: engine.accounts.health(),
         revocations_age: engine.revoked.read_at().map(|at| engine.now().since(at)),
         clock_skew: engine.skew.get(),
+        unsealed_for: engine.sealing.behind(engine.now()),
     }
 }
 
@@ -128,6 +138,7 @@ pub(crate) async fn run(engine: Weak<Engine>) {
     let mut polls: u32 = 0;
     let mut pause = POLL;
     let mut housekeeping: Option<JoinHandle<()>> = None;
+    let mut auditing: Option<JoinHandle<()>> = None;
     loop {
         let gap = tokio::select! {
             () = tokio::time::sleep(pause) => false,
@@ -144,6 +155,13 @@ pub(crate) async fn run(engine: Weak<Engine>) {
         let reading = Arc::clone(&engine);
         let has_read = attend(async move { read(&reading, gap, wide).await }).await;
         pause = if has_read || pause == RETRY { POLL } else { RETRY };
+        // What was sealed last and is handed on later, in the same breath; and never twice at once.
+        if polls.is_multiple_of(POLLS_PER_SEAL) && auditing.as_ref().is_none_or(JoinHandle::is_finished) {
+            let engine = Arc::clone(&engine);
+            auditing = Some(tokio::spawn(async move {
+                attend(async move { seal(&engine, wide).await }).await;
+            }));
+        }
         // Beside the polling and never twice at once: a store or a custody that is slow must not delay what is known of logouts.
         if wide && housekeeping.as_ref().is_none_or(JoinHandle::is_finished) {
             housekeeping = Some(tokio::spawn(async move {
@@ -208,6 +226,17 @@ async fn read(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         engine.revoked.sessions.purge(now);
         engine.access.purge(now, engine.revoked.sessions.retention());
     }
+    Ok(())
+}
+
+/// Seals what is old enough, and once a minute what had landed late.
+async fn seal(engine: &Engine, thorough: bool) -> Result<(), Internal> {
+    // SECURITY: a node whose clock runs ahead would seal up to an instant that the others have not reached, and everything that they
+    // write would be late.
+    if !is_on_time(engine.skew.get()) {
+        return Ok(());
+    }
+    audit_seal::seal(engine, if thorough { Round::Thorough } else { Round::Swift }).await?;
     Ok(())
 }
 

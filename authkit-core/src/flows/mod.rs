@@ -8,16 +8,21 @@
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
 pub mod admin_roles;
+pub(crate) mod audit_seal;
 pub mod authorize;
 pub(crate) mod breach;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
 pub(crate) mod one_time;
+pub(crate) mod refusals;
 pub mod role_impact;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
+pub mod audit_log;
+pub mod audit_purge;
+pub mod audit_verify;
 pub mod authenticate;
 pub mod change_password;
 pub mod close_account;
@@ -42,6 +47,10 @@ pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
+pub use audit_log::{Explanation, SecurityActor, SecurityEvent};
+pub use audit_purge::{AuditPurge, AuditPurgeError};
+pub use audit_seal::Sealed;
+pub use audit_verify::{AuditAnchor, AuditFault, AuditProblem, Verification, VerifyOptions};
 pub use authenticate::{AuthenticateError, Forbidden, Principal};
 pub use authorize::{Administrator, AuthorizeError};
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};

@@ -3,7 +3,7 @@
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::planned::Planned;
-use crate::model::{AuditAction, ChangeSet, Outcome, Patch, RequestContext, User, UserChange, UserStatus};
+use crate::model::{AuditAction, AuditEvent, ChangeSet, Outcome, Patch, RequestContext, User, UserChange, UserStatus};
 use crate::ports::{CommitError, Conflict, StoreError};
 use crate::primitives::{FullName, Locale};
 
@@ -67,7 +67,12 @@ pub(crate) async fn update_profile(
     update: ProfileUpdate,
     context: &RequestContext,
 ) -> Result<User, ProfileError> {
-    match plan_update_profile(engine, principal, update, context).commit().await {
+    if update == ProfileUpdate::default() {
+        return active(engine.store.user_by_id(principal.user_id()).await);
+    }
+    // For the audit log: what a field was before.
+    let before = active(engine.store.user_by_id(principal.user_id()).await)?;
+    match plan(engine, principal, update, Some(&before), context).commit().await {
         // Why it is not active any more, the read below tells.
         // And not from the cache: whoever has changed something is shown what became of it.
         Ok(()) | Err(CommitError::Conflict(Conflict::UserChanged)) => active(engine.store.user_by_id(principal.user_id()).await),
@@ -75,11 +80,21 @@ pub(crate) async fn update_profile(
     }
 }
 
-/// Decides what [`update_profile`] commits: nothing where every field stays.
+/// Decides what [`update_profile`] commits: nothing where every field stays. What a field was before is not read.
 pub(crate) fn plan_update_profile<'a>(
     engine: &'a Engine,
     principal: &Principal,
     update: ProfileUpdate,
+    context: &RequestContext,
+) -> Planned<'a, ()> {
+    plan(engine, principal, update, None, context)
+}
+
+fn plan<'a>(
+    engine: &'a Engine,
+    principal: &Principal,
+    update: ProfileUpdate,
+    before: Option<&User>,
     context: &RequestContext,
 ) -> Planned<'a, ()> {
     let at = engine.now();
@@ -93,8 +108,21 @@ pub(crate) fn plan_update_profile<'a>(
     } else {
         let event = engine.event(at, AuditAction::ProfileChanged, Outcome::Success, context);
         let event = event.by(actor(principal)).on(id).with("fields", fields.join(" "));
+        let name = before.and_then(|user| user.full_name.as_ref()).map(FullName::as_str);
+        let locale = before.and_then(|user| user.locale.as_ref()).map(Locale::as_str);
+        let event = noted(event, "full_name", name, &update.full_name, FullName::as_str);
+        let event = noted(event, "locale", locale, &update.locale, Locale::as_str);
         let change = UserChange::UpdateProfile { id, full_name: update.full_name, locale: update.locale, at };
         ChangeSet::new().and(change).and(event)
     };
     Planned::new(engine, id, changes, |_| ())
+}
+
+/// Notes in an event what became of a field.
+fn noted<T>(event: AuditEvent, field: &str, from: Option<&str>, patch: &Patch<T>, text: impl Fn(&T) -> &str) -> AuditEvent {
+    match patch {
+        Patch::Keep => event,
+        Patch::Clear => event.changed(field, from, None),
+        Patch::Set(value) => event.changed(field, from, Some(text(value))),
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::guessing::Guess;
+use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::access_token;
 use crate::flows::throttle::Throttled;
 use crate::model::{AuditAction, AuthMethod, ChangeSet, GuessSubject, Outcome, RequestContext, SessionChange, UserStatus};
@@ -59,6 +60,17 @@ super::guessing::not_admitted_into!(ReauthenticateError);
 
 /// Checks the password again, and issues an access token with a fresh `auth_time`.
 pub(crate) async fn reauthenticate(
+    engine: &Engine,
+    principal: &Principal,
+    password: Password,
+    context: &RequestContext,
+) -> Result<(AccessToken, Duration), ReauthenticateError> {
+    let outcome = judge(engine, principal, password, context).await;
+    let about = About::User(principal.user_id());
+    turned_away_by!(ReauthenticateError, engine, outcome, AuditAction::Reauthentication, about, context)
+}
+
+async fn judge(
     engine: &Engine,
     principal: &Principal,
     password: Password,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::config::ReusePolicy;
 use crate::flows::engine::{Engine, Internal};
+use crate::flows::refusals;
 use crate::flows::session_issue::{LoggedIn, pair};
 use crate::flows::throttle::Throttled;
 use crate::model::{
-    Actor, AuditAction, ChangeSet, Outcome, RequestContext, RevocationReason, Rotation, RotationOutcome, Session, SessionChange,
-    SessionWithUser, UserStatus,
+    Actor, AuditAction, AuditEvent, ChangeSet, LimitScope, Outcome, RequestContext, RevocationReason, Rotation, RotationOutcome,
+    Session, SessionChange, SessionWithUser, UserStatus,
 };
 use crate::ports::{CommitError, Conflict, StoreError};
 use crate::primitives::{RefreshToken, SessionId, Timestamp, UserId};
@@ -67,11 +68,25 @@ pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &Req
     let at = engine.now();
     let keyring = engine.keyring.load_full();
     // SECURITY: the MAC is checked before the store is asked, so that made-up tokens cost no I/O and end nobody's session.
-    let presented = PresentedRefreshToken::parse(&keyring, token.expose()).map_err(|error| {
-        tracing::debug!(reason = error.reason(), "refresh token refused");
-        RefreshError::InvalidToken
-    })?;
-    engine.throttle.refresh(presented.session_id(), context).await?;
+    let presented = match PresentedRefreshToken::parse(&keyring, token.expose()) {
+        Ok(presented) => presented,
+        Err(error) => {
+            tracing::debug!(reason = error.reason(), "refresh token refused");
+            if engine.refusals.of_stranger(context.client.ip).await {
+                let event = refusal(engine, at, "unknown_token", context).with("check", error.reason());
+                refusals::record(engine, event).await;
+            }
+            return Err(RefreshError::InvalidToken);
+        }
+    };
+    if let Err(throttled) = engine.throttle.refresh(presented.session_id(), context).await {
+        let (scope, id) = (LimitScope::RefreshSession.as_str(), presented.session_id());
+        if engine.refusals.of_limit(scope, id.as_uuid().as_bytes()).await {
+            let event = engine.event(at, AuditAction::RateLimited, Outcome::Failure, context);
+            refusals::record(engine, event.with("scope", scope).with("session_id", id.to_string())).await;
+        }
+        return Err(throttled.into());
+    }
     let successor = presented.successor(&keyring, at).map_err(Internal::from)?;
     let rotation = Rotation {
         session_id: presented.session_id(),
@@ -84,7 +99,11 @@ pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &Req
     };
     let refused = match engine.store.rotate(&rotation).await.map_err(Internal::from)? {
         RotationOutcome::Rotated(found) => return renewed(engine, *found, successor, at),
-        RotationOutcome::Refused(found) => *found.ok_or(RefreshError::InvalidToken)?,
+        RotationOutcome::Refused(Some(found)) => *found,
+        RotationOutcome::Refused(None) => {
+            let event = refusal(engine, at, "unknown_session", context);
+            return Err(refused(engine, event, presented.session_id()).await);
+        }
     };
     // The successor as it was derived when the row moved on: the key that was current then signs it.
     let again = presented.successor(&keyring, refused.session.refreshed_at).map_err(Internal::from)?;
@@ -92,7 +111,8 @@ pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &Req
         Judgement::Retry => renewed(engine, refused, again, at),
         Judgement::Ended(reason) => {
             tracing::debug!(reason, session_id = %refused.session.id, "refresh refused");
-            Err(RefreshError::InvalidToken)
+            let event = ended(refusal(engine, at, reason, context), &refused.session, at);
+            Err(self::refused(engine, event.on(refused.user.id), refused.session.id).await)
         }
         Judgement::Overtaken => Err(Internal::from(StoreError::unavailable("the session changed while it was refreshed")).into()),
         Judgement::Reuse => {
@@ -100,6 +120,31 @@ pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &Req
             Ok(Refreshed::Reused { user_id: refused.user.id, session_id: refused.session.id })
         }
     }
+}
+
+/// The event of a refusal.
+fn refusal(engine: &Engine, at: Timestamp, reason: &str, context: &RequestContext) -> AuditEvent {
+    engine.event(at, AuditAction::RefreshRefused, Outcome::Failure, context).with("reason", reason)
+}
+
+/// Adds when a session ended, and what ended it.
+fn ended(event: AuditEvent, session: &Session, at: Timestamp) -> AuditEvent {
+    if let Some((revoked_at, by)) = session.revoked {
+        return event.with("revoked_at", revoked_at.to_string()).with("revoked_reason", by.as_str());
+    }
+    if session.is_live(at) {
+        return event;
+    }
+    let end = session.expires_at.min(session.idle_expires_at);
+    event.with("expired_at", end.to_string())
+}
+
+/// Records the refusal of a token that this service issued, and says it.
+async fn refused(engine: &Engine, event: AuditEvent, session_id: SessionId) -> RefreshError {
+    if engine.refusals.of_session(session_id.as_uuid().as_bytes()).await {
+        refusals::record(engine, event.with("session_id", session_id.to_string())).await;
+    }
+    RefreshError::InvalidToken
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -128,7 +173,7 @@ fn judge(
         return Judgement::Ended("revoked");
     }
     if !session.is_live(at) {
-        return Judgement::Ended("expired");
+        return Judgement::Ended(if at >= session.expires_at { "expired_absolute" } else { "expired_idle" });
     }
     if found.user.status != UserStatus::Active {
         return Judgement::Ended("suspended");

@@ -9,6 +9,7 @@ use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::complete_first_factor;
 use crate::flows::one_time;
 use crate::flows::planned::Planned;
+use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::OneTimePurpose;
@@ -98,7 +99,10 @@ pub(crate) async fn register(
     registration: Registration,
     context: &RequestContext,
 ) -> Result<LoggedIn, RegisterError> {
-    Ok(plan_register(engine, registration, context).await?.commit().await?)
+    let email = registration.email.clone();
+    let planned = plan_register(engine, registration, context).await;
+    let about = About::Email(email.normal());
+    Ok(turned_away_by!(RegisterError, engine, planned, AuditAction::AccountRegistered, about, context)?.commit().await?)
 }
 
 /// Decides what [`register`] commits.

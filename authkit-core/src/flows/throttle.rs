@@ -206,6 +206,7 @@ impl Throttle {
             HeldUp::Stopped => (&self.stopped, "stopped"),
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        context.rate_limit.refuse(why);
         tracing::debug!(why, ?retry_after, "a password is not evaluated");
         let limit = self.limits.guessing.free;
         context.rate_limit.note(&[Reading { limit, remaining: 0, reset_after: retry_after, retry_after: Some(retry_after) }]);
@@ -334,14 +335,14 @@ impl Throttle {
             None => Err(Throttled { retry_after: Duration::from_secs(1) }),
             Some((charge, reading, retry_after)) => {
                 context.rate_limit.note(&[*reading]);
+                context.rate_limit.refuse(charge.key.scope().as_str());
                 self.tell(charge.key.scope(), context);
                 Err(Throttled { retry_after })
             }
         }
     }
 
-    /// Counts a refusal, and tells the log of it now and then. The audit log is not told: it holds what was judged, at most
-    /// a quota's worth of attempts, and not what was turned away.
+    /// Counts a refusal, and tells the log of it now and then. What the audit log is told of it is for `refusals` to say.
     fn tell(&self, scope: LimitScope, context: &RequestContext) {
         let books = &self.scopes[scope as usize];
         let refused = books.refused.fetch_add(1, Ordering::Relaxed) + 1;

@@ -9,10 +9,12 @@
 //! - [`failures`]: what happens when a part is away, and how it comes back.
 //! - [`your_own_store`]: what a store has to promise, and how to show that it does.
 //! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
+//! - [`audit`]: what is recorded, why it can be believed, and what it cannot prove.
 //! - [`decisions`]: choices that could have gone another way.
 
 pub mod access_control;
 pub mod architecture;
+pub mod audit;
 pub mod decisions;
 pub mod failures;
 pub mod guessing;

@@ -43,6 +43,16 @@ scopes! {
     RefreshSession = "refresh_session",
     /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.
     PasswordAccount = "password_account",
+
+    // What is recorded of refusals.
+    /// Recorded refusals of one kind about one subject.
+    RefusalSubject = "refusal_subject",
+    /// Recorded refusals about one session whose token is ours.
+    RefusalSession = "refusal_session",
+    /// Recorded refresh tokens that were made up, from one client network.
+    RefusalNetwork = "refusal_network",
+    /// Recorded refusals of one node that cost their senders nothing.
+    RefusalNode = "refusal_node",
     /// Logins to one email address from one client network.
     LoginAddressAccount = "login_address_account",
     /// Logins by one known device.
@@ -169,7 +179,7 @@ impl Reading {
 /// What a bucket said to a request: a flow writes it down, and the host reads it for its `RateLimit-*` headers,
 /// whatever became of the request. Clones are one report.
 #[derive(Debug, Clone, Default)]
-pub struct RateLimitReport(Arc<Mutex<Option<Reading>>>);
+pub struct RateLimitReport(Arc<Mutex<Option<Reading>>>, Arc<Mutex<Option<&'static str>>>);
 
 impl RateLimitReport {
     /// What the bucket said that refused the request, or the one that may be shown; `None` when nothing was counted.
@@ -183,6 +193,16 @@ impl RateLimitReport {
         let tightest = readings.iter().min_by_key(|reading| (reading.is_allowed(), reading.remaining));
         let Some(tightest) = tightest else { return };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(*tightest);
+    }
+
+    /// Writes down what turned the request away.
+    pub(crate) fn refuse(&self, scope: &'static str) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(scope);
+    }
+
+    /// What turned the request away.
+    pub(crate) fn refused_by(&self) -> Option<&'static str> {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

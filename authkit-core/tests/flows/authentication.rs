@@ -26,9 +26,11 @@ async fn after_logout_both_tokens_of_the_session_are_refused() {
         let refused = node.authenticate(registered.tokens.access_token.expose());
         assert_eq!(refused.err(), Some(AuthenticateError::Revoked));
     }
+    world.tick();
     auth.sessions().refresh(&registered.tokens.refresh_token, &request()).await.expect_err("refused");
     let actions = world.actions().await;
-    assert_eq!(actions, [(AuditAction::Logout, Outcome::Success), (AuditAction::AccountRegistered, Outcome::Success)]);
+    let refused = (AuditAction::RefreshRefused, Outcome::Failure);
+    assert_eq!(actions, [refused, (AuditAction::Logout, Outcome::Success), (AuditAction::AccountRegistered, Outcome::Success)]);
     auth.sessions().log_out(&RefreshToken::new("ak_rt_made_up".into()), &request()).await.expect_err("never issued");
 }
 

@@ -436,7 +436,8 @@ async fn a_password_that_has_to_wait_costs_one_read_and_no_hash() {
         for n in 0..100 {
             assert_eq!(try_login(&auth, address, PASSWORD, n).await, Answer::Wait(Duration::from_secs(1)));
         }
-        assert_eq!((faulty.total_calls() - calls, auth.hashing().hashed), (100, hashed));
+        // And for the first of a while one write, which tells of it.
+        assert_eq!((faulty.total_calls() - calls, auth.hashing().hashed), (101, hashed));
     }
     assert_eq!(auth.rate_limits().delayed, 200);
 }

@@ -99,7 +99,7 @@ async fn a_refusal_says_nothing_about_whether_there_is_an_account() {
 }
 
 #[tokio::test]
-async fn a_refusal_costs_no_store_access_no_hash_and_no_audit_event() {
+async fn refusals_cost_no_hash_and_no_store_access_but_for_the_first_of_a_while() {
     let faulty = Arc::new(FaultyStore::new(MemoryStore::new()));
     let mut world = World::over(faulty.clone());
     world.config = limited();
@@ -122,10 +122,12 @@ async fn a_refusal_costs_no_store_access_no_hash_and_no_audit_event() {
         let changed = auth.accounts().change_password(&caller, change.clone(), &request()).await;
         assert!(matches!(changed, Err(ChangePasswordError::Throttled { .. })), "one budget for both: {changed:?}");
     }
-    assert_eq!((faulty.total_calls(), auth.hashing().hashed), before);
+    assert_eq!(auth.hashing().hashed, before.1);
+    // Three hundred refusals, by three limits: each of them is told of once.
+    assert!(faulty.total_calls() - before.0 <= 3, "{} calls", faulty.total_calls() - before.0);
     let after =
         world.store.audit_events(&AuditFilter::new(), authkit_core::PageRequest::default()).await.expect("reads").items.len();
-    assert_eq!(after, events, "a flood does not fill the audit log");
+    assert!(after - events <= 3, "a flood does not fill the audit log");
     let stats = auth.rate_limits();
     assert_eq!((stats.refused(LimitScope::LoginAccount), stats.refused(LimitScope::PasswordAccount)), (101, 200));
 }

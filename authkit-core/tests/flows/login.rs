@@ -48,7 +48,10 @@ async fn one_address_has_one_account_however_it_is_spelled() {
         made += usize::from(racer.await.expect("a racer"));
     }
     assert_eq!(made, 1);
-    assert_eq!(world.actions().await, [(AuditAction::AccountRegistered, Outcome::Success)], "who lost changed nothing");
+    let mut actions = world.actions().await;
+    // That some were turned away by the queue is told of once.
+    actions.retain(|(action, _)| *action != AuditAction::Overloaded);
+    assert_eq!(actions, [(AuditAction::AccountRegistered, Outcome::Success)], "who lost changed nothing");
 }
 
 #[tokio::test]

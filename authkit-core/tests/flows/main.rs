@@ -2,6 +2,7 @@
 
 mod account;
 mod account_cache;
+mod audit;
 mod authentication;
 mod faults;
 mod guessing;

@@ -64,6 +64,10 @@ const OPERATIONS: &[Operation] = &[
     ),
     ("listSessions", &[BEARER], &[(400, "request.invalid_parameter")]),
     ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
+    // The audit log.
+    ("listSecurityEvents", &[BEARER], &[(400, "request.invalid_parameter")]),
+    ("listAuditEvents", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
+    ("explainRequest", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
 ];
 
 /// The problems of an operation: for each status, the codes.

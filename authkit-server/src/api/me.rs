@@ -11,6 +11,7 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
 
+use super::audit_reply::SecurityEventPageBody;
 use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
@@ -133,6 +134,24 @@ impl MeRoutes {
         Ok(Json(SessionPageBody::new(&sessions, caller.session_id())))
     }
 
+    /// What happened to your account
+    ///
+    /// Logins that succeeded and failed, changes, sessions that ended; the youngest first. What an administrator did is told, and not
+    /// which one.
+    #[oai(path = "/me/security-events", method = "get", operation_id = "listSecurityEvents")]
+    async fn security_events(
+        &self,
+        Caller(caller): Caller,
+        /// How many at most: 1 to 200, by default 50.
+        limit: Query<Option<String>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> poem::Result<Json<SecurityEventPageBody>> {
+        let page = page(limit.0.as_deref(), cursor.0.as_deref())?;
+        let events = self.auth.audit().security_events(&caller, page).await.map_err(refused)?;
+        Ok(Json(SecurityEventPageBody::from(events)))
+    }
+
     /// End one of your sessions
     #[oai(path = "/me/sessions/:id", method = "delete", operation_id = "revokeSession")]
     async fn revoke(
@@ -159,7 +178,7 @@ fn patch<T>(member: MaybeUndefined<String>, parse: impl FnOnce(&str) -> Option<T
 }
 
 /// The page that a list is asked for.
-fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
+pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
     let invalid = |name, message: String| {
         let title = "A parameter of the request is not valid";
         Problem::new(StatusCode::BAD_REQUEST, "request.invalid_parameter", title).field(name, "invalid_parameter", message)

@@ -3,6 +3,8 @@
 //! One file per resource. `field` turns request members into the library's types, `refusal` turns the library's errors into
 //! problem documents, `caller` reads the bearer token, `catalogue` says which problems a route can answer with.
 
+mod audit;
+mod audit_reply;
 mod auth;
 mod caller;
 mod catalogue;

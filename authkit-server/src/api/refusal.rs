@@ -63,6 +63,7 @@ fn sentences(error: &Error) -> (&'static str, String) {
             "Send your password to /api/v1/auth/reauthenticate, and try again with the access token of its reply.",
         ),
         "password.wrong_current" => ("The current password is wrong", "Nothing was changed."),
+        "auth.permission_required" => return ("You may not do this", error.to_string()),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
         "auth.invalid_link" => {
             ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")

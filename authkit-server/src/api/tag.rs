@@ -10,4 +10,7 @@ pub(super) enum Tag {
     /// The caller's profile, password and sessions.
     #[oai(rename = "Your account")]
     Account,
+    /// What happened, and why.
+    #[oai(rename = "Audit log")]
+    Audit,
 }

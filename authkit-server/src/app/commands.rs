@@ -9,12 +9,12 @@ use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId}
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{checks, import, roles, serve};
+use super::{audit, checks, import, roles, serve};
 use crate::api;
 use crate::cli::args::ImportArgs;
 use crate::cli::doctor::Check;
 use crate::cli::roles::RolesCommand;
-use crate::cli::{Imported, NewUser, OperationError, Operations};
+use crate::cli::{AuditOperation, Imported, NewUser, OperationError, Operations};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
 
@@ -108,6 +108,10 @@ impl Operations for App {
             Ok(auth.keys().list().await?)
         })?;
         keys.iter().try_for_each(|key| write_key(key, out))
+    }
+
+    fn audit(&self, settings: &Settings, operation: AuditOperation, out: &mut dyn Write) -> Result<(), OperationError> {
+        with_auth(settings, async |auth| audit::run(auth, operation, out).await)
     }
 
     fn import_users(

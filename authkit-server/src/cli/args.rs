@@ -44,6 +44,11 @@ pub enum Command {
     /// Manage keys and make secrets.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Verify, export and purge the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Say what the audit log knows of a request: why a login or a refresh was refused.
+    Explain(ExplainArgs),
     /// Check settings, files, the store and the clock, and say what is wrong.
     Doctor(DoctorArgs),
     /// Ask the server that runs under these settings how it is; 1 when it is not well or does not answer.
@@ -238,4 +243,95 @@ pub struct RotateArgs {
     /// it expires.
     #[arg(long)]
     pub now: bool,
+}
+
+/// Commands on the audit log.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Verify that nothing was altered, removed, added or reordered since it was sealed; 1 when something was.
+    Verify(VerifyArgs),
+    /// Print the end of the chain of seals, to be kept elsewhere for a later verify.
+    Anchor,
+    /// Print the public keys that verify the seals, one JWK a line.
+    Keys,
+    /// Seal now what is old enough; servers do it every ten seconds.
+    Seal,
+    /// Forget old events. Without --yes it only says which.
+    Purge(PurgeArgs),
+    /// Write events to stdout, the oldest first.
+    Export(ExportArgs),
+}
+
+/// Arguments of `audit verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Begin at this seal and take what lies before it for granted.
+    #[arg(long, value_name = "NUMBER")]
+    pub from_seal: Option<u64>,
+    /// Trust the public keys in this file alone, one JWK a line, as `audit keys` printed them; and not those of the database.
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// The chain must contain this seal, NUMBER:DIGEST as `audit anchor` printed it.
+    #[arg(long, value_name = "NUMBER:DIGEST")]
+    pub anchor: Option<String>,
+}
+
+/// Arguments of `audit purge`.
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    /// Forget what is older than this, as in 365d; at least 1d.
+    #[arg(long, value_name = "AGE")]
+    pub older_than: String,
+    /// Do it.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `audit export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// How to write.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub format: ExportFormat,
+    /// From this instant on, RFC 3339 in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Before this instant, RFC 3339 in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Only what this user did.
+    #[arg(long, value_name = "USER ID")]
+    pub actor: Option<String>,
+    /// Only what was done to this account.
+    #[arg(long, value_name = "USER ID")]
+    pub subject: Option<String>,
+    /// Only this, as in auth.login.
+    #[arg(long, value_name = "ACTION")]
+    pub action: Option<String>,
+    /// Only what ended so: success or failure.
+    #[arg(long, value_name = "OUTCOME")]
+    pub outcome: Option<String>,
+    /// Only what happened in this request.
+    #[arg(long, value_name = "REQUEST ID")]
+    pub request_id: Option<String>,
+    /// Write the seals behind the events, so that the export can be held against them (jsonl only).
+    #[arg(long)]
+    pub with_seals: bool,
+}
+
+/// How `audit export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// A header and one line an event (RFC 4180); a cell that a spreadsheet would run begins with an apostrophe.
+    Csv,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The id of the request, from X-Request-Id or the problem document.
+    #[arg(long)]
+    pub request_id: String,
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 the command line or a setting is wrong, 3 an import of which lines were refused. Answers go to stdout, complaints to stderr.
 
 pub mod args;
+pub(crate) mod audit;
 pub mod doctor;
 mod health;
 mod keys;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use self::args::{Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
+use self::args::{AuditCommand, Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
+pub use self::audit::AuditOperation;
 pub use self::operations::{Imported, NewUser, OperationError, Operations};
 use crate::settings::{self, Inputs, Problems, Settings};
 
@@ -142,6 +144,21 @@ fn dispatch(
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
         Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),
         Command::Keys(KeysCommand::GenerateSecret) => Ok(writeln!(out, "{}", keys::secret())?),
+        Command::Audit(command) => {
+            let operation = match &command {
+                AuditCommand::Verify(args) => audit::verify(args),
+                AuditCommand::Anchor => Ok(AuditOperation::Anchor),
+                AuditCommand::Keys => Ok(AuditOperation::Keys),
+                AuditCommand::Seal => Ok(AuditOperation::Seal),
+                AuditCommand::Purge(args) => audit::purge(args),
+                AuditCommand::Export(args) => audit::export(args),
+            };
+            operations.audit(&settings()?, operation.map_err(Failure::Usage)?, out).map_err(failed)
+        }
+        Command::Explain(args) => {
+            let request_id = audit::request_id(&args.request_id).map_err(Failure::Usage)?;
+            operations.audit(&settings()?, AuditOperation::Explain(request_id), out).map_err(failed)
+        }
         Command::Doctor(args) => {
             let report = doctor::examine(&Settings::load(&inputs()?), operations);
             report.write(args.format, out)?;

@@ -6,6 +6,7 @@ use std::io::{BufRead, Write};
 use authkit_core::{Email, FullName, Password, RoleName, UserId};
 
 use super::args::ImportArgs;
+use super::audit::AuditOperation;
 use super::doctor::Check;
 use super::roles::RolesCommand;
 use crate::settings::Settings;
@@ -70,6 +71,9 @@ pub trait Operations {
 
     /// Makes a new signing key, in force at once with `now`, and writes which.
     fn rotate_keys(&self, settings: &Settings, now: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// Does something with the audit log, and writes what it found; an error when it is not what was sealed.
+    fn audit(&self, settings: &Settings, operation: AuditOperation, out: &mut dyn Write) -> Result<(), OperationError>;
 
     /// Takes over the accounts of a file.
     fn import_users(

@@ -1,6 +1,7 @@
 //! The HTTP contract, held against the real binary: every route, every documented problem, and what hostile clients send.
 
 mod account;
+mod audit;
 mod authentication;
 mod bad_bodies;
 mod bad_connections;
