@@ -15,15 +15,17 @@ use crate::flows::{
     RoleGrant, RoleImpact, RoleUpdate, RotateKeyError, Run, Sealed, SecurityEvent, SessionError, TooManyRequests, Verification,
     VerifyOptions, WrappedPage,
 };
+use crate::flows::{AccountExport, AccountUpdate, AdminError, Expected, ExportError, Impersonation, NewAccount};
 use crate::flows::{LinkError, OutboxError};
 use crate::model::{AuditEvent, AuditFilter, AuditSeal, KeyId, KeyPurpose, RequestContext, Role, Session, User};
 use crate::model::{OneTimePurpose, OutboxMessage, OutboxState};
+use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::password::PoolStats;
 use crate::primitives::{
     AccessToken, Cursor, Email, Page, PageLimit, PageRequest, Password, Permission, RefreshToken, RequestId, RoleName, Scope,
     SessionId, UserId,
 };
-use crate::primitives::{DeviceName, OneTimeTokenText, OutboxMessageId};
+use crate::primitives::{DeviceName, ImpersonationReason, OneTimeTokenText, OutboxMessageId};
 
 /// Authentication for one application: cheap to clone, safe to share, without type parameters.
 ///
@@ -75,6 +77,12 @@ impl AuthKit {
     #[must_use]
     pub fn sessions(&self) -> Sessions<'_> {
         Sessions { engine: &self.engine }
+    }
+
+    /// The accounts of others, as an administrator has power over them: a user by what her roles let her do, or the operator.
+    #[must_use]
+    pub fn administration<'a>(&'a self, by: impl Into<Administrator<'a>>) -> Administration<'a> {
+        Administration { engine: &self.engine, by: by.into() }
     }
 
     /// The keys that sign tokens.
@@ -301,9 +309,97 @@ impl<'a> Accounts<'a> {
         flows::unlock::by_operator(self.engine, email, context).await
     }
 
+    /// Everything that is held about the caller.
+    pub async fn export(&self, principal: &Principal, context: &RequestContext) -> Result<AccountExport, ExportError> {
+        flows::export_account::export(self.engine, principal, context).await
+    }
+
+    /// Begins a session in which the caller acts as somebody else. Needs `users:impersonate`, a recent proof of who she is, and a reason.
+    pub async fn impersonate(
+        &self,
+        principal: &Principal,
+        id: UserId,
+        reason: &ImpersonationReason,
+        context: &RequestContext,
+    ) -> Result<Impersonation, AdminError> {
+        flows::impersonate::impersonate(self.engine, principal, id, reason, context).await
+    }
+
     /// Closes the caller's account for good. She must have proved recently who she is.
     pub async fn close(&self, principal: &Principal, context: &RequestContext) -> Result<(), CloseAccountError> {
         flows::close_account::close_account(self.engine, principal, context).await
+    }
+}
+
+/// The accounts of others. Every method asks the store what the administrator may, and nothing is done to an account that holds a
+/// permission which she does not hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Administration<'a> {
+    engine: &'a Engine,
+    by: Administrator<'a>,
+}
+
+impl Administration<'_> {
+    /// The accounts that a filter lets through. Needs `users:read`.
+    pub async fn list(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, AdminError> {
+        flows::admin_users::list(self.engine, self.by, filter, page).await
+    }
+
+    /// One account. Needs `users:read`.
+    pub async fn show(&self, id: UserId) -> Result<User, AdminError> {
+        flows::admin_users::show(self.engine, self.by, id).await
+    }
+
+    /// The account with an address. Needs `users:read`.
+    pub async fn find(&self, email: &Email) -> Result<User, AdminError> {
+        flows::admin_users::find(self.engine, self.by, email).await
+    }
+
+    /// Makes an account without a password: its owner chooses one. Needs `users:write`.
+    pub async fn create(&self, account: NewAccount, context: &RequestContext) -> Result<User, AdminError> {
+        flows::admin_users::create(self.engine, self.by, account, context).await
+    }
+
+    /// Changes the named fields of an account, if it is as `expected`, where that is said. A new address is not verified, and ends every
+    /// session. Needs `users:write`.
+    pub async fn update(
+        &self,
+        id: UserId,
+        expected: &Expected,
+        update: &AccountUpdate,
+        context: &RequestContext,
+    ) -> Result<User, AdminError> {
+        flows::admin_users::update(self.engine, self.by, id, expected, update, context).await
+    }
+
+    /// Shuts an account and ends its sessions; done already, it changes nothing. Needs `users:write`.
+    pub async fn suspend(&self, id: UserId, expected: &Expected, context: &RequestContext) -> Result<User, AdminError> {
+        flows::admin_users::suspend(self.engine, self.by, id, expected, context).await
+    }
+
+    /// Opens a suspended account again; done already, it changes nothing. Needs `users:write`.
+    pub async fn restore(&self, id: UserId, expected: &Expected, context: &RequestContext) -> Result<User, AdminError> {
+        flows::admin_users::restore(self.engine, self.by, id, expected, context).await
+    }
+
+    /// Closes an account for good. Needs `users:write`.
+    pub async fn close(&self, id: UserId, expected: &Expected, context: &RequestContext) -> Result<(), AdminError> {
+        flows::admin_users::close(self.engine, self.by, id, expected, context).await
+    }
+
+    /// The sessions of an account that are alive, the youngest first. Needs `sessions:read`.
+    pub async fn sessions(&self, id: UserId, page: PageRequest, context: &RequestContext) -> Result<Page<Session>, AdminError> {
+        flows::admin_sessions::list(self.engine, self.by, id, page, context).await
+    }
+
+    /// Ends every session of an account; returns how many. Needs `sessions:write`.
+    pub async fn revoke_sessions(&self, id: UserId, context: &RequestContext) -> Result<usize, AdminError> {
+        flows::admin_sessions::revoke_all(self.engine, self.by, id, context).await
+    }
+
+    /// Ends one session of an account. Needs `sessions:write`.
+    pub async fn revoke_session(&self, id: UserId, session_id: SessionId, context: &RequestContext) -> Result<(), AdminError> {
+        flows::admin_sessions::revoke(self.engine, self.by, id, session_id, context).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::flows::TooManyRequests;
+use crate::flows::{AdminError, ExportError};
 use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
@@ -28,6 +29,8 @@ pub enum ErrorKind {
     Throttled(Duration),
     /// Too much is going on; the same request can succeed after this time: 503.
     Overloaded(Duration),
+    /// What the caller has read is not what is there any more: 412.
+    Outdated,
     /// A part below is away; the same request can succeed later: 503.
     Unavailable,
     /// A part below failed: 500.
@@ -44,6 +47,7 @@ impl ErrorKind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
+            Self::Outdated => 412,
             Self::Throttled(_) => 429,
             Self::Overloaded(_) | Self::Unavailable => 503,
             Self::Internal => 500,
@@ -60,6 +64,19 @@ impl ErrorKind {
             Self::Unavailable => Some(1),
             _ => None,
         }
+    }
+}
+
+/// What an error of the administration is.
+const fn of_administration(error: &AdminError) -> ErrorKind {
+    match error {
+        AdminError::Authorize(AuthorizeError::SessionEnded) => ErrorKind::Unauthenticated,
+        AdminError::NotFound | AdminError::NoSuchSession => ErrorKind::NotFound,
+        AdminError::OwnAccount | AdminError::Suspended | AdminError::EmailTaken | AdminError::LastSuperuser => {
+            ErrorKind::Conflict
+        }
+        AdminError::Changed => ErrorKind::Outdated,
+        _ => ErrorKind::Forbidden,
     }
 }
 
@@ -102,6 +119,12 @@ pub enum Error {
     /// Of a session.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// Of the administration of accounts.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// Of an export of an account.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// Of closing an account.
     #[error(transparent)]
     CloseAccount(#[from] CloseAccountError),
@@ -137,6 +160,8 @@ impl Error {
             Self::Session(error) => error.code(),
             Self::CloseAccount(error) => error.code(),
             Self::TooManyRequests(error) => error.code(),
+            Self::Admin(error) => error.code(),
+            Self::Export(error) => error.code(),
             Self::Link(error) => error.code(),
             Self::Outbox(error) => error.code(),
             Self::Internal(error) => error.code(),
@@ -183,6 +208,11 @@ impl Error {
             | Self::Profile(ProfileError::Suspended)
             | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired) => ErrorKind::Forbidden,
+            Self::Reauthenticate(ReauthenticateError::Impersonated(_))
+            | Self::ChangePassword(ChangePasswordError::Impersonated(_))
+            | Self::CloseAccount(CloseAccountError::Impersonated(_))
+            | Self::Export(ExportError::Impersonated(_)) => ErrorKind::Forbidden,
+            Self::Admin(error) => of_administration(error),
             Self::Link(LinkError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
             Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::Link(LinkError::WeakPassword(_)) => ErrorKind::Invalid,
@@ -219,9 +249,11 @@ impl Error {
             | Self::ChangePassword(ChangePasswordError::Internal(error))
             | Self::Session(SessionError::Internal(error))
             | Self::CloseAccount(CloseAccountError::Internal(error))
+            | Self::Export(ExportError::Internal(error))
             | Self::Link(LinkError::Internal(error))
             | Self::Outbox(OutboxError::Internal(error))
             | Self::Internal(error) => Some(error),
+            Self::Admin(error) => error.internal(),
             _ => None,
         }
     }

@@ -46,7 +46,7 @@ pub mod rbac;
 pub mod testkit;
 pub mod token;
 
-pub use authkit::{Accounts, Audit, AuthKit, Keys, Roles, Sessions};
+pub use authkit::{Accounts, Administration, Audit, AuthKit, Keys, Roles, Sessions};
 pub use authkit::{Links, Outbox};
 pub use builder::{BuildError, Builder};
 pub use config::Config;

@@ -36,6 +36,7 @@ const DOORS: &[&str] = &[
     "authenticate",
     "access_book",
     "authorize",
+    "administration",
     "one_time",
     "outbox",
 ];

@@ -12,5 +12,6 @@ mod metrics;
 mod operations_routes;
 mod roles;
 mod serve;
+mod users;
 
 pub use commands::App;

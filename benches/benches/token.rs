@@ -52,6 +52,7 @@ impl Fixture {
             methods: &[AuthMethod::Password],
             authenticated_at: self.now,
             session_ends_at: self.now + std::time::Duration::from_hours(24),
+            impersonator: None,
             access: &authkit_core::model::Access::default(),
         };
         let issued = access::issue(&self.keyring, &self.config, issuance, self.now, &OsEntropy);

@@ -38,6 +38,12 @@ impl Config {
             (!tokens.audience.is_empty(), "tokens.audience", "must not be empty (RFC 9068 §2.2)"),
             (tokens.lifetime >= Duration::from_secs(10), "tokens.lifetime", "must be at least 10 seconds"),
             (tokens.lifetime <= Duration::from_hours(24), "tokens.lifetime", "must be at most 24 hours"),
+            (
+                tokens.impersonation_lifetime >= Duration::from_mins(1)
+                    && tokens.impersonation_lifetime <= Duration::from_hours(1),
+                "tokens.impersonation_lifetime",
+                "must be 1 to 60 minutes",
+            ),
             (tokens.leeway <= Duration::from_mins(1), "tokens.leeway", "must be at most 60 seconds"),
             (
                 tokens.key_lifetime >= tokens.key_lead.saturating_mul(2),
@@ -68,7 +74,7 @@ impl Config {
                 self.retention.ended_sessions >= Duration::from_hours(1)
                     // What a revocation is remembered for, and what clocks may differ beside it.
                     && self.retention.ended_sessions
-                        > tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2)).saturating_add(Duration::from_mins(1)),
+                        > tokens.longest_lifetime().saturating_add(tokens.leeway.saturating_mul(2)).saturating_add(Duration::from_mins(1)),
                 "retention.ended_sessions",
                 "must be at least an hour, and longer than tokens.lifetime by some minutes",
             ),
@@ -142,6 +148,7 @@ mod tests {
         assert_eq!(broken(&|c| c.tokens.key_lead = Duration::from_secs(30)), "tokens.key_lead");
         assert_eq!(broken(&|c| c.tokens.key_lifetime = Duration::MAX), "tokens.key_lifetime");
         assert_eq!(broken(&|c| c.sessions.recent_authentication = Duration::MAX), "sessions.recent_authentication");
+        assert_eq!(broken(&|c| c.tokens.impersonation_lifetime = Duration::from_mins(61)), "tokens.impersonation_lifetime");
         assert_eq!(broken(&|c| c.limits.nodes = 0), "limits.nodes");
         assert_eq!(broken(&|c| c.limits.guessing.at_most = 101), "limits.guessing.at_most");
         assert_eq!(broken(&|c| c.limits.guessing.free = 101), "limits.guessing.free");

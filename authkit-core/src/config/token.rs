@@ -69,6 +69,9 @@ pub struct TokenConfig {
     pub algorithm: SigningAlgorithm,
     /// How long a token is valid. Default 15 minutes; revocation does not wait for it.
     pub lifetime: Duration,
+    /// How long an administrator may act as somebody else before she has to say why again. Its token is valid for that long, because
+    /// nothing renews it. Default 15 minutes, at most an hour.
+    pub impersonation_lifetime: Duration,
     /// How far the clocks of two nodes may differ. Default 30 s; at most 60 s makes sense (RFC 7519 §4.1.4 "a few minutes" is too much).
     pub leeway: Duration,
     /// How long a signing key is used before the next one is made. Default 90 days (NIST SP 800-57 part 1 §5.3.6 allows 1 to 3 years).
@@ -80,12 +83,19 @@ pub struct TokenConfig {
 }
 
 impl TokenConfig {
+    /// How long the longest token is valid: so long a revocation is remembered, and a key that signs no more is kept.
+    #[must_use]
+    pub fn longest_lifetime(&self) -> Duration {
+        self.lifetime.max(self.impersonation_lifetime)
+    }
+
     pub(crate) fn new(issuer: String) -> Self {
         Self {
             audience: issuer.clone(),
             issuer,
             algorithm: SigningAlgorithm::default(),
             lifetime: Duration::from_mins(15),
+            impersonation_lifetime: Duration::from_mins(15),
             leeway: Duration::from_secs(30),
             key_lifetime: Duration::from_hours(24 * 90),
             key_lead: Duration::from_hours(1),

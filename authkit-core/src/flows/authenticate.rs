@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::flows::access_book::{VerifiedToken, WorkedOut};
 use crate::flows::engine::Engine;
+use crate::model::Impersonator;
 use crate::primitives::{Clock, Permission, Scope, SessionId, Timestamp, UserId};
 use crate::rbac::EffectiveAccess;
 use crate::token::{AccessClaims, AccessTokenError};
@@ -38,6 +39,18 @@ impl Principal {
     #[must_use]
     pub fn authenticated_at(&self) -> Timestamp {
         self.claims().authenticated_at
+    }
+
+    /// Who acts as her, where it is not she herself (RFC 8693 §4.1). What only she may do is refused then; see
+    /// [the manual](crate::manual::administration).
+    #[must_use]
+    pub fn impersonator(&self) -> Option<Impersonator> {
+        self.claims().impersonator
+    }
+
+    /// That she acts herself; for what nobody may do in her name.
+    pub(crate) fn in_person(&self) -> Result<(), Impersonated> {
+        if self.impersonator().is_some() { Err(Impersonated) } else { Ok(()) }
     }
 
     /// Every claim of the token.
@@ -88,9 +101,24 @@ impl Principal {
 
     /// Whether she proved who she is within `window` before `now`.
     pub(crate) fn is_recent(&self, now: Timestamp, window: Duration) -> bool {
+        // SECURITY: whoever acts as her has proved nothing about her.
+        if self.impersonator().is_some() {
+            return false;
+        }
         // `auth_time` is cut to whole seconds, so the second that it names belongs to the window.
         now.since(self.authenticated_at()) < window + Duration::from_secs(1)
     }
+}
+
+/// Whoever acts as somebody else may not do what only the owner of the account may: change what she proves herself by, end or export
+/// the account, or act as an administrator in her name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("only the owner of the account may do this")]
+pub struct Impersonated;
+
+impl Impersonated {
+    /// The stable code of the error.
+    pub const CODE: &'static str = "auth.impersonation_forbidden";
 }
 
 /// That somebody lacks a permission.
@@ -169,6 +197,10 @@ pub(crate) fn authenticate(engine: &Engine, token: &str) -> Result<Principal, Au
     let now = engine.now();
     let token = engine.verified.verify(&engine.keyring.load(), &engine.config.tokens, token, now)?;
     if engine.revoked.sessions.contains(token.claims().session_id) {
+        return Err(AuthenticateError::Revoked);
+    }
+    // SECURITY: who acts as somebody else does so for as long as she is logged in herself, on every node.
+    if token.claims().impersonator.is_some_and(|impersonator| engine.revoked.sessions.contains(impersonator.session_id)) {
         return Err(AuthenticateError::Revoked);
     }
     let access = engine.access.work_out(&token).ok_or(AuthenticateError::Expired)?;

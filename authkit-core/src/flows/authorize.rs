@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::flows::access_book::fresh_graph;
-use crate::flows::authenticate::Principal;
+use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::model::{Actor, Change, User, UserChange, UserStatus};
 use crate::primitives::{Scope, Timestamp, UserId};
@@ -22,6 +22,9 @@ pub enum AuthorizeError {
     /// The session of the caller has ended, or her account is suspended or closed.
     #[error("the session has ended")]
     SessionEnded,
+    /// Somebody else acts as the caller.
+    #[error(transparent)]
+    Impersonated(#[from] Impersonated),
     /// A part below failed.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -34,6 +37,7 @@ impl AuthorizeError {
         match self {
             Self::Forbidden { .. } => "auth.permission_required",
             Self::SessionEnded => "auth.session_ended",
+            Self::Impersonated(_) => Impersonated::CODE,
             Self::Internal(error) => error.code(),
         }
     }
@@ -88,6 +92,11 @@ impl Authority {
     fn of(user: &User, actor: Actor, graph: Arc<RoleGraph>, at: Timestamp) -> Self {
         let access = EffectiveAccess::of(&user.access.assignments, &graph);
         Self { actor, holder: Some((user.id, user.access.version)), access, graph, at }
+    }
+
+    /// What the holder of another account may, by the roles that this authority was read with.
+    pub(crate) fn of_other(&self, user: &User) -> Self {
+        Self::of(user, Actor::User(user.id, None), Arc::clone(&self.graph), self.at)
     }
 
     /// Who acts.
@@ -166,18 +175,13 @@ pub(crate) async fn authorize_in(
 
 /// What the caller may, as the store knows it now.
 pub(crate) async fn authority_of_caller(engine: &Engine, principal: &Principal) -> Result<Authority, AuthorizeError> {
+    // SECURITY: whoever acts as somebody else has power over others in her own name alone.
+    principal.in_person()?;
     let at = engine.now();
     let read = engine.store.session_by_id(principal.session_id()).await.map_err(Internal::from)?;
     let is_alive = |read: &crate::model::SessionWithUser| {
         read.session.revoked.is_none() && read.user.id == principal.user_id() && read.user.status == UserStatus::Active
     };
     let user = read.filter(is_alive).ok_or(AuthorizeError::SessionEnded)?.user;
-    Ok(Authority::of(&user, actor(principal), fresh_graph(engine).await?, at))
-}
-
-/// What somebody else may, active or suspended, as the store knows it now; `None` when there is no such account.
-pub(crate) async fn authority_of(engine: &Engine, id: UserId) -> Result<Option<Authority>, Internal> {
-    let at = engine.now();
-    let Some(user) = engine.store.user_by_id(id).await? else { return Ok(None) };
-    Ok(Some(Authority::of(&user, Actor::User(id, None), fresh_graph(engine).await?, at)))
+    Ok(Authority::of(&user, actor(principal).actor, fresh_graph(engine).await?, at))
 }

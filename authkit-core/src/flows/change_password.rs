@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flows::authenticate::Principal;
+use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::guessing::Guess;
 use crate::flows::planned::Planned;
@@ -66,6 +66,9 @@ pub enum ChangePasswordError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Somebody else acts as the owner.
+    #[error(transparent)]
+    Impersonated(#[from] Impersonated),
     /// A part below failed.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -82,6 +85,7 @@ impl ChangePasswordError {
             Self::Suspended => "account.suspended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
+            Self::Impersonated(_) => Impersonated::CODE,
             Self::Internal(error) => error.code(),
         }
     }
@@ -128,6 +132,7 @@ async fn judge(
     change: PasswordChange,
     context: &RequestContext,
 ) -> Result<PasswordChanged, ChangePasswordError> {
+    principal.in_person()?;
     engine.throttle.password_check(principal.user_id(), context).await?;
     engine.breach.check(&change.new).await?;
     let (mut overtaken, mut reserved) = (Conflict::PasswordChanged, None);
@@ -149,6 +154,7 @@ pub(crate) async fn plan_change_password<'a>(
     change: &PasswordChange,
     context: &RequestContext,
 ) -> Result<Planned<'a, PasswordChanged>, ChangePasswordError> {
+    principal.in_person()?;
     engine.throttle.password_check(principal.user_id(), context).await?;
     engine.breach.check(&change.new).await?;
     decide(engine, principal, change, &mut None, context).await

@@ -1,6 +1,6 @@
 //! Closing the caller's account for good.
 
-use crate::flows::authenticate::Principal;
+use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::planned::Planned;
 use crate::model::{AuditAction, ChangeSet, Outcome, RequestContext, RevocationReason, RoleChange, SessionChange, UserChange};
@@ -16,6 +16,9 @@ pub enum CloseAccountError {
     /// The account is closed already, or the session of the caller has ended.
     #[error("the session has ended")]
     Gone,
+    /// Somebody else acts as the owner.
+    #[error(transparent)]
+    Impersonated(#[from] Impersonated),
     /// Nobody would hold every permission any more: make somebody else an administrator first.
     #[error("nobody would hold every permission any more")]
     LastSuperuser,
@@ -31,6 +34,7 @@ impl CloseAccountError {
         match self {
             Self::ReauthenticationRequired => "auth.reauthentication_required",
             Self::Gone => "auth.session_ended",
+            Self::Impersonated(_) => Impersonated::CODE,
             Self::LastSuperuser => "role.last_superuser",
             Self::Internal(error) => error.code(),
         }
@@ -62,6 +66,7 @@ pub(crate) fn plan_close_account<'a>(
     principal: &Principal,
     context: &RequestContext,
 ) -> Result<Planned<'a, ()>, CloseAccountError> {
+    principal.in_person()?;
     let at = engine.now();
     let id = principal.user_id();
     if !principal.is_recent(at, engine.config.sessions.recent_authentication) {

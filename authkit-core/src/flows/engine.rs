@@ -14,6 +14,7 @@ use crate::flows::audit_seal::SealBooks;
 use crate::flows::breach::BreachGate;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
+use crate::model::Doer;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};
 use crate::ports::{
@@ -251,9 +252,11 @@ impl RevocationSink for RevokedSet {
     }
 }
 
-/// The actor of a flow that acts for an authenticated user.
-pub(crate) fn actor(principal: &super::authenticate::Principal) -> Actor {
-    Actor::User(principal.user_id(), Some(principal.session_id()))
+/// Who acts in a flow that serves an authenticated user: she herself, or whoever acts as her.
+pub(crate) fn actor(principal: &super::authenticate::Principal) -> Doer {
+    let user_id = principal.impersonator().map_or(principal.user_id(), |impersonator| impersonator.user_id);
+    let on_behalf_of = principal.impersonator().map(|_| principal.user_id());
+    Doer { actor: Actor::User(user_id, Some(principal.session_id())), on_behalf_of }
 }
 
 impl Internal {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flows::authenticate::Principal;
+use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::guessing::Guess;
 use crate::flows::refusals::{About, turned_away_by};
@@ -35,6 +35,9 @@ pub enum ReauthenticateError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Somebody else acts as the owner.
+    #[error(transparent)]
+    Impersonated(#[from] Impersonated),
     /// A part below failed.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -49,6 +52,7 @@ impl ReauthenticateError {
             Self::SessionEnded => "auth.session_ended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
+            Self::Impersonated(_) => Impersonated::CODE,
             Self::Internal(error) => error.code(),
         }
     }
@@ -76,6 +80,7 @@ async fn judge(
     password: Password,
     context: &RequestContext,
 ) -> Result<(AccessToken, Duration), ReauthenticateError> {
+    principal.in_person()?;
     let id = principal.user_id();
     engine.throttle.password_check(id, context).await?;
     let identifier = id.to_string();

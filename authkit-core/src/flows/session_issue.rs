@@ -187,6 +187,7 @@ pub(crate) fn access_token(
         methods: &session.methods,
         authenticated_at: session.authenticated_at,
         session_ends_at: session.expires_at.min(session.idle_expires_at),
+        impersonator: session.impersonator,
         access,
     };
     let issued = access::issue(&engine.keyring.load(), &engine.config.tokens, issuance, at, &*engine.entropy)?;

@@ -1,5 +1,6 @@
 //! Why things are as they are: architecture and decisions, beside the code that they explain.
 //!
+//! - [`administration`]: power over the accounts of others, and acting as somebody else.
 //! - [`architecture`]: the floors of the library, and the life of a use case.
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
 //! - [`guessing`]: how many wrong passwords are evaluated, and why nobody can be kept out by them.
@@ -13,6 +14,7 @@
 //! - [`decisions`]: choices that could have gone another way.
 
 pub mod access_control;
+pub mod administration;
 pub mod architecture;
 pub mod audit;
 pub mod decisions;

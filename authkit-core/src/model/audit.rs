@@ -58,6 +58,20 @@ actions! {
     PasswordChanged = "account.password_changed",
     /// The account was closed.
     AccountClosed = "account.closed",
+    /// An administrator made an account.
+    AccountCreated = "account.created",
+    /// An administrator changed an account.
+    AccountChanged = "account.changed",
+    /// An administrator shut an account.
+    AccountSuspended = "account.suspended",
+    /// An administrator opened an account again.
+    AccountRestored = "account.restored",
+    /// An administrator ended every session of an account.
+    SessionsRevoked = "session.all_revoked",
+    /// An administrator began to act as somebody else.
+    Impersonation = "auth.impersonation",
+    /// The owner of an account took a copy of everything that is held about her.
+    AccountExported = "account.exported",
     /// A role was made.
     RoleCreated = "role.created",
     /// A role was changed, or an attempt to change it was refused.
@@ -114,6 +128,21 @@ pub enum Actor {
     User(UserId, Option<SessionId>),
     /// The service itself, or its operator at the command line.
     System,
+}
+
+/// Who did it, and in whose name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Doer {
+    /// Who did it.
+    pub actor: Actor,
+    /// As whom, where that is somebody else: the detail `on_behalf_of` of the event.
+    pub on_behalf_of: Option<UserId>,
+}
+
+impl From<Actor> for Doer {
+    fn from(actor: Actor) -> Self {
+        Self { actor, on_behalf_of: None }
+    }
 }
 
 /// How it ended.
@@ -185,9 +214,13 @@ impl AuditEvent {
 
     /// Says who did it.
     #[must_use]
-    pub fn by(mut self, actor: Actor) -> Self {
+    pub fn by(mut self, doer: impl Into<Doer>) -> Self {
+        let Doer { actor, on_behalf_of } = doer.into();
         self.actor = actor;
-        self
+        match on_behalf_of {
+            Some(user) => self.with("on_behalf_of", user.to_string()),
+            None => self,
+        }
     }
 
     /// Says to whose account.

@@ -20,6 +20,7 @@ mod user_record;
 pub mod user_search;
 
 pub use access::{Access, AccessChange, AccessNews, Assignment};
+pub use audit::Doer;
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use audit_filter::{AuditFilter, AuditOrder};
 pub use audit_seal::{AuditLeaf, AuditSeal, AuditStream};

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::model::user::{User, UserStatus};
 use crate::primitives::fold::{fold, words};
-use crate::primitives::{CursorError, Email, FullName, PageLimit, UserId};
+use crate::primitives::{CursorError, Email, FullName, PageLimit, RoleName, UserId};
 
 /// Why a text cannot be searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -140,13 +140,22 @@ pub struct UserFilter {
     pub query: Option<UserQuery>,
     /// Whether they may be used.
     pub status: Option<UserStatus>,
+    /// Which role they were given, in any scope; that its time may be over is not looked at.
+    pub role: Option<RoleName>,
 }
 
 impl UserFilter {
+    /// Whether an account has the status and the role that are asked for. Whether it is found is another question.
+    #[must_use]
+    pub fn lets_through(&self, user: &User) -> bool {
+        self.status.is_none_or(|status| user.status == status)
+            && self.role.as_ref().is_none_or(|role| user.access.assignments.iter().any(|given| given.role == *role))
+    }
+
     /// The page of these accounts, which are all that there are, in any order: what a store can do that has no index for it.
     #[must_use]
     pub fn page_of(&self, users: impl IntoIterator<Item = User>, page: &UserPageRequest) -> UserPage {
-        let wanted = users.into_iter().filter(|user| self.status.is_none_or(|status| user.status == status));
+        let wanted = users.into_iter().filter(|user| self.lets_through(user));
         let mut found: Vec<(UserCursor, User)> = wanted
             .filter_map(|user| {
                 let term = self.query.as_ref().map_or_else(|| Some(String::new()), |query| query.place(&user))?;

@@ -141,6 +141,10 @@ label! {
     FullName, 200
 }
 label! {
+    /// Why an administrator acts as somebody else, for the audit log: at most 200 characters.
+    ImpersonationReason, 200
+}
+label! {
     /// What a user calls the device of a session: at most 100 characters.
     DeviceName, 100
 }

@@ -22,6 +22,7 @@ pub use email::{Email, EmailError};
 pub use entropy::{Entropy, OsEntropy};
 pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
 pub use id::{OneTimeTokenId, OutboxMessageId};
+pub use label::ImpersonationReason;
 pub use label::{DeviceName, FullName, LabelError, Locale, RoleDescription, UserAgent, harmless};
 pub use network::client_network;
 pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};

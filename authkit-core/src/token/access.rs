@@ -1,10 +1,10 @@
 //! Access tokens: issued and verified (RFC 9068), with nothing but a keyring, the settings and the time.
 
 use crate::config::TokenConfig;
-use crate::model::{Access, AuthMethod};
+use crate::model::{Access, AuthMethod, Impersonator};
 use crate::primitives::{AccessToken, Entropy, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access_key::AccessKey;
-use crate::token::claims::{AccessClaims, CLIENT_ID, Written};
+use crate::token::claims::{AccessClaims, CLIENT_ID, Written, WrittenAct};
 use crate::token::header;
 use crate::token::jws::{self, Compact};
 use crate::token::key_material::KeyError;
@@ -106,6 +106,8 @@ pub struct Issuance<'a> {
     pub authenticated_at: Timestamp,
     /// When the session ends in any case: no token of it is valid for longer.
     pub session_ends_at: Timestamp,
+    /// Who acts with it as its user, where that is not her.
+    pub impersonator: Option<Impersonator>,
     /// The roles that she has.
     pub access: &'a Access,
 }
@@ -131,7 +133,8 @@ pub fn issue(
 ) -> Result<IssuedAccessToken, IssueError> {
     let key = keyring.current_access(now).ok_or(IssueError::NoKey)?;
     let token_id = TokenId::generate(now, entropy);
-    let exp = (now + config.lifetime).min(issuance.session_ends_at).unix_seconds();
+    let lifetime = if issuance.impersonator.is_some() { config.impersonation_lifetime } else { config.lifetime };
+    let exp = (now + lifetime).min(issuance.session_ends_at).unix_seconds();
     let payload = serde_json::to_vec(&Written {
         iss: &config.issuer,
         sub: issuance.user_id,
@@ -143,6 +146,7 @@ pub fn issue(
         jti: token_id,
         sid: issuance.session_id,
         amr: issuance.methods.iter().map(|method| method.as_str()).collect(),
+        act: issuance.impersonator.map(|acting| WrittenAct { sub: acting.user_id, sid: acting.session_id }),
         roles: WrittenRoles::of(issuance.access, now),
     })
     .map_err(|_| IssueError::Claims)?;

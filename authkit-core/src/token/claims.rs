@@ -7,7 +7,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::TokenConfig;
-use crate::model::{Access, AuthMethod};
+use crate::model::{Access, AuthMethod, Impersonator};
 use crate::primitives::{RoleName, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access::AccessTokenError;
 use crate::token::roles::{self, ScopedRole, WrittenRoles};
@@ -41,6 +41,8 @@ pub struct AccessClaims {
     pub authenticated_at: Timestamp,
     /// How she did (`amr`). A method that this version does not know is left out.
     pub methods: Vec<AuthMethod>,
+    /// Who acts with it as its user, where that is not her (`act`, RFC 8693 §4.1).
+    pub impersonator: Option<Impersonator>,
     /// The roles of its user when it was issued (`roles`, `ak_acs`), those that had expired left out, and the version of her access
     /// (`ak_acv`). Who assigned them is not in the token: nobody, and the instant of issue. None in a token of an older version.
     pub access: Access,
@@ -55,7 +57,8 @@ impl AccessClaims {
         }
         // SECURITY: a revocation is remembered, and a retired key kept, for the lifetime that is configured today. A token from
         // when it was longer must not outlive that, or it would come back to life when its revocation is forgotten.
-        let ends_at = self.expires_at.min(self.issued_at + config.lifetime);
+        let lifetime = if self.impersonator.is_some() { config.impersonation_lifetime } else { config.lifetime };
+        let ends_at = self.expires_at.min(self.issued_at + lifetime);
         // "on or after which the JWT MUST NOT be accepted"
         if now >= ends_at + config.leeway { Err(AccessTokenError::Expired) } else { Ok(()) }
     }
@@ -81,6 +84,7 @@ impl AccessClaims {
             expires_at: claims.exp.0,
             authenticated_at: claims.auth_time.0,
             methods: claims.amr.0,
+            impersonator: claims.act.as_ref().map(Act::read).transpose()?,
             access: roles::read(claims.roles, claims.ak_acs, claims.ak_acv, claims.iat.0).ok_or(AccessTokenError::BadClaims)?,
         })
     }
@@ -99,8 +103,17 @@ pub(super) struct Written<'a> {
     pub(super) jti: TokenId,
     pub(super) sid: SessionId,
     pub(super) amr: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) act: Option<WrittenAct>,
     #[serde(flatten)]
     pub(super) roles: WrittenRoles<'a>,
+}
+
+/// The `act` claim as we write it: who acts, and in which session she asked for it.
+#[derive(Serialize)]
+pub(super) struct WrittenAct {
+    pub(super) sub: UserId,
+    pub(super) sid: SessionId,
 }
 
 /// The claims as we read them.
@@ -125,6 +138,8 @@ struct Received<'a> {
     #[serde(borrow)]
     sid: Cow<'a, str>,
     amr: Methods,
+    #[serde(borrow, default, deserialize_with = "present")]
+    act: Option<Act<'a>>,
     #[serde(rename = "client_id", borrow)]
     _client_id: Cow<'a, str>,
     #[serde(default)]
@@ -133,6 +148,27 @@ struct Received<'a> {
     ak_acv: u32,
     #[serde(default)]
     ak_acs: Vec<ScopedRole>,
+}
+
+/// The `act` claim as we read it.
+///
+/// SECURITY: a member that we do not know fails the token. An actor who is acted for in turn (RFC 8693 §4.1) would be one, and nobody
+/// here acts for anybody who acts for somebody else.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Act<'a> {
+    #[serde(borrow)]
+    sub: Cow<'a, str>,
+    #[serde(borrow)]
+    sid: Cow<'a, str>,
+}
+
+impl Act<'_> {
+    fn read(&self) -> Result<Impersonator, AccessTokenError> {
+        let user_id = self.sub.parse().map_err(|_| AccessTokenError::BadClaims)?;
+        let session_id = self.sid.parse().map_err(|_| AccessTokenError::BadClaims)?;
+        Ok(Impersonator { user_id, session_id })
+    }
 }
 
 /// A claim that may be absent, but not `null`.

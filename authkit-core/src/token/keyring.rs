@@ -268,7 +268,7 @@ impl Keyring {
 /// How long after its succession an access key is still asked for: the last token that it signed may have come from a node
 /// whose clock is behind by the leeway, and is accepted for a lifetime and the leeway.
 fn verify_period(tokens: &TokenConfig) -> Duration {
-    tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2))
+    tokens.longest_lifetime().saturating_add(tokens.leeway.saturating_mul(2))
 }
 
 fn sorted<K: Aged>(mut keys: Vec<Arc<K>>) -> Vec<Arc<K>> {

@@ -38,7 +38,7 @@ impl RevokedSessions {
             shards: std::array::from_fn(|_| Shard::default()),
             count: AtomicUsize::new(0),
             // One leeway for the node that verifies, one for the node that issued: its clock may be ahead.
-            retention: tokens.lifetime.saturating_add(tokens.leeway.saturating_mul(2)).saturating_add(Self::LANDING),
+            retention: tokens.longest_lifetime().saturating_add(tokens.leeway.saturating_mul(2)).saturating_add(Self::LANDING),
         }
     }
 

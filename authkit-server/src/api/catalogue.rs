@@ -24,6 +24,18 @@ const FIELDS: &[ProblemCode] = &[(422, "request.invalid_value")];
 const BEARER: &[ProblemCode] =
     &[(401, "auth.unauthenticated"), (401, "auth.invalid_token"), (401, "auth.token_expired"), (401, "auth.session_ended")];
 
+/// What every route can answer that is for the owner of an account alone.
+const IN_PERSON: &[ProblemCode] = &[(403, "auth.impersonation_forbidden")];
+
+/// What every route that needs a permission can answer.
+const PERMITTED: &[ProblemCode] = &[(403, "auth.permission_required")];
+
+/// What every route can answer that does something to the account of somebody else.
+const OF_ANOTHER: &[ProblemCode] = &[(403, "account.more_powerful"), (404, "account.not_found"), (409, "account.own")];
+
+/// What every route can answer that can be held to the state that the client has read.
+const CONDITIONAL: &[ProblemCode] = &[(400, "request.invalid_parameter"), (412, "account.changed")];
+
 /// What every route that hashes a password can answer.
 const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 
@@ -47,7 +59,7 @@ const OPERATIONS: &[Operation] = &[
     ("refresh", &[BODY, LIMITED], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
     ("logout", &[BODY], &[(401, "auth.invalid_refresh_token")]),
     ("logoutAll", &[BEARER], &[]),
-    ("reauthenticate", &[BODY, FIELDS, BEARER, HASHING, LIMITED], &[(401, "auth.invalid_credentials")]),
+    ("reauthenticate", &[BODY, FIELDS, BEARER, IN_PERSON, HASHING, LIMITED], &[(401, "auth.invalid_credentials")]),
     ("verifyEmail", &[BODY, LINK], &[]),
     ("resendVerification", &[BODY, FIELDS, LIMITED], &[]),
     ("forgotPassword", &[BODY, FIELDS, LIMITED], &[]),
@@ -56,10 +68,30 @@ const OPERATIONS: &[Operation] = &[
     ("logInByMagicLink", &[BODY, FIELDS, LINK], &[(403, "auth.link_of_another_browser")]),
     ("getProfile", &[BEARER], &[(403, "account.suspended")]),
     ("updateProfile", &[BODY, FIELDS, BEARER], &[(403, "account.suspended")]),
-    ("closeAccount", &[BEARER], &[(403, "auth.reauthentication_required")]),
+    ("closeAccount", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required")]),
+    ("exportAccount", &[BEARER, IN_PERSON], &[]),
+    ("adminListUsers", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("adminCreateUser", &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED], &[(409, "account.email_taken")]),
+    ("adminGetUser", &[BEARER, IN_PERSON, PERMITTED], &[(404, "account.not_found")]),
+    ("adminUpdateUser", &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[(409, "account.email_taken")]),
+    ("adminCloseUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[(409, "role.last_superuser")]),
+    ("adminSuspendUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[(409, "role.last_superuser")]),
+    ("adminRestoreUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[]),
+    (
+        "adminListSessions",
+        &[BEARER, IN_PERSON, PERMITTED],
+        &[(400, "request.invalid_parameter"), (403, "account.more_powerful"), (404, "account.not_found")],
+    ),
+    ("adminRevokeSessions", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER], &[]),
+    ("adminRevokeSession", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER], &[(404, "session.not_found")]),
+    (
+        "adminImpersonate",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, OF_ANOTHER],
+        &[(403, "auth.reauthentication_required"), (409, "account.suspended")],
+    ),
     (
         "changePassword",
-        &[BODY, FIELDS, BEARER, HASHING, LIMITED],
+        &[BODY, FIELDS, BEARER, IN_PERSON, HASHING, LIMITED],
         &[(403, "account.suspended"), (403, "password.wrong_current"), (422, "password.too_weak")],
     ),
     ("listSessions", &[BEARER], &[(400, "request.invalid_parameter")]),

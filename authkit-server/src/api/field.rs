@@ -1,5 +1,6 @@
 //! Members of a request body, checked all at once: the reply names every one that is wrong.
 
+use authkit_core::ImpersonationReason;
 use authkit_core::{DeviceName, Email, FullName, LabelError, Locale, Password};
 
 use poem::http::StatusCode;
@@ -29,6 +30,11 @@ impl Fields {
     /// A language tag.
     pub(super) fn locale(&mut self, field: &'static str, text: Option<&str>) -> Option<Locale> {
         self.optional(field, "invalid_locale", text, Locale::parse)
+    }
+
+    /// Why an administrator does something.
+    pub(super) fn reason(&mut self, field: &'static str, text: &str) -> Option<ImpersonationReason> {
+        self.optional(field, "invalid_reason", Some(text), ImpersonationReason::parse)
     }
 
     /// A name of a device.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::audit_reply::SecurityEventPageBody;
 use super::caller::Caller;
+use super::export::{ExportBody, Exported};
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
 use super::reply::{Gone, SessionPageBody, UserBody};
@@ -96,6 +97,17 @@ impl MeRoutes {
         Ok(Gone::Gone)
     }
 
+    /// Everything that is held about you
+    ///
+    /// As one JSON document: the account with its roles, the sessions that are alive, and what the audit log tells of you. No password
+    /// and no token is in it. That you asked for it is in the audit log.
+    #[oai(path = "/me/export", method = "get", operation_id = "exportAccount")]
+    async fn export(&self, Caller(caller): Caller, context: Data<&RequestContext>) -> poem::Result<Exported> {
+        let export = self.auth.accounts().export(&caller, &context).await.map_err(refused)?;
+        let name = format!("attachment; filename=\"authkit-export-{}.json\"", export.user.id);
+        Ok(Exported::Exported(Json(ExportBody::new(&export, caller.session_id())), name))
+    }
+
     /// Change your password
     ///
     /// Every other session of yours ends, and every device that was known before is a stranger at its next login; this one is not.
@@ -168,7 +180,8 @@ impl MeRoutes {
     }
 }
 
-fn patch<T>(member: MaybeUndefined<String>, parse: impl FnOnce(&str) -> Option<T>) -> Patch<T> {
+/// What becomes of a field.
+pub(super) fn patch<T>(member: MaybeUndefined<String>, parse: impl FnOnce(&str) -> Option<T>) -> Patch<T> {
     match member {
         MaybeUndefined::Undefined => Patch::Keep,
         MaybeUndefined::Null => Patch::Clear,
@@ -177,20 +190,23 @@ fn patch<T>(member: MaybeUndefined<String>, parse: impl FnOnce(&str) -> Option<T
     }
 }
 
+/// A parameter that is not valid.
+pub(super) fn invalid_parameter(name: &'static str, message: impl Into<String>) -> Problem {
+    let title = "A parameter of the request is not valid";
+    Problem::new(StatusCode::BAD_REQUEST, "request.invalid_parameter", title).field(name, "invalid_parameter", message.into())
+}
+
+/// How many items of a list are asked for.
+pub(super) fn limit(text: Option<&str>) -> Result<PageLimit, Problem> {
+    let Some(text) = text else { return Ok(PageLimit::default()) };
+    let limit = text.parse().ok().and_then(PageLimit::new);
+    limit.ok_or_else(|| invalid_parameter("limit", "must be a whole number from 1 to 200"))
+}
+
 /// The page that a list is asked for.
-pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
-    let invalid = |name, message: String| {
-        let title = "A parameter of the request is not valid";
-        Problem::new(StatusCode::BAD_REQUEST, "request.invalid_parameter", title).field(name, "invalid_parameter", message)
-    };
-    let limit = match limit {
-        None => PageLimit::default(),
-        Some(text) => text
-            .parse()
-            .ok()
-            .and_then(PageLimit::new)
-            .ok_or_else(|| invalid("limit", "must be a whole number from 1 to 200".to_owned()))?,
-    };
-    let cursor = cursor.map(|text| text.parse::<Cursor>().map_err(|error| invalid("cursor", error.to_string()))).transpose()?;
+pub(super) fn page(limit_text: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
+    let limit = limit(limit_text)?;
+    let cursor =
+        cursor.map(|text| text.parse::<Cursor>().map_err(|error| invalid_parameter("cursor", error.to_string()))).transpose()?;
     Ok(PageRequest { limit, cursor })
 }

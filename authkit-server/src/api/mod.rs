@@ -3,15 +3,18 @@
 //! One file per resource. `field` turns request members into the library's types, `refusal` turns the library's errors into
 //! problem documents, `caller` reads the bearer token, `catalogue` says which problems a route can answer with.
 
+mod admin_users;
 mod audit;
 mod audit_reply;
 mod auth;
 mod caller;
 mod catalogue;
+mod export;
 mod field;
 mod links;
 mod me;
 mod openapi;
+mod precondition;
 mod refusal;
 mod reply;
 mod tag;

@@ -7,6 +7,7 @@ use poem_openapi::registry::Registry;
 use poem_openapi::{ApiResponse, LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
+use super::admin_users::AdminUserRoutes;
 use super::audit::AuditRoutes;
 use super::auth::AuthRoutes;
 use super::catalogue;
@@ -18,14 +19,21 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, AuditRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, AdminUserRoutes, AuditRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
 pub fn service(auth: &AuthKit, public_url: &str) -> Service {
-    OpenApiService::new((AuthRoutes::new(auth.clone()), LinkRoutes::new(auth.clone()), MeRoutes::new(auth.clone()), AuditRoutes::new(auth.clone())), "AuthKit", env!("CARGO_PKG_VERSION"))
+    let routes = (
+        AuthRoutes::new(auth.clone()),
+        LinkRoutes::new(auth.clone()),
+        MeRoutes::new(auth.clone()),
+        AdminUserRoutes::new(auth.clone()),
+        AuditRoutes::new(auth.clone()),
+    );
+    OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(
-            "Registration, login, sessions and the caller's own account.\n\nErrors are `application/problem+json` (RFC 9457) \
+            "Registration, login, sessions, the caller's own account, and administration.\n\nErrors are `application/problem+json` (RFC 9457) \
              with a stable `code`. Unknown members of a request body are refused. Times are RFC 3339 in UTC, durations are whole seconds.",
         )
         .license(LicenseObject::new("MIT"))

@@ -6,7 +6,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use authkit_core::flows::Internal;
+use authkit_core::flows::{AdminError, CloseAccountError, Internal};
 use authkit_core::{Error, ErrorKind};
 use poem::http::StatusCode;
 
@@ -21,6 +21,16 @@ pub(super) fn reused() -> Problem {
 /// There is no such session of the caller's.
 pub(super) fn no_such_session() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "session.not_found", "You have no such session that is alive")
+}
+
+/// There is no such session of the account.
+pub(super) fn no_such_session_of() -> Problem {
+    refused(AdminError::NoSuchSession)
+}
+
+/// There is no such account.
+pub(super) fn no_such_account() -> Problem {
+    refused(AdminError::NotFound)
 }
 
 /// The problem document of an error of the library.
@@ -39,7 +49,10 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
             problem.challenge("invalid_token")
         }
         // RFC 9470 §3.
-        (Error::CloseAccount(_), ErrorKind::Forbidden) => problem.challenge("insufficient_user_authentication"),
+        (
+            Error::CloseAccount(CloseAccountError::ReauthenticationRequired) | Error::Admin(AdminError::ReauthenticationRequired),
+            _,
+        ) => problem.challenge("insufficient_user_authentication"),
         (_, ErrorKind::Throttled(after) | ErrorKind::Overloaded(after)) => problem.retry_after(after),
         _ => problem,
     };
@@ -63,6 +76,23 @@ fn sentences(error: &Error) -> (&'static str, String) {
             "Send your password to /api/v1/auth/reauthenticate, and try again with the access token of its reply.",
         ),
         "password.wrong_current" => ("The current password is wrong", "Nothing was changed."),
+        "session.not_found" if matches!(error, Error::Admin(_)) => {
+            ("The account has no such session that is alive", "GET /api/v1/admin/users/{id}/sessions lists those that are.")
+        }
+        "account.not_found" => ("There is no such account", "It was closed, or it never was."),
+        "account.more_powerful" => (
+            "The account holds permissions that you do not hold",
+            "Nobody has power over somebody who may more. Ask somebody who holds them.",
+        ),
+        "account.own" => ("This is your own account", "Use /api/v1/users/me."),
+        "account.changed" => ("The account was changed since you read it", "Read it again, and decide anew."),
+        "role.last_superuser" => {
+            ("Nobody else holds every permission", "Give somebody else every permission first, so that somebody still does.")
+        }
+        "auth.impersonation_forbidden" => (
+            "Only the owner of the account may do this",
+            "You act as somebody else. Use your own access token for what is yours.",
+        ),
         "auth.permission_required" => return ("You may not do this", error.to_string()),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
         "auth.invalid_link" => {

@@ -127,6 +127,8 @@ pub(super) struct SessionBody {
     id: String,
     /// Whether it is the one that asks.
     current: bool,
+    /// Whether somebody acts in it as its user: an administrator, for a while.
+    impersonated: bool,
     /// What its user calls the device.
     device_name: Option<String>,
     /// When it began (RFC 3339).
@@ -149,6 +151,7 @@ impl SessionBody {
         Self {
             id: session.id.to_string(),
             current,
+            impersonated: session.impersonator.is_some(),
             device_name: session.device_name.as_ref().map(ToString::to_string),
             created_at: session.created_at.to_string(),
             last_used_at: session.refreshed_at.to_string(),

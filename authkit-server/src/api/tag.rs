@@ -10,6 +10,8 @@ pub(super) enum Tag {
     /// The caller's profile, password and sessions.
     #[oai(rename = "Your account")]
     Account,
+    /// The accounts of others.
+    Administration,
     /// What happened, and why.
     #[oai(rename = "Audit log")]
     Audit,

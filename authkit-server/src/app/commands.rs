@@ -3,18 +3,19 @@
 use std::future::Future;
 use std::io::{BufRead, Write};
 
+use authkit_core::flows::{Administrator, NewAccount};
 use authkit_core::flows::{KeyStatus, Lock, RotateKeyError, WrappedPage};
 use authkit_core::model::{KeyId, KeyPurpose};
 use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId};
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{audit, checks, import, roles, serve};
+use super::{audit, checks, import, roles, serve, users};
 use crate::api;
-use crate::cli::args::ImportArgs;
+use crate::cli::args::{ImportArgs, UsersFormat};
 use crate::cli::doctor::Check;
 use crate::cli::roles::RolesCommand;
-use crate::cli::{AuditOperation, Imported, NewUser, OperationError, Operations};
+use crate::cli::{AuditOperation, Imported, NewUser, OperationError, Operations, UsersTask};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
 
@@ -56,9 +57,14 @@ impl Operations for App {
 
     fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError> {
         with_auth(settings, async |auth| {
-            let mut registration = Registration::new(user.email, user.password);
+            let context = RequestContext::default();
+            let Some(password) = user.password else {
+                let account = NewAccount { email: user.email, full_name: user.full_name, locale: None };
+                return Ok(auth.administration(Administrator::Operator).create(account, &context).await?.id);
+            };
+            let mut registration = Registration::new(user.email, password);
             registration.full_name = user.full_name;
-            Ok(auth.accounts().create_with_roles(registration, &user.roles, &RequestContext::default()).await?.id)
+            Ok(auth.accounts().create_with_roles(registration, &user.roles, &context).await?.id)
         })
     }
 
@@ -80,6 +86,17 @@ impl Operations for App {
         };
         let done = if unlock { ", now forgotten; it was " } else { ", " };
         Ok(writeln!(out, "{} wrong in a row, the last at {}{done}{stands}", guesses.failures, guesses.last_at)?)
+    }
+
+    fn users(
+        &self,
+        settings: &Settings,
+        task: UsersTask,
+        format: UsersFormat,
+        out: &mut dyn Write,
+    ) -> Result<(), OperationError> {
+        let answer = with_auth(settings, async |auth| users::perform(auth, task).await)?;
+        Ok(answer.write(format, out)?)
     }
 
     fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError> {

@@ -123,6 +123,109 @@ pub enum UsersCommand {
     Import(ImportArgs),
     /// Hash the password hashes of other systems once more, for users who do not log in.
     WrapHashes(WrapHashesArgs),
+    /// List accounts, or search for them.
+    List(ListUsersArgs),
+    /// Show an account.
+    Show(UserArgs),
+    /// Change an account. A new address is not verified, and ends every session.
+    Update(UpdateUserArgs),
+    /// Suspend an account: every session ends, and nothing of it works until it is restored.
+    Suspend(UserArgs),
+    /// Restore a suspended account.
+    Restore(UserArgs),
+    /// Close an account for good: what is personal is removed, and the address is free again.
+    Delete(DeleteUserArgs),
+    /// List the sessions of an account that are alive.
+    Sessions(UserSessionsArgs),
+    /// End every session of an account, or one.
+    RevokeSessions(RevokeSessionsArgs),
+}
+
+/// How a command on accounts prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UsersFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// An account, and how to print it.
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    /// The id or the address of the account.
+    pub user: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = UsersFormat::Text)]
+    pub format: UsersFormat,
+}
+
+/// Arguments of `users list`.
+#[derive(Debug, Args)]
+pub struct ListUsersArgs {
+    /// What to search for: every word begins the address, a word before the @, a word of the name, or (with the @) the domain.
+    #[arg(long)]
+    pub query: Option<String>,
+    /// Only accounts that were given this role, in any scope.
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Only active or suspended accounts.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// How many at most.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = UsersFormat::Text)]
+    pub format: UsersFormat,
+}
+
+/// Arguments of `users update`. Empty texts empty the field.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["email", "full_name", "locale"]))]
+pub struct UpdateUserArgs {
+    /// The account.
+    #[command(flatten)]
+    pub user: UserArgs,
+    /// The new address.
+    #[arg(long)]
+    pub email: Option<String>,
+    /// The new name; empty for none.
+    #[arg(long)]
+    pub full_name: Option<String>,
+    /// The new language, a BCP 47 tag; empty for none.
+    #[arg(long)]
+    pub locale: Option<String>,
+}
+
+/// Arguments of `users delete`.
+#[derive(Debug, Args)]
+pub struct DeleteUserArgs {
+    /// The account.
+    #[command(flatten)]
+    pub user: UserArgs,
+    /// Do it: it cannot be undone.
+    #[arg(long, required = true)]
+    pub yes: bool,
+}
+
+/// Arguments of `users sessions`.
+#[derive(Debug, Args)]
+pub struct UserSessionsArgs {
+    /// The account.
+    #[command(flatten)]
+    pub user: UserArgs,
+}
+
+/// Arguments of `users revoke-sessions`.
+#[derive(Debug, Args)]
+pub struct RevokeSessionsArgs {
+    /// The account.
+    #[command(flatten)]
+    pub user: UserArgs,
+    /// Only this session.
+    #[arg(long)]
+    pub session: Option<String>,
 }
 
 /// Arguments of `users create`.
@@ -136,11 +239,14 @@ pub struct CreateUserArgs {
     pub full_name: Option<String>,
     /// A role that the account has from the start, everywhere and for good; once for each. `--role admin` makes the first
     /// administrator.
-    #[arg(long = "role", value_name = "ROLE")]
+    #[arg(long = "role", value_name = "ROLE", conflicts_with = "without_password")]
     pub roles: Vec<RoleName>,
     /// Read the password from the first line of stdin: a password on the command line is seen by every user of the machine.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "without_password", conflicts_with = "without_password")]
     pub password_stdin: bool,
+    /// Make the account without a password: its owner chooses one.
+    #[arg(long)]
+    pub without_password: bool,
 }
 
 /// Arguments of `users import`.

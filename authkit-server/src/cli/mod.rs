@@ -20,7 +20,7 @@ use clap::Parser as _;
 
 use self::args::{AuditCommand, Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
 pub use self::audit::AuditOperation;
-pub use self::operations::{Imported, NewUser, OperationError, Operations};
+pub use self::operations::{Imported, NamedUser, NewUser, OperationError, Operations, UsersTask};
 use crate::settings::{self, Inputs, Problems, Settings};
 
 /// The command did what it was asked to.
@@ -140,6 +140,11 @@ fn dispatch(
         }
         Command::Keys(KeysCommand::GeneratePepper) => Ok(writeln!(out, "{}", keys::pepper())?),
         Command::Keys(KeysCommand::ForgetSecret(args)) => operations.forget_secret(&settings()?, &args.name, out).map_err(failed),
+        Command::Users(command) => match users::task(&command)? {
+            Some((task, format)) => operations.users(&settings()?, task, format, out).map_err(failed),
+            // Those have arms of their own, above.
+            None => Ok(()),
+        },
         Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
         Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),

@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::io::{BufRead, Write};
 
-use authkit_core::{Email, FullName, Password, RoleName, UserId};
+use authkit_core::flows::AccountUpdate;
+use authkit_core::model::UserFilter;
+use authkit_core::{Email, FullName, Password, RoleName, SessionId, UserId};
 
-use super::args::ImportArgs;
+use super::args::{ImportArgs, UsersFormat};
 use super::audit::AuditOperation;
 use super::doctor::Check;
 use super::roles::RolesCommand;
@@ -22,14 +24,14 @@ pub struct NewUser {
     pub email: Email,
     /// The name.
     pub full_name: Option<FullName>,
-    /// The password.
-    pub password: Password,
+    /// The password; `None` for an account whose owner chooses one.
+    pub password: Option<Password>,
     /// The roles.
     pub roles: Vec<RoleName>,
 }
 
 impl NewUser {
-    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Password, roles: Vec<RoleName>) -> Self {
+    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Option<Password>, roles: Vec<RoleName>) -> Self {
         Self { email, full_name, password, roles }
     }
 }
@@ -43,6 +45,38 @@ pub enum Imported {
     InPart,
     /// The file cannot be one: nothing was done. The reason was said.
     Unusable,
+}
+
+/// An account, as the operator names it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum NamedUser {
+    /// By its id.
+    Id(UserId),
+    /// By its address.
+    Email(Email),
+}
+
+/// What to do with accounts, checked as far as that goes without a store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum UsersTask {
+    /// List those that the filter lets through, at most so many.
+    List(UserFilter, u32),
+    /// Show one.
+    Show(NamedUser),
+    /// Change one.
+    Update(NamedUser, AccountUpdate),
+    /// Suspend one.
+    Suspend(NamedUser),
+    /// Restore one.
+    Restore(NamedUser),
+    /// Close one.
+    Close(NamedUser),
+    /// List the sessions of one.
+    Sessions(NamedUser),
+    /// End every session of one, or the one.
+    RevokeSessions(NamedUser, Option<SessionId>),
 }
 
 /// The commands that need a store, keys or a listener. Each builds the runtime that it needs.
@@ -63,6 +97,9 @@ pub trait Operations {
     /// Writes how an account stands with those who guess at its password, and with `unlock` forgets what they tried.
     fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError>;
 
+    /// Does something with accounts that exist, and writes what became of them.
+    fn users(&self, settings: &Settings, task: UsersTask, format: UsersFormat, out: &mut dyn Write)
+    -> Result<(), OperationError>;
     /// Runs a command on roles, and writes what it found or did.
     fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError>;
 

@@ -1,25 +1,91 @@
-//! `users create`: what the operator typed becomes an account to create.
+//! `users …`: what the operator typed becomes an account to create, or something to do with those that exist.
 
 use std::io::BufRead;
 use std::io::Read as _;
 
-use authkit_core::{Email, FullName, Password};
+use authkit_core::flows::AccountUpdate;
+use authkit_core::model::{Patch, UserFilter, UserQuery, UserStatus};
+use authkit_core::{Email, FullName, LabelError, Locale, Password};
 
-use super::args::{AddressArgs, CreateUserArgs};
-use super::{Failure, NewUser};
+use super::args::{AddressArgs, CreateUserArgs, ListUsersArgs, UpdateUserArgs, UserArgs, UsersCommand, UsersFormat};
+use super::{Failure, NamedUser, NewUser, UsersTask};
 
 /// Checks the arguments, and reads the password from the first line of `stdin`.
 pub(super) fn new_user(args: &CreateUserArgs, stdin: &mut dyn BufRead) -> Result<NewUser, Failure> {
     let usage = |option: &str, error: &dyn std::error::Error| Failure::Usage(format!("{option}: {error}"));
     let email = Email::parse(&args.email).map_err(|e| usage("--email", &e))?;
     let full_name = args.full_name.as_deref().map(FullName::parse).transpose().map_err(|e| usage("--full-name", &e))?;
-    let password = read_password(stdin)?;
+    let password = if args.without_password { None } else { Some(read_password(stdin)?) };
     Ok(NewUser::new(email, full_name, password, args.roles.clone()))
 }
 
 /// Checks the address of an account.
 pub(super) fn address(args: &AddressArgs) -> Result<Email, Failure> {
     Email::parse(&args.email).map_err(|error| Failure::Usage(format!("--email: {error}")))
+}
+
+/// Checks the arguments of a command on accounts that exist; `None` for `users create`.
+pub(super) fn task(command: &UsersCommand) -> Result<Option<(UsersTask, UsersFormat)>, Failure> {
+    Ok(Some(match command {
+        UsersCommand::List(args) => (UsersTask::List(filter(args)?, args.limit), args.format),
+        UsersCommand::Show(args) => (UsersTask::Show(named(args)?), args.format),
+        UsersCommand::Update(args) => (UsersTask::Update(named(&args.user)?, update(args)?), args.user.format),
+        UsersCommand::Suspend(args) => (UsersTask::Suspend(named(args)?), args.format),
+        UsersCommand::Restore(args) => (UsersTask::Restore(named(args)?), args.format),
+        UsersCommand::Delete(args) => (UsersTask::Close(named(&args.user)?), args.user.format),
+        UsersCommand::Sessions(args) => (UsersTask::Sessions(named(&args.user)?), args.user.format),
+        UsersCommand::RevokeSessions(args) => {
+            let session = args.session.as_deref().map(str::parse).transpose();
+            let session = session.map_err(|_| Failure::Usage("--session: is not the id of a session".to_owned()))?;
+            (UsersTask::RevokeSessions(named(&args.user)?, session), args.user.format)
+        }
+        UsersCommand::Create(_)
+        | UsersCommand::Lock(_)
+        | UsersCommand::Unlock(_)
+        | UsersCommand::Import(_)
+        | UsersCommand::WrapHashes(_) => return Ok(None),
+    }))
+}
+
+fn usage(option: &str) -> impl Fn(&dyn std::error::Error) -> Failure + '_ {
+    move |error| Failure::Usage(format!("{option}: {error}"))
+}
+
+fn named(args: &UserArgs) -> Result<NamedUser, Failure> {
+    if let Ok(id) = args.user.parse() {
+        return Ok(NamedUser::Id(id));
+    }
+    let email = Email::parse(&args.user).map_err(|_| Failure::Usage("USER: is neither an id nor an address".to_owned()))?;
+    Ok(NamedUser::Email(email))
+}
+
+fn filter(args: &ListUsersArgs) -> Result<UserFilter, Failure> {
+    let mut filter = UserFilter::default();
+    filter.query = args.query.as_deref().map(UserQuery::parse).transpose().map_err(|e| usage("--query")(&e))?;
+    filter.role = args.role.as_deref().map(str::parse).transpose().map_err(|e| usage("--role")(&e))?;
+    filter.status = match args.status.as_deref().map(UserStatus::from_name) {
+        None => None,
+        Some(Some(status)) => Some(status),
+        Some(None) => return Err(Failure::Usage("--status: must be active or suspended".to_owned())),
+    };
+    Ok(filter)
+}
+
+fn update(args: &UpdateUserArgs) -> Result<AccountUpdate, Failure> {
+    let mut update = AccountUpdate::default();
+    update.email = args.email.as_deref().map(Email::parse).transpose().map_err(|e| usage("--email")(&e))?;
+    update.full_name = emptied(args.full_name.as_deref(), FullName::parse).map_err(|e| usage("--full-name")(&e))?;
+    update.locale = emptied(args.locale.as_deref(), Locale::parse).map_err(|e| usage("--locale")(&e))?;
+    Ok(update)
+}
+
+/// What becomes of a field: an empty text empties it.
+fn emptied<T>(text: Option<&str>, parse: impl Fn(&str) -> Result<T, LabelError>) -> Result<Patch<T>, LabelError> {
+    match text {
+        None => Ok(Patch::Keep),
+        Some("") => Ok(Patch::Clear),
+        Some(text) => Ok(Patch::Set(parse(text)?)),
+    }
 }
 
 /// Reads one line. Only its end is taken off: white space belongs to the password.

@@ -158,6 +158,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         redis_ca_file: parsed.redis_ca_file?.map(|path| working_dir.join(path)),
         algorithm: parsed.algorithm?,
         access_token_lifetime: minutes_of(parsed.access_minutes?),
+        impersonation_lifetime: parsed.impersonation_lifetime?,
         master_keys: parsed.master_keys?,
         session_idle_timeout: parsed.session_idle?,
         session_absolute_timeout: parsed.session_absolute?,

@@ -87,6 +87,8 @@ pub struct Settings {
     pub algorithm: JwtAlgorithm,
     /// How long an access token is valid.
     pub access_token_lifetime: Duration,
+    /// How long an administrator may act as somebody else.
+    pub impersonation_lifetime: Duration,
     /// The audience of access tokens.
     pub audience: String,
     /// The master keys, newest first; `None`: the generated one of the data directory.
@@ -155,6 +157,7 @@ impl Settings {
         let mut config = Config::new(self.public_url.as_str());
         config.tokens.audience.clone_from(&self.audience);
         config.tokens.lifetime = self.access_token_lifetime;
+        config.tokens.impersonation_lifetime = self.impersonation_lifetime;
         config.tokens.algorithm = match (self.algorithm, &self.secret_key) {
             (JwtAlgorithm::Hs256, Some(secret)) => SigningAlgorithm::Hs256(secret.clone()),
             (JwtAlgorithm::Hs256, None) => unreachable!("HS256 without a secret is refused when the settings are read"),

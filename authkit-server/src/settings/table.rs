@@ -221,6 +221,10 @@ settings! {
         /// How many minutes an access token is valid. Logging out does not wait for it.
         access_minutes: u32 = Text("15"), Public,
             "ACCESS_TOKEN_EXPIRE_MINUTES", "tokens.access_token_expire_minutes", required(|t| parse::number(t, 1, 1_440));
+        /// How long an administrator may act as somebody else before she has to say why again; at most an hour.
+        impersonation_lifetime: Duration = Text("15m"), Public,
+            "AUTHKIT_IMPERSONATION_LIFETIME", "tokens.impersonation_lifetime",
+            required(|t| parse::duration(t, Duration::from_mins(1), Duration::from_hours(1)));
         /// The audience of access tokens: the resource that they are for (RFC 9068 §2.2).
         audience: Option<String> = Derived("AUTHKIT_PUBLIC_URL"), Public,
             "AUTHKIT_AUDIENCE", "tokens.audience", optional(|t| parse::line(t).map(str::to_owned));

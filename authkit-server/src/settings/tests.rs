@@ -267,6 +267,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         [tokens]
         algorithm = "EdDSA"
         access_token_expire_minutes = 5
+        impersonation_lifetime = "10m"
         audience = "shop"
         master_keys = "{key}"
         [sessions]

@@ -1,8 +1,10 @@
 //! The HTTP contract, held against the real binary: every route, every documented problem, and what hostile clients send.
 
 mod account;
+mod administration;
 mod audit;
 mod authentication;
+mod authorization_matrix;
 mod bad_bodies;
 mod bad_connections;
 mod bad_tokens;

@@ -8,6 +8,7 @@
 //! `NODES_SEED` repeats the moments of a run; `NODES_ROUNDS` sets how often each thing breaks, `NODES_RACES` how many refreshes
 //! are raced.
 
+mod administration;
 mod balancer;
 mod behind_haproxy;
 mod checker;

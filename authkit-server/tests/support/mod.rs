@@ -10,6 +10,7 @@
 //! ```
 #![allow(dead_code, unused_imports, reason = "every test binary compiles this module, and none uses all of it")]
 
+pub(crate) mod authority;
 pub(crate) mod calls;
 mod connection;
 mod dice;

@@ -19,7 +19,14 @@ macro_rules! user_columns {
     };
 }
 
-pub(crate) use user_columns;
+/// As many columns without an account.
+macro_rules! no_user {
+    () => {
+        "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+    };
+}
+
+pub(crate) use {no_user, user_columns};
 
 const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed'");
 

@@ -9,10 +9,10 @@
 use authkit_core::model::user_search::{terms_of_email, terms_of_name};
 use authkit_core::model::{User, UserCursor, UserFilter, UserPage, UserPageRequest, UserQuery, UserStatus};
 use authkit_core::ports::Conflict;
-use authkit_core::{Email, FullName, PageLimit, UserId};
+use authkit_core::{Email, FullName, PageLimit, RoleName, UserId};
 use uuid::Uuid;
 
-use crate::aggregate::user::{self, user_columns};
+use crate::aggregate::user::{self, no_user, user_columns};
 use crate::dialect::Dialect;
 use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, Statement};
@@ -70,6 +70,7 @@ macro_rules! search {
             candidates!("t.term, t.kind, t.user_id", "1000"),
             ") c JOIN authkit_users u ON u.id = c.user_id \
              WHERE u.status <> 'closed' AND ($4 = '' OR u.status = $4) \
+             AND ($8 = '' OR EXISTS (SELECT 1 FROM authkit_role_assignments a WHERE a.user_id = c.user_id AND a.role = $8)) \
              AND NOT EXISTS (SELECT 1 FROM authkit_user_terms l WHERE l.user_id = c.user_id \
                 AND l.term >= $5 AND l.term < $3 AND (l.term, l.kind) < (c.term, c.kind)) \
              AND NOT EXISTS (SELECT 1 FROM ",
@@ -77,8 +78,9 @@ macro_rules! search {
             " WHERE NOT EXISTS (SELECT 1 FROM authkit_user_terms x WHERE x.user_id = c.user_id \
                 AND substr(x.term, 1, length(w.value)) = w.value)) \
              ORDER BY c.term, c.user_id LIMIT $7) found \
-             UNION ALL SELECT e.term, e.user_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-                FROM (",
+             UNION ALL SELECT e.term, e.user_id, ",
+            no_user!(),
+            " FROM (",
             candidates!("t.term, t.user_id", "1 OFFSET 999"),
             ") e) r ORDER BY r.place, r.candidate"
         )
@@ -87,6 +89,31 @@ macro_rules! search {
 
 pub(crate) const SEARCH_SQLITE: &str = search!("json_each($6) w");
 pub(crate) const SEARCH_POSTGRES: &str = search!("jsonb_array_elements_text($6::jsonb) w(value)");
+
+macro_rules! holders {
+    ($limit:literal) => {
+        concat!(
+            "SELECT DISTINCT a.user_id FROM authkit_role_assignments a WHERE a.role = $3 AND a.user_id < $1 \
+             ORDER BY a.user_id DESC LIMIT ",
+            $limit
+        )
+    };
+}
+
+/// Those who were given a role, and of them those with a status; as a search, it looks at a thousand for a page.
+const LIST_HOLDERS: &str = concat!(
+    "SELECT * FROM (SELECT * FROM (SELECT '' AS place, c.user_id AS candidate, ",
+    user_columns!(),
+    " FROM (",
+    holders!("1000"),
+    ") c JOIN authkit_users u ON u.id = c.user_id WHERE u.status <> 'closed' AND ($4 = '' OR u.status = $4) \
+     ORDER BY c.user_id DESC LIMIT $2) found \
+     UNION ALL SELECT '', e.user_id, ",
+    no_user!(),
+    " FROM (",
+    holders!("1 OFFSET 999"),
+    ") e) r ORDER BY r.candidate DESC"
+);
 
 const UNINDEXED: &str = concat!(
     "SELECT ",
@@ -171,7 +198,8 @@ pub(crate) fn page(dialect: &Dialect, filter: &UserFilter, page: &UserPageReques
             });
             let status = filter.status.map_or("", UserStatus::as_str);
             let others = serde_json::to_string(words.get(1..).unwrap_or_default()).unwrap_or_else(|_| "[]".to_owned());
-            Query::new(dialect.search_users, args![term, id, format!("{first}{LAST}"), status, first, others, limit])
+            let role = filter.role.as_ref().map_or("", RoleName::as_str);
+            Query::new(dialect.search_users, args![term, id, format!("{first}{LAST}"), status, first, others, limit, role])
         }
         // By its id there is at most one: the page behind it is empty.
         Some(UserQuery::Id(id)) => match &page.cursor {
@@ -182,9 +210,13 @@ pub(crate) fn page(dialect: &Dialect, filter: &UserFilter, page: &UserPageReques
         Some(_) => user::by_id(UserId::from_uuid(Uuid::nil())),
         None => {
             let before = page.cursor.as_ref().map_or(Uuid::max(), |cursor| cursor.id.as_uuid());
-            match filter.status {
+            let status = filter.status.map(UserStatus::as_str);
+            if let Some(role) = &filter.role {
+                return Query::new(LIST_HOLDERS, args![before, limit, role.as_str(), status.unwrap_or_default()]);
+            }
+            match status {
                 None => Query::new(LIST_OPEN, args![before, limit]),
-                Some(status) => Query::new(LIST_STATUS, args![before, limit, status.as_str()]),
+                Some(status) => Query::new(LIST_STATUS, args![before, limit, status]),
             }
         }
     }
@@ -200,7 +232,8 @@ pub(crate) enum Listed {
 
 /// The row of the next columns, of a page that was asked for with this filter.
 pub(crate) fn decode(filter: &UserFilter, fields: &mut Fields<'_>) -> Result<Listed, DecodeError> {
-    if !matches!(filter.query, Some(UserQuery::Words(_))) {
+    let is_looked_for = matches!(filter.query, Some(UserQuery::Words(_))) || (filter.query.is_none() && filter.role.is_some());
+    if !is_looked_for {
         let user = user::decode(fields)?;
         return Ok(Listed::Found(UserCursor { term: String::new(), id: user.id }, Box::new(user)));
     }
@@ -216,8 +249,8 @@ pub(crate) fn page_of(rows: Vec<Listed>, filter: &UserFilter, limit: PageLimit) 
         match row {
             Listed::Found(..) if items.len() == limit => more = true,
             Listed::Found(place, user) => {
-                // By the status of one who is asked for by her id the database was not asked.
-                if filter.status.is_none_or(|status| status == user.status) {
+                // For the status and the role of one who is asked for by her id the database was not asked.
+                if filter.lets_through(&user) {
                     items.push(*user);
                     last = Some(place);
                 }

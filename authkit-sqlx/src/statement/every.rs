@@ -8,7 +8,7 @@ use authkit_core::model::{GuessChange, Guesses};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState};
 use authkit_core::ports::{AccessMark, RevocationMark};
 use authkit_core::testkit::Fixtures;
-use authkit_core::{Cursor, PageLimit, PageRequest};
+use authkit_core::{Cursor, PageLimit, PageRequest, RoleName};
 
 use super::{Guard, Query, Statement, compile};
 use crate::aggregate::{audit, credential, role, server_key, session, user};
@@ -153,8 +153,10 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
     ];
     for query in [None, UserQuery::parse("jan doe").ok()] {
         for status in [None, Some(UserStatus::Active)] {
-            let filter = UserFilter { query: query.clone(), status };
-            queries.push(user_search::page(dialect, &filter, &UserPageRequest { limit, cursor: None }));
+            for role in [None, RoleName::ADMIN.parse().ok()] {
+                let filter = UserFilter { query: query.clone(), status, role };
+                queries.push(user_search::page(dialect, &filter, &UserPageRequest { limit, cursor: None }));
+            }
         }
     }
     for page in pages {

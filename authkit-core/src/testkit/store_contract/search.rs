@@ -14,7 +14,7 @@ fn named(trial: &Trial, address: &str, name: &str) -> User {
 }
 
 fn search(text: &str) -> UserFilter {
-    UserFilter { query: Some(UserQuery::parse(text).expect("a query")), status: None }
+    UserFilter { query: Some(UserQuery::parse(text).expect("a query")), ..UserFilter::default() }
 }
 
 /// Whom a filter lets through, in pages of any size: the same ones in the same order.
@@ -43,7 +43,7 @@ pub async fn accounts_are_listed_the_greatest_id_first(stores: Stores) {
         users.iter().filter(move |user| status == Some(user.status) || status.is_none()).map(|user| user.id)
     };
     for status in [None, Some(UserStatus::Active), Some(UserStatus::Suspended)] {
-        let filter = UserFilter { query: None, status };
+        let filter = UserFilter { status, ..UserFilter::default() };
         assert_eq!(found(&trial, &filter).await, of(status).collect::<Vec<_>>());
         // Behind an account that is not in the list, and never was, a page begins all the same.
         for user in users.iter().chain([&trial.fixtures.user()]) {

@@ -245,7 +245,7 @@ pub(super) async fn live_sessions(store: &dyn Store, user: UserId, at: Timestamp
 /// What accounts are listed by, to see of them what there is to see.
 fn filters() -> Vec<UserFilter> {
     let query = |text: &str| UserQuery::parse(text).ok();
-    let with = |query, status| UserFilter { query, status };
+    let with = |query, status| UserFilter { query, status, role: None };
     vec![
         with(None, None),
         with(None, Some(UserStatus::Active)),
@@ -254,6 +254,8 @@ fn filters() -> Vec<UserFilter> {
         with(query("@example"), Some(UserStatus::Active)),
         with(query("name"), None),
         with(query("name zoe"), None),
+        UserFilter { role: Some(RoleName::ADMIN.parse().expect("a name")), ..with(query("zoe"), None) },
+        UserFilter { role: Some(RoleName::ADMIN.parse().expect("a name")), ..with(None, Some(UserStatus::Active)) },
     ]
 }
 
