@@ -203,9 +203,9 @@ async fn a_role_that_can_only_read_and_append_is_enough() {
          REVOKE UPDATE, DELETE ON {schema}.audit_events, {schema}.audit_seals, {schema}.audit_leaves FROM {role}"
     );
     admin.execute(AssertSqlSafe(rights)).await.expect("a role of few rights");
-    let (scheme, rest) = database.url().split_once("://").expect("a URL");
+    let (protocol, rest) = database.url().split_once("://").expect("a URL");
     let place = rest.split_once('@').map_or(rest, |(_, place)| place);
-    let options: PgOptions = format!("{scheme}://{role}:append-only@{place}").parse().expect("a URL");
+    let options: PgOptions = format!("{protocol}://{role}:append-only@{place}").parse().expect("a URL");
     let store = PgStore::open(options.schema(&schema).expect("a name")).await.expect("opens");
     let auth = auth(Arc::new(store.clone()), Arc::new(SystemClock)).await;
     let request = RequestContext::default();

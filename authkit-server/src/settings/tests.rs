@@ -244,6 +244,7 @@ fn a_named_file_replaces_authkit_toml_and_has_to_exist() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a line for each setting")]
 fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     let key = master_key("k1");
     // Values that differ from the defaults, so that a setting which is read from nowhere would be noticed.

@@ -49,13 +49,13 @@ async fn every_operation_of_the_administration_asks_for_its_permission_and_for_n
             let sessions = server.get_as("/api/v1/users/me/sessions", &victim.access).await.expect(200).json();
             let session = sessions["items"][0]["id"].as_str().expect("an id");
             let path = path.replace("{session_id}", session).replace("{id}", &user);
-            let send = async |token: Option<&str>| match token {
-                Some(token) => server.send(request(method.clone(), &path, token, &body(id, number))).await,
-                None => {
-                    let mut anonymous = post(&path, &body(id, number));
-                    *anonymous.method_mut() = method.clone();
-                    server.send(anonymous).await
+            let send = async |token: Option<&str>| {
+                if let Some(token) = token {
+                    return server.send(request(method.clone(), &path, token, &body(id, number))).await;
                 }
+                let mut anonymous = post(&path, &body(id, number));
+                *anonymous.method_mut() = method.clone();
+                server.send(anonymous).await
             };
             send(None).await.problem(401, "auth.unauthenticated");
             send(Some("x")).await.problem(401, "auth.invalid_token");

@@ -206,6 +206,7 @@ async fn mail_over_smtp_is_tried_again_and_comes_once() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "what a client waits for is time that passes")]
 async fn a_server_that_takes_no_mail_keeps_nobody_waiting_and_a_crash_loses_none() {
     // It takes the connection, and says nothing.
     let hole = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -17,20 +17,19 @@ pub(crate) async fn grant(store: &dyn Store, email: &str, permissions: &[&str]) 
         let held = stored.roles.iter().find(|role| role.permissions == wanted && role.inherits.is_empty());
         let mut changes = ChangeSet::new();
         let mut version = stored.version;
-        let name = match held {
-            Some(role) => role.name.clone(),
-            None => {
-                let name: authkit_core::RoleName = format!("test-{version}").parse().expect("a name");
-                let role = Role {
-                    name: name.clone(),
-                    permissions: wanted,
-                    built_in: false,
-                    ..Role::built_in().into_iter().next().expect("there is one")
-                };
-                changes = changes.and(RoleChange::Insert { role: Box::new(role), from: version });
-                version += 1;
-                name
-            }
+        let name = if let Some(role) = held {
+            role.name.clone()
+        } else {
+            let name: authkit_core::RoleName = format!("test-{version}").parse().expect("a name");
+            let role = Role {
+                name: name.clone(),
+                permissions: wanted,
+                built_in: false,
+                ..Role::built_in().into_iter().next().expect("there is one")
+            };
+            changes = changes.and(RoleChange::Insert { role: Box::new(role), from: version });
+            version += 1;
+            name
         };
         let at = SystemClock.now();
         let assignment = Assignment { role: name, scope: None, expires_at: None, assigned_by: None, assigned_at: at };
