@@ -86,7 +86,7 @@ async fn what_lands_late_is_sealed_as_late_and_what_is_put_into_the_past_is_name
     let auth = world.node().await;
     let fixtures = Fixtures::new(6);
     append(&world, &fixtures, world.clock_now()).await;
-    world.clock.advance(Duration::from_secs(120));
+    world.clock.advance(Duration::from_mins(2));
     auth.audit().seal().await.expect("seals");
     // A transaction that took its time, and one that nobody would believe.
     let late = append(&world, &fixtures, world.clock_now() - Duration::from_secs(110)).await;

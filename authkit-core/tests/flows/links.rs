@@ -43,6 +43,7 @@ async fn magic_link(auth: &AuthKit, mailbox: &Mailbox, browser: Option<&str>) ->
     mailbox.only_token("magic_link")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "an outcome is handed over where it comes about")]
 fn is_invalid<T: std::fmt::Debug>(outcome: Result<T, LinkError>) -> bool {
     matches!(outcome, Err(LinkError::Invalid))
 }

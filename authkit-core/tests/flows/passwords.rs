@@ -92,7 +92,7 @@ async fn an_import_takes_what_it_can_tells_the_rest_and_changes_nothing_the_seco
     let dry = auth.accounts().import(rows.clone(), ImportMode::DryRun, &request()).await.expect("judges");
     assert_eq!(world.actions().await, [(AuditAction::AccountRegistered, Outcome::Success)], "a dry run changes nothing");
     let outcomes = import(&auth, rows.clone()).await;
-    let kinds = |outcomes: &[ImportOutcome]| outcomes.iter().map(|outcome| outcome.to_string()).collect::<Vec<_>>();
+    let kinds = |outcomes: &[ImportOutcome]| outcomes.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(kinds(&dry), kinds(&outcomes), "a dry run says what happens");
     let (a, b, e) = (created(outcomes[0]), created(outcomes[1]), created(outcomes[6]));
     assert_eq!(outcomes[2], ImportOutcome::Refused(ImportRefusal::DuplicateEmail));

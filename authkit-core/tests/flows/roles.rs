@@ -56,6 +56,7 @@ async fn with_role(auth: &AuthKit, address: &str, role: &str) -> LoggedIn {
 }
 
 /// Waits until a node knows something, for a second of the wall at most.
+#[expect(clippy::disallowed_methods, reason = "how long news travel is time that passes")]
 async fn within_a_second(known: impl Fn() -> bool) {
     let begun = Instant::now();
     while !known() {
