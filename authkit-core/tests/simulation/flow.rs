@@ -63,6 +63,8 @@ pub(crate) struct State {
     verdict: Option<Verdict>,
     /// Faults that were injected into its calls.
     pub(crate) faults: u32,
+    /// Whether another flow that hashes was under way at the same node, at any moment of this one.
+    pub(crate) met_rival: bool,
     /// Guards that did not hold.
     pub(crate) conflicts: u32,
     /// Change sets that the store has applied for it.

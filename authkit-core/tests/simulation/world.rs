@@ -271,7 +271,12 @@ impl World {
     fn finish(&mut self, flow: &Flow, outcome: Outcome) {
         let slot = &flow.slot;
         self.note(Event::End { flow: slot.id, op: slot.op, summary: outcome.summary() });
-        let rivals = self.flows.iter().any(|other| other.slot.node == slot.node && other.slot.op.hashes());
+        let here = |other: &&Flow| other.slot.node == slot.node && other.slot.op.hashes();
+        let rivals = slot.state().met_rival || self.flows.iter().any(|other| here(&other));
+        if slot.op.hashes() {
+            // Whoever was turned away may end after the one that was in the way: its refusal is recorded first.
+            self.flows.iter().filter(here).for_each(|other| other.slot.state().met_rival = true);
+        }
         let latest = self.nodes.iter().map(|node| node.clock.reading()).max().unwrap_or(Timestamp::UNIX_EPOCH);
         let bounded = self.is_bounded();
         Bench { ledger: &mut self.shared.ledger(), bounded, grace: GRACE, latest }.judge(slot, &outcome, rivals);

@@ -58,7 +58,11 @@ async fn a_bad_body_is_refused_with_its_own_problem_by_every_route_and_changes_n
         wrong_content_type(&attacker, path, &good).await;
         too_large(&attacker, path).await;
     }
-    assert_eq!(database::rows(&server).await, before, "nothing changed");
+    let mut after = database::rows(&server).await;
+    // That a token was none of ours is recorded, a few times, so that it can be explained.
+    let log = after.get_mut("authkit_audit_events").expect("the log");
+    log.retain(|event| !event.contains("'auth.refresh_refused'"));
+    assert_eq!(after, before, "nothing changed");
     // The token of all those refreshes and logouts was not used up.
     server.post(REFRESH, &refresh_token(&tokens)).await.expect(200);
     server.get_as(ME, &tokens.access).await.expect(200);
