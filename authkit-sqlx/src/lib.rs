@@ -23,6 +23,7 @@
 //!     status: UserStatus::Active,
 //!     auth_epoch: 0,
 //!     access: Access::default(),
+//!     version: 0,
 //!     created_at: now,
 //!     updated_at: now,
 //! };
