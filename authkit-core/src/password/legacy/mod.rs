@@ -117,8 +117,8 @@ impl Recipe {
         }
     }
 
-    /// The work of one computation, in KiB that argon2 would write in the same time. Measured with `benches/password`; they
-    /// decide how much of its class's share a hash takes, so that the order of magnitude is what matters.
+    /// The work of one computation, in KiB that argon2 would write in the same time: an estimate. It decides how much of its class's
+    /// share a hash takes, so that the order of magnitude is what matters; `benches/password` measures the formats.
     pub(super) fn work(&self, password_bytes: usize) -> u64 {
         match self {
             Self::Bcrypt(recipe) => recipe.work(),
