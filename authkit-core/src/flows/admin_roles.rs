@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::flows::administration::record_refusal;
 use crate::flows::authorize::{Administrator, Authority, AuthorizeError, authorize_administrator};
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::role_impact::{self, RoleImpact};
@@ -13,7 +14,7 @@ use crate::model::{
     Access, Assignment, AuditAction, AuditEvent, ChangeSet, Outcome, Patch, RequestContext, Role, RoleChange, User, UserChange,
 };
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{AuditEventId, PageLimit, PageRequest, Permission, RoleDescription, RoleName, Scope, Timestamp, UserId};
+use crate::primitives::{PageLimit, PageRequest, Permission, RoleDescription, RoleName, Scope, Timestamp, UserId};
 use crate::rbac::{GraphError, RoleGraph};
 use crate::token::roles::{MAX_ROLE_BYTES, bytes_in_token};
 
@@ -484,13 +485,6 @@ async fn held(
 async fn refuse<T>(engine: &Engine, event: AuditEvent) -> Result<T, RoleError> {
     record_refusal(engine, event, "not_held").await?;
     Err(RoleError::NotHeld)
-}
-
-async fn record_refusal(engine: &Engine, event: AuditEvent, reason: &str) -> Result<(), Internal> {
-    let id = AuditEventId::generate(event.at, &*engine.entropy);
-    let event = AuditEvent { id, outcome: Outcome::Failure, ..event }.with("reason", reason);
-    engine.commit(&ChangeSet::new().and(event)).await?;
-    Ok(())
 }
 
 /// The graph with a role, within the limits.

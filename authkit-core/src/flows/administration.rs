@@ -3,7 +3,7 @@
 use crate::flows::authorize::{Administrator, Authority, AuthorizeError, authorize_administrator};
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{AuditAction, AuditEvent, ChangeSet, Outcome, RequestContext, RevocationReason, SessionChange, User};
-use crate::primitives::{Timestamp, UserId};
+use crate::primitives::{AuditEventId, Timestamp, UserId};
 
 impl Administrator<'_> {
     /// What the administrator may do, if that is what is needed.
@@ -107,9 +107,11 @@ pub(crate) fn guarded(authority: &Authority) -> ChangeSet {
     authority.guard().into_iter().collect()
 }
 
-/// Commits the event of an attempt that was refused: there is nothing else to change.
+/// Commits the event of an attempt that was refused, made of the one that its success would have had: another id, the outcome, the
+/// reason.
 pub(crate) async fn record_refusal(engine: &Engine, event: AuditEvent, reason: &str) -> Result<(), Internal> {
-    let event = AuditEvent { outcome: Outcome::Failure, ..event }.with("reason", reason);
+    let id = AuditEventId::generate(event.at, &*engine.entropy);
+    let event = AuditEvent { id, outcome: Outcome::Failure, ..event }.with("reason", reason);
     engine.commit(&ChangeSet::new().and(event)).await?;
     Ok(())
 }

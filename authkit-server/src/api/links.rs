@@ -1,7 +1,7 @@
 //! Links that are mailed: asked for, and redeemed. `/api/v1/auth/email`, `/password`, `/magic-link`.
 
 use authkit_core::model::RequestContext;
-use authkit_core::{AuthKit, OneTimeTokenText};
+use authkit_core::{AuthKit, Email, OneTimeTokenText};
 use poem::web::Data;
 use poem_openapi::payload::{Json, Response};
 use poem_openapi::{ApiResponse, Object, OpenApi};
@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::field::Fields;
 use super::refusal::refused;
-use super::reply::with_cookie;
-use super::reply::{MessageBody, TokensBody, UserBody};
+use super::reply::{MessageBody, TokensBody, UserBody, with_cookie};
 use super::tag::Tag;
 use crate::http::{DeviceCookie, StrictJson};
+use crate::problem::Problem;
 
 // SECURITY: none of these bodies is `Debug`, so that no log line can ever show a password or a token.
 
@@ -64,6 +64,14 @@ struct VerifiedBody {
     user: UserBody,
 }
 
+impl LinkRequestBody {
+    fn email(&self) -> Result<Email, Problem> {
+        let mut fields = Fields::default();
+        let email = fields.email("email", &self.email);
+        fields.complete(email)
+    }
+}
+
 /// The answer to everybody who asks for a link.
 #[derive(ApiResponse)]
 enum Accepted {
@@ -112,9 +120,7 @@ impl LinkRoutes {
         context: Data<&RequestContext>,
         StrictJson(body): StrictJson<LinkRequestBody>,
     ) -> poem::Result<Accepted> {
-        let mut fields = Fields::default();
-        let email = fields.email("email", &body.email);
-        let email = fields.complete(email)?;
+        let email = body.email()?;
         self.auth.links().request_verification(&email, &context).await.map_err(refused)?;
         Ok(accepted())
     }
@@ -128,9 +134,7 @@ impl LinkRoutes {
         context: Data<&RequestContext>,
         StrictJson(body): StrictJson<LinkRequestBody>,
     ) -> poem::Result<Accepted> {
-        let mut fields = Fields::default();
-        let email = fields.email("email", &body.email);
-        let email = fields.complete(email)?;
+        let email = body.email()?;
         self.auth.links().request_password_reset(&email, &context).await.map_err(refused)?;
         Ok(accepted())
     }
@@ -161,9 +165,7 @@ impl LinkRoutes {
         context: Data<&RequestContext>,
         StrictJson(body): StrictJson<LinkRequestBody>,
     ) -> poem::Result<Accepted> {
-        let mut fields = Fields::default();
-        let email = fields.email("email", &body.email);
-        let email = fields.complete(email)?;
+        let email = body.email()?;
         self.auth.links().request_magic_link(&email, None, &context).await.map_err(refused)?;
         Ok(accepted())
     }
