@@ -8,12 +8,12 @@ use crate::builder::{Builder, WantsStore};
 use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, AccountImport, Administrator, AuditPurge, AuditPurgeError, AuthenticateError, AuthorizeError, ChangePasswordError,
-    CloseAccountError, Explanation, Health, ImportMode, ImportOutcome, Internal, KeyStatus, LockStatus, LoggedIn, Login,
-    LoginError, LogoutError, NewRole, PasswordChange, PasswordChanged, PermissionHolder, Planned, Principal, ProfileError,
-    ProfileUpdate, RateLimitStats, ReauthenticateError, RefreshError, Refreshed, RegisterError, Registration, RoleError,
-    RoleGrant, RoleImpact, RoleUpdate, RotateKeyError, Run, Sealed, SecurityEvent, SessionError, TooManyRequests, Verification,
-    VerifyOptions, WrappedPage,
+    self, AccountImport, Administrator, AuditPurge, AuditPurgeError, AuditStreamError, AuditStreamHealth, AuthenticateError,
+    AuthorizeError, ChangePasswordError, CloseAccountError, Explanation, Health, ImportMode, ImportOutcome, Internal, KeyStatus,
+    LockStatus, LoggedIn, Login, LoginError, LogoutError, NewRole, PasswordChange, PasswordChanged, PermissionHolder, Planned,
+    Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError, RefreshError, Refreshed, RegisterError,
+    Registration, RoleError, RoleGrant, RoleImpact, RoleUpdate, RotateKeyError, Run, Sealed, SecurityEvent, SessionError,
+    TooManyRequests, Verification, VerifyOptions, WrappedPage,
 };
 use crate::flows::{AccountExport, AccountUpdate, AdminError, Expected, ExportError, Impersonation, NewAccount};
 use crate::flows::{LinkError, OutboxError};
@@ -616,6 +616,29 @@ impl Audit<'_> {
     /// Seals what is old enough to be sealed, now: the background task of every node does it every ten seconds.
     pub async fn seal(&self) -> Result<Sealed, Internal> {
         flows::audit_seal::seal(self.engine, flows::audit_seal::Round::Asked).await
+    }
+
+    /// Hands on what the sink has not got yet, now, and says how many events that were: the background task does it every second.
+    pub async fn hand_on(&self) -> Result<usize, AuditStreamError> {
+        flows::audit_stream::work(self.engine).await
+    }
+
+    /// For how long an event has been waiting for its seal, beyond the time that it has to, and how handing on goes; both as this node
+    /// sees them, without I/O.
+    #[must_use]
+    pub fn progress(&self) -> (Duration, Option<AuditStreamHealth>) {
+        let now = self.engine.now();
+        (self.engine.sealing.behind(now), self.engine.streaming.health(now))
+    }
+
+    /// Begins to export the log for somebody who may read it: writes it down, and returns the filter, bounded so that the export ends.
+    pub async fn begin_export(
+        &self,
+        by: impl Into<Administrator<'_>>,
+        filter: AuditFilter,
+        context: &RequestContext,
+    ) -> Result<AuditFilter, AuthorizeError> {
+        flows::audit_export::begin(self.engine, by.into(), filter, context).await
     }
 
     /// Verifies that nothing in the log was altered, removed, added or put elsewhere since it was sealed.
