@@ -14,6 +14,7 @@ pub(crate) mod breach;
 pub(crate) mod engine;
 pub(crate) mod first_factor;
 pub(crate) mod guessing;
+pub(crate) mod notify;
 pub(crate) mod one_time;
 pub(crate) mod refusals;
 pub mod role_impact;

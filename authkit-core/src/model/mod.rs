@@ -28,7 +28,7 @@ pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials, LoginState, StoredPassword};
 pub use guess::{GuessChange, GuessSubject, Guesses};
-pub use mail::{Mail, MailContent};
+pub use mail::{AnnouncedFactor, Mail, MailContent, Notice, Occurrence};
 pub use one_time_token::{OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser};
 pub use outbox::{MessageKind, OutboxChange, OutboxMessage, OutboxState};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
