@@ -1,5 +1,6 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
+use crate::aggregate::factor;
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, session};
 
@@ -18,6 +19,8 @@ pub(crate) struct Dialect {
     pub(crate) purge_events: &'static str,
     /// The end of old counts of guesses.
     pub(crate) purge_guesses: &'static str,
+    /// The first row of second factors of an account, guarded by it.
+    pub(crate) insert_factors: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -28,6 +31,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     purge_sessions: session::PURGE_SQLITE,
     purge_events: audit::PURGE_SQLITE,
     purge_guesses: guess::PURGE_SQLITE,
+    insert_factors: factor::INSERT_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -38,4 +42,5 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     purge_sessions: session::PURGE_POSTGRES,
     purge_events: audit::PURGE_POSTGRES,
     purge_guesses: guess::PURGE_POSTGRES,
+    insert_factors: factor::INSERT_POSTGRES,
 };

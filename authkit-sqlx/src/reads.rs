@@ -5,12 +5,15 @@ macro_rules! impl_reads {
     ($store:ty) => {
         mod store_reads {
             use async_trait::async_trait;
+            use authkit_core::model::Factors;
             use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::ports::FactorReads;
             use authkit_core::ports::GuessReads;
             use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
             use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
+            use crate::aggregate::factor;
             use crate::aggregate::guess;
             use crate::aggregate::{audit, credential, server_key, session, user};
             use crate::row::{DecodeError, Fields};
@@ -88,6 +91,13 @@ macro_rules! impl_reads {
 
                 async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
                     Ok(self.optional(guess::login_by_user(id, subject), guess::decode_login).await?.unwrap_or_default())
+                }
+            }
+
+            #[async_trait]
+            impl FactorReads for $store {
+                async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+                    self.optional(factor::by_user(user_id), factor::decode).await
                 }
             }
 

@@ -134,8 +134,12 @@ impl<'r> Fields<'r> {
         self.present(value)
     }
 
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        self.take(|row, at| row.bytes(at))
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, DecodeError> {
-        let value = self.take(|row, at| row.bytes(at))?;
+        let value = self.optional_bytes()?;
         self.present(value)
     }
 

@@ -3,6 +3,7 @@
 use authkit_core::model::{Change, ChangeSet};
 use authkit_core::ports::{Conflict, StoreError};
 
+use crate::aggregate::factor;
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::dialect::Dialect;
@@ -115,6 +116,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Key(change) => statements.push(server_key::statement(change)?),
             Change::Audit(change) => statements.push(audit::statement(dialect, change)?),
             Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
+            Change::Factor(change) => statements.push(factor::statement(dialect, change)?),
             _ => return Err(unknown_change()),
         }
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
     Id(Option<Uuid>),
 }
 
@@ -29,6 +29,12 @@ impl fmt::Debug for Value {
 impl From<u32> for Value {
     fn from(number: u32) -> Self {
         Self::Int(Some(number.into()))
+    }
+}
+
+impl From<Option<u32>> for Value {
+    fn from(number: Option<u32>) -> Self {
+        Self::Int(number.map(i64::from))
     }
 }
 
@@ -76,13 +82,19 @@ impl From<Option<String>> for Value {
 
 impl From<Digest> for Value {
     fn from(digest: Digest) -> Self {
-        Self::Bytes(digest.as_bytes().to_vec())
+        Self::Bytes(Some(digest.as_bytes().to_vec()))
     }
 }
 
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
-        Self::Bytes(bytes.to_vec())
+        Self::Bytes(Some(bytes.to_vec()))
+    }
+}
+
+impl From<Option<&[u8]>> for Value {
+    fn from(bytes: Option<&[u8]>) -> Self {
+        Self::Bytes(bytes.map(<[u8]>::to_vec))
     }
 }
 

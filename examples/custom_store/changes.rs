@@ -10,6 +10,7 @@ use authkit_core::model::{
     AuditChange, AuditEvent, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation, RevocationReason,
     Rotation, Session, SessionChange, SessionWithUser, UserChange, UserStatus,
 };
+use authkit_core::model::{FactorChange, Factors};
 use authkit_core::model::{GuessChange, GuessSubject};
 use authkit_core::ports::{CommitError, Conflict, StoreError};
 use authkit_core::{AuditEventId, PasswordHash, Timestamp, UserId};
@@ -21,7 +22,7 @@ use crate::tables::{
     CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
     all, has, put, remove, set,
 };
-use crate::tables::{GUESSES, Readable as _, broken};
+use crate::tables::{FACTORS, GUESSES, Readable as _, broken, get};
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
 pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Committed) -> Result<(), CommitError> {
@@ -31,6 +32,7 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Session(change) => apply_session(tx, change, committed),
         Change::Key(change) => apply_key(tx, change),
         Change::Guess(change) => apply_guess(tx, change, committed),
+        Change::Factor(change) => apply_factor(tx, change),
         Change::Audit(AuditChange::Append(event)) => append(tx, event),
         Change::Audit(AuditChange::Purge { below, limit }) => {
             committed.purged += purge_events(tx, *below, *limit)?;
@@ -62,11 +64,19 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             user.updated_at = *at;
             put(tx, &user)?;
         }
+        UserChange::SetSecondFactors { id, from, to, at } => {
+            let mut user = user(tx, *id)?.filter(|user| user.auth_epoch == *from).ok_or(Conflict::UserChanged)?;
+            user.auth_epoch = next(user.auth_epoch)?;
+            user.second_factors = *to;
+            user.updated_at = *at;
+            put(tx, &user)?;
+        }
         UserChange::Close { id, at: _ } => {
             let user = user(tx, *id)?.ok_or(Conflict::UserChanged)?;
             remove(tx, USERS, id.as_uuid())?;
             remove(tx, USERS_BY_EMAIL, user.email.normal())?;
             remove(tx, PASSWORDS, id.as_uuid())?;
+            remove(tx, FACTORS, id.as_uuid())?;
             set(tx, CLOSED_USERS, id.as_uuid(), ())?;
             // The sessions stay, so that their revocation can be read, but without what was personal in them.
             for session in sessions_of(tx, *id)? {
@@ -194,6 +204,20 @@ fn apply_guess(tx: &WriteTransaction, change: &GuessChange, committed: &mut Comm
             }
             committed.purged += old.len() as u64;
         }
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+fn apply_factor(tx: &WriteTransaction, change: &FactorChange) -> Result<(), CommitError> {
+    match change {
+        FactorChange::Put(factors) => {
+            let found: Option<Factors> = get(tx, factors.user_id.as_uuid())?;
+            guard(found.map_or(0, |found| found.version) == factors.version, Conflict::FactorsChanged)?;
+            guard(has(tx, USERS, factors.user_id.as_uuid())?, Conflict::UserChanged)?;
+            put(tx, &Factors { version: next(factors.version)?, ..Factors::clone(factors) })?;
+        }
+        FactorChange::Forget { user_id } => drop(remove(tx, FACTORS, user_id.as_uuid())?),
         _ => return Err(unknown()),
     }
     Ok(())

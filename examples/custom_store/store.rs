@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use authkit_core::model::Factors;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
     User,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -137,6 +139,13 @@ impl GuessReads for RedbStore {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.read(move |tx| reads::login(tx, reads::credentials(tx, id)?, subject, None)).await
+    }
+}
+
+#[async_trait]
+impl FactorReads for RedbStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        self.read(move |tx| get(tx, user_id.as_uuid())).await
     }
 }
 

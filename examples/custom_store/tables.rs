@@ -40,6 +40,8 @@ pub(crate) const EVENTS: Records<Uuid> = Table::new("events");
 pub(crate) const EVENTS_BY_SUBJECT: Index = Table::new("events_by_subject");
 /// (wrong guesses in a row, microseconds since the epoch of the last one) by the digest of whose secret was guessed at.
 pub(crate) const GUESSES: Table<[u8; 32], (u32, i64)> = Table::new("guesses");
+/// What the second factors of an account are checked against, by account.
+pub(crate) const FACTORS: Records<Uuid> = Table::new("factors");
 /// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
@@ -52,7 +54,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
         return Err(StoreError::failed("the file was written in another format"));
     }
     set(tx, META, "format", FORMAT)?;
-    for records in [USERS, SESSIONS, EVENTS] {
+    for records in [USERS, SESSIONS, EVENTS, FACTORS] {
         tx.rows(records)?;
     }
     for index in [SESSIONS_BY_USER, EVENTS_BY_SUBJECT] {

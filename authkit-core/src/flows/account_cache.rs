@@ -58,7 +58,10 @@ impl AccountCache {
     pub(crate) fn forgetting(&self, changes: &ChangeSet) -> Forgetting {
         let touched = |change: &Change| match change {
             Change::User(
-                UserChange::UpdateProfile { id, .. } | UserChange::RaiseAuthEpoch { id, .. } | UserChange::Close { id, .. },
+                UserChange::UpdateProfile { id, .. }
+                | UserChange::RaiseAuthEpoch { id, .. }
+                | UserChange::SetSecondFactors { id, .. }
+                | UserChange::Close { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
             Change::User(UserChange::Insert(_))
@@ -66,7 +69,8 @@ impl AccountCache {
             | Change::Session(_)
             | Change::Key(_)
             | Change::Audit(_)
-            | Change::Guess(_) => None,
+            | Change::Guess(_)
+            | Change::Factor(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };
         let keys: Vec<_> = changes.changes().iter().filter_map(touched).collect();

@@ -9,6 +9,7 @@ use crate::flows::first_factor::complete_first_factor;
 use crate::flows::planned::Planned;
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
+use crate::model::FactorSet;
 use crate::model::{
     Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
 };
@@ -143,6 +144,7 @@ async fn prepare(
         locale: registration.locale.clone(),
         status: UserStatus::Active,
         auth_epoch: 0,
+        second_factors: FactorSet::NONE,
         created_at: at,
         updated_at: at,
     };

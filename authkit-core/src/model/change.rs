@@ -2,6 +2,7 @@
 
 use crate::model::audit::{AuditChange, AuditEvent};
 use crate::model::credential::CredentialChange;
+use crate::model::factor::FactorChange;
 use crate::model::guess::GuessChange;
 use crate::model::server_key::KeyChange;
 use crate::model::session::{Revocation, SessionChange};
@@ -23,6 +24,8 @@ pub enum Change {
     Audit(AuditChange),
     /// Of the count of wrong guesses.
     Guess(GuessChange),
+    /// Of second factors.
+    Factor(FactorChange),
 }
 
 macro_rules! into_change {
@@ -37,6 +40,7 @@ macro_rules! into_change {
 
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
 into_change!(GuessChange => Guess);
+into_change!(FactorChange => Factor);
 
 impl From<AuditEvent> for Change {
     fn from(event: AuditEvent) -> Self {

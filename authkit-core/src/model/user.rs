@@ -1,5 +1,6 @@
 //! An account.
 
+use crate::model::factor::FactorSet;
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
 /// Whether an account may be used.
@@ -47,6 +48,8 @@ pub struct User {
     /// How often the means of access were replaced (password set, factor removed). It only grows, and a new session
     /// is guarded by it: a login that was checked against the old password cannot land after the change.
     pub auth_epoch: u32,
+    /// The second factors that are in force.
+    pub second_factors: FactorSet,
     /// When the account was made.
     pub created_at: Timestamp,
     /// When the account itself was last changed.
@@ -110,7 +113,21 @@ pub enum UserChange {
         /// When.
         at: Timestamp,
     },
-    /// Closes the account for good: no read returns it, its address is free again, its password is gone, and so is what
+    /// Says which second factors are in force from now on, raises `auth_epoch` by one and sets `updated_at`. Guard: the account is
+    /// there, active or suspended, and its epoch is `from` (`Conflict::UserChanged`).
+    ///
+    /// INVARIANT: the epoch rises with it, so that no login that was decided on the factors as they were lands behind the change.
+    SetSecondFactors {
+        /// Whose.
+        id: UserId,
+        /// The epoch that was read.
+        from: u32,
+        /// The factors.
+        to: FactorSet,
+        /// When.
+        at: Timestamp,
+    },
+    /// Closes the account for good: no read returns it, its address is free again, its password and its second factors are gone, and so is what
     /// was personal in its row and in those of its sessions. Its id stays taken, and its sessions stay so that their
     /// revocation can be read; it does not end them, `SessionChange::RevokeAll` behind it does.
     /// Guard: the account is there, active or suspended (`Conflict::UserChanged`).

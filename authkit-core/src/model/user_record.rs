@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::factor::FactorSet;
 use crate::model::user::{User, UserStatus};
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
 /// The first byte of every record. A node reads no other version, and takes what it cannot read for a miss.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The fields of an account. Its password is not among them, as it is not in [`User`].
 #[derive(Serialize, Deserialize)]
@@ -19,6 +20,7 @@ struct Fields {
     locale: Option<String>,
     status: String,
     auth_epoch: u32,
+    second_factors: u32,
     created_at: i64,
     updated_at: i64,
 }
@@ -35,6 +37,7 @@ impl User {
             locale: self.locale.as_ref().map(|locale| locale.as_str().to_owned()),
             status: self.status.as_str().to_owned(),
             auth_epoch: self.auth_epoch,
+            second_factors: self.second_factors.bits(),
             created_at: self.created_at.unix_micros(),
             updated_at: self.updated_at.unix_micros(),
         };
@@ -57,6 +60,7 @@ impl User {
             locale: fields.locale.map(Locale::from_stored),
             status: UserStatus::from_name(&fields.status)?,
             auth_epoch: fields.auth_epoch,
+            second_factors: FactorSet::from_bits(fields.second_factors)?,
             created_at: Timestamp::from_unix_micros(fields.created_at),
             updated_at: Timestamp::from_unix_micros(fields.updated_at),
         })
@@ -66,6 +70,7 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::factor::FactorKind;
 
     fn user() -> User {
         User {
@@ -76,6 +81,7 @@ mod tests {
             locale: None,
             status: UserStatus::Suspended,
             auth_epoch: 3,
+            second_factors: FactorSet::NONE.with(FactorKind::Totp),
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::from_unix_micros(-1),
         }
@@ -95,7 +101,7 @@ mod tests {
     fn whatever_else_is_no_account() {
         let record = user().to_record();
         assert_eq!(User::from_record(&[]), None);
-        assert_eq!(User::from_record(&[&[2], &record[1..]].concat()), None);
+        assert_eq!(User::from_record(&[&[VERSION - 1], &record[1..]].concat()), None);
         for length in 0..record.len() {
             assert_eq!(User::from_record(&record[..length]), None, "{length}");
         }

@@ -10,5 +10,6 @@ pub use key_custody::{CustodyError, KeyCustody};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
+pub use store::FactorReads;
 pub use store::GuessReads;
 pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};

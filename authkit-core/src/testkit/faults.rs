@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::model::Factors;
 use crate::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
     User,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -42,6 +44,8 @@ pub enum Method {
     LoginByEmail,
     /// [`GuessReads::login_by_id`]
     LoginById,
+    /// [`FactorReads::factors`]
+    Factors,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -261,6 +265,13 @@ impl<S: Store> GuessReads for FaultyStore<S> {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> FactorReads for FaultyStore<S> {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        self.call(Method::Factors, self.inner.factors(user_id)).await
     }
 }
 

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
+use authkit_core::model::Factors;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
     User,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
@@ -182,6 +184,13 @@ impl KeyReads for NodeStore {
 impl AuditReads for NodeStore {
     async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
         self.call(Method::AuditEvents, self.inner().audit_events(subject, page)).await
+    }
+}
+
+#[async_trait]
+impl FactorReads for NodeStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        self.call(Method::Factors, self.inner().factors(user_id)).await
     }
 }
 

@@ -143,6 +143,8 @@ pub(crate) const ROTATE_SQLITE: &str = concat!(
     ", ",
     account_column!("auth_epoch"),
     ", ",
+    account_column!("second_factors"),
+    ", ",
     account_column!("created_at"),
     ", ",
     account_column!("updated_at"),

@@ -1,9 +1,11 @@
 //! Accounts.
 
+use authkit_core::model::FactorSet;
 use authkit_core::model::{Patch, User, UserChange, UserStatus};
 use authkit_core::ports::{Conflict, StoreError};
 use authkit_core::{Email, FullName, Locale, UserId};
 
+use crate::aggregate::factor;
 use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, Statement, unknown_change};
 use crate::value::{Value, args};
@@ -11,7 +13,7 @@ use crate::value::{Value, args};
 /// What [`decode`] reads, of a table that is called `u`.
 macro_rules! user_columns {
     () => {
-        "u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, u.created_at, u.updated_at"
+        "u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, u.second_factors, u.created_at, u.updated_at"
     };
 }
 
@@ -20,8 +22,8 @@ pub(crate) use user_columns;
 const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed'");
 
 const INSERT: &str = "INSERT INTO authkit_users \
-    (id, email_normal, email, email_verified_at, full_name, locale, status, auth_epoch, created_at, updated_at) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    (id, email_normal, email, email_verified_at, full_name, locale, status, auth_epoch, second_factors, created_at, updated_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
 
 const HAS_EMAIL: &str = "SELECT 1 FROM authkit_users WHERE email_normal = $1";
 
@@ -33,8 +35,11 @@ const UPDATE_PROFILE: &str = "UPDATE authkit_users SET \
 const RAISE_AUTH_EPOCH: &str = "UPDATE authkit_users SET auth_epoch = auth_epoch + 1, updated_at = $3 \
     WHERE id = $1 AND status = 'active' AND auth_epoch = $2";
 
+const SET_SECOND_FACTORS: &str = "UPDATE authkit_users SET second_factors = $3, auth_epoch = auth_epoch + 1, updated_at = $4 \
+    WHERE id = $1 AND status <> 'closed' AND auth_epoch = $2";
+
 const CLOSE: &str = "UPDATE authkit_users SET status = 'closed', email_normal = NULL, email = NULL, \
-    email_verified_at = NULL, full_name = NULL, locale = NULL, updated_at = $2 WHERE id = $1 AND status <> 'closed'";
+    email_verified_at = NULL, full_name = NULL, locale = NULL, second_factors = 0, updated_at = $2 WHERE id = $1 AND status <> 'closed'";
 
 const FORGET_PASSWORD: &str = "DELETE FROM authkit_password_credentials WHERE user_id = $1";
 
@@ -56,9 +61,15 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<User, DecodeError> {
         locale: fields.optional_text()?.map(Locale::from_stored),
         status: fields.named("account status", UserStatus::from_name)?,
         auth_epoch: fields.number()?,
+        second_factors: decode_factors(fields)?,
         created_at: fields.time()?,
         updated_at: fields.time()?,
     })
+}
+
+/// SECURITY: an account whose factors this version does not know cannot be read, and so not be logged in to without them.
+fn decode_factors(fields: &mut Fields<'_>) -> Result<FactorSet, DecodeError> {
+    FactorSet::from_bits(fields.number()?).ok_or(DecodeError::Unknown { what: "second factor" })
 }
 
 /// Appends the statements of a change.
@@ -74,10 +85,15 @@ pub(crate) fn statements(change: &UserChange, statements: &mut Vec<Statement>) -
         UserChange::RaiseAuthEpoch { id, from, at } => {
             statements.push(Statement::guarded(RAISE_AUTH_EPOCH, args![*id, *from, *at], Conflict::UserChanged));
         }
+        UserChange::SetSecondFactors { id, from, to, at } => {
+            let args = args![*id, *from, to.bits(), *at];
+            statements.push(Statement::guarded(SET_SECOND_FACTORS, args, Conflict::UserChanged));
+        }
         UserChange::Close { id, at } => {
             statements.push(Statement::guarded(CLOSE, args![*id, *at], Conflict::UserChanged));
             statements.push(Statement::free(FORGET_PASSWORD, args![*id]));
             statements.push(Statement::free(FORGET_DEVICES, args![*id]));
+            statements.push(Statement::free(factor::FORGET, args![*id]));
         }
         _ => return Err(unknown_change()),
     }
@@ -94,6 +110,7 @@ fn insert(user: &User) -> Statement {
         user.locale.as_ref().map(Locale::as_str),
         user.status.as_str(),
         user.auth_epoch,
+        user.second_factors.bits(),
         user.created_at,
         user.updated_at,
     ];

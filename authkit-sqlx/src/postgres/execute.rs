@@ -17,7 +17,7 @@ fn arguments(values: &[Value]) -> Result<PgArguments, Error> {
         match value {
             Value::Int(number) => arguments.add(*number),
             Value::Text(text) => arguments.add(text.as_deref()),
-            Value::Bytes(bytes) => arguments.add(bytes.as_slice()),
+            Value::Bytes(bytes) => arguments.add(bytes.as_deref()),
             Value::Id(id) => arguments.add(*id),
         }
         .map_err(Error::Encode)?;

@@ -8,9 +8,11 @@ use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
+use crate::aggregate::factor;
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::dialect::Dialect;
+use authkit_core::model::{FactorChange, FactorSet, Factors};
 use authkit_core::model::{GuessChange, Guesses};
 
 /// Every change, with every field that can be absent present.
@@ -41,6 +43,10 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
         GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
         GuessChange::Purge { last_before: now, below: 10, limit: 10 }.into(),
+        FactorChange::Put(Box::new(fixtures.factors(user.id))).into(),
+        FactorChange::Put(Box::new(Factors { version: 1, ..fixtures.factors(user.id) })).into(),
+        FactorChange::Forget { user_id }.into(),
+        UserChange::SetSecondFactors { id: user.id, from: 0, to: FactorSet::NONE, at: now }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
     ]
 }
@@ -64,6 +70,7 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         guess::login_by_email(&user.email, fixtures.guess_subject(), None),
         guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
         guess::login_by_user(user.id, fixtures.guess_subject()),
+        factor::by_user(user.id),
     ];
     for page in pages {
         queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);

@@ -77,10 +77,10 @@ fn literal(value: &Value) -> String {
         Value::Int(Some(number)) => number.to_string(),
         Value::Text(Some(text)) => quoted(text),
         Value::Id(Some(id)) => quoted(&id.to_string()),
-        Value::Bytes(bytes) => quoted(&bytes.iter().fold("\\x".to_owned(), |mut hex, byte| {
+        Value::Bytes(Some(bytes)) => quoted(&bytes.iter().fold("\\x".to_owned(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         })),
-        Value::Int(None) | Value::Text(None) | Value::Id(None) => "NULL".to_owned(),
+        Value::Int(None) | Value::Text(None) | Value::Bytes(None) | Value::Id(None) => "NULL".to_owned(),
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use authkit_core::model::Factors;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
     User,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -90,6 +92,13 @@ impl<S: Store> GuessReads for InTurn<S> {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.next().login_by_id(id, subject).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> FactorReads for InTurn<S> {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        self.next().factors(user_id).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store that keeps everything in memory: the reference model of [`Store`], and a store for tests.
 
 mod audit;
+mod factors;
 mod guesses;
 mod keys;
 mod sessions;
@@ -12,16 +13,19 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use crate::model::Factors;
 use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
     SessionWithUser, User,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 use audit::AuditLog;
+use factors::FactorTable;
 use guesses::GuessLog;
 use keys::Keys;
 use sessions::Sessions;
@@ -74,6 +78,7 @@ struct Tables {
     keys: Keys,
     audit: AuditLog,
     guesses: GuessLog,
+    factors: FactorTable,
 }
 
 impl Tables {
@@ -85,6 +90,7 @@ impl Tables {
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
             Change::Guess(change) => guesses::apply(self, change, committed),
+            Change::Factor(change) => factors::apply(self, change),
         }
     }
 
@@ -94,6 +100,7 @@ impl Tables {
         self.keys.keep();
         self.audit.keep();
         self.guesses.keep();
+        self.factors.keep();
     }
 
     fn take_back(&mut self) {
@@ -102,6 +109,7 @@ impl Tables {
         self.keys.take_back();
         self.audit.take_back();
         self.guesses.take_back();
+        self.factors.take_back();
     }
 }
 
@@ -177,6 +185,13 @@ impl GuessReads for MemoryStore {
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         let tables = self.tables()?;
         Ok(LoginState { credentials: tables.users.open(id).cloned(), guesses: tables.guesses.of(subject), device_guesses: None })
+    }
+}
+
+#[async_trait]
+impl FactorReads for MemoryStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        Ok(self.tables()?.factors.of(user_id).cloned())
     }
 }
 

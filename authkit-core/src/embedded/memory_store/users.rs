@@ -87,11 +87,20 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             user.updated_at = *at;
             users.put_user(user);
         }
+        UserChange::SetSecondFactors { id, from, to, at } => {
+            let user = users.open(*id).map(|account| &account.user).filter(|user| user.auth_epoch == *from);
+            let mut user = user.cloned().ok_or(Conflict::UserChanged)?;
+            user.auth_epoch = next(user.auth_epoch)?;
+            user.second_factors = *to;
+            user.updated_at = *at;
+            users.put_user(user);
+        }
         UserChange::Close { id, at: _ } => {
             let email = users.open(*id).map(|account| account.user.email.clone()).ok_or(Conflict::UserChanged)?;
             users.ids.remove(&email.normal().to_owned());
             users.accounts.put(*id, Account::Closed);
             tables.sessions.forget_clients(*id);
+            tables.factors.forget(*id);
         }
     }
     Ok(())

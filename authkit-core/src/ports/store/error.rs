@@ -27,6 +27,9 @@ pub enum Conflict {
     /// Another guess was counted in this moment, or the count was forgotten.
     #[error("another guess was counted")]
     GuessesChanged,
+    /// The second factors of the account were written since they were read.
+    #[error("the second factors have changed")]
+    FactorsChanged,
     /// A row with this identifier exists.
     #[error("the identifier is taken")]
     DuplicateId,

@@ -6,6 +6,7 @@ mod reads;
 use async_trait::async_trait;
 
 pub use error::{CommitError, Conflict, StoreError};
+pub use reads::FactorReads;
 pub use reads::GuessReads;
 pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
 
@@ -17,7 +18,9 @@ use crate::primitives::Timestamp;
 /// **When it is down** everything that needs it answers 503 and nothing is half-done; the verification of access tokens
 /// goes on, with the revocations that were known when it went away.
 #[async_trait]
-pub trait Store: UserReads + SessionReads + KeyReads + AuditReads + GuessReads + std::fmt::Debug + Send + Sync {
+pub trait Store:
+    UserReads + SessionReads + KeyReads + AuditReads + GuessReads + FactorReads + std::fmt::Debug + Send + Sync
+{
     /// Applies every change, in order, in one transaction.
     ///
     /// A guard that does not hold fails the whole set, and the first such guard in order is named. What was acknowledged

@@ -15,7 +15,9 @@ use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
     RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
+use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
+use crate::ports::FactorReads;
 use crate::ports::GuessReads;
 use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
@@ -151,6 +153,19 @@ impl MutantStore {
             (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
             (Bug::PurgesEveryCount, Change::Guess(GuessChange::Purge { last_before, limit, .. })) => {
                 GuessChange::Purge { last_before, below: u32::MAX, limit }.into()
+            }
+            (Bug::WritesFactorsWhateverWasRead, Change::Factor(FactorChange::Put(factors))) => {
+                let version = self.inner.factors(factors.user_id).await?.map_or(0, |found| found.version);
+                FactorChange::Put(Box::new(Factors { version, ..*factors })).into()
+            }
+            (Bug::ForgetsNoFactors, Change::Factor(FactorChange::Forget { .. })) => return Ok(Vec::new()),
+            (Bug::KeepsTheFactorsInForce, Change::User(UserChange::SetSecondFactors { id, from, .. })) => {
+                UserChange::RaiseAuthEpoch {
+                    id,
+                    from,
+                    at: self.inner.user_by_id(id).await?.map_or(Timestamp::UNIX_EPOCH, |user| user.updated_at),
+                }
+                .into()
             }
             (_, change) => change,
         };
@@ -310,6 +325,21 @@ impl GuessReads for MutantStore {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.inner.login_by_id(id, subject).await
+    }
+}
+
+#[async_trait]
+impl FactorReads for MutantStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        let factors = self.inner.factors(user_id).await?;
+        Ok(if self.is(Bug::LosesTheLastStep) {
+            factors.map(|mut factors| {
+                factors.totp.iter_mut().for_each(|totp| totp.last_step = None);
+                factors
+            })
+        } else {
+            factors
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::model::{
     Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, User,
     UserChange,
 };
+use crate::model::{FactorChange, FactorKind, Factors};
 use crate::model::{GuessChange, Guesses};
 use crate::ports::store::Conflict;
 
@@ -116,6 +117,7 @@ pub async fn the_first_guard_that_fails_is_named(stores: Stores) {
                 .into(),
             Conflict::GuessesChanged,
         ),
+        (FactorChange::Put(Box::new(Factors { version: 1, ..trial.fixtures.factors(user.id) })).into(), Conflict::FactorsChanged),
     ];
     for (first, named) in &failing {
         for (second, _) in &failing {
@@ -166,7 +168,11 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
     for subject in [counted, forgotten] {
         trial.apply(GuessChange::Count { subject, at }).await;
     }
+    let (factored, guarded) = (trial.user().await, trial.user().await);
+    trial.apply(FactorChange::Put(Box::new(trial.fixtures.factors(factored.id)))).await;
+    let (to, from) = (guarded.second_factors.with(FactorKind::Totp), guarded.auth_epoch);
     vec![
+        UserChange::SetSecondFactors { id: guarded.id, from, to, at }.into(),
         UserChange::Insert(trial.fixtures.user()).into(),
         UserChange::UpdateProfile { id: user.id, full_name: Patch::Clear, locale: Patch::Keep, at }.into(),
         UserChange::RaiseAuthEpoch { id: many.id, from: 0, at }.into(),
@@ -185,5 +191,7 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         GuessChange::Count { subject: trial.fixtures.guess_subject(), at }.into(),
         GuessChange::Reserve { subject: counted, from: Guesses { failures: 1, last_at: at }, at }.into(),
         GuessChange::Forget { subject: forgotten }.into(),
+        FactorChange::Put(Box::new(trial.fixtures.factors(user.id))).into(),
+        FactorChange::Forget { user_id: factored.id }.into(),
     ]
 }

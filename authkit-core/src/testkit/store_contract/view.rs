@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use crate::model::{
     AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
 };
+use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::ports::store::{RevocationMark, Store};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -35,6 +36,7 @@ impl Known {
                     self.users.insert(session.user_id);
                     self.sessions.insert(session.id);
                 }
+                Change::Factor(FactorChange::Put(factors)) => drop(self.users.insert(factors.user_id)),
                 Change::Guess(change) => {
                     let (GuessChange::Count { subject, .. }
                     | GuessChange::Reserve { subject, .. }
@@ -93,6 +95,7 @@ pub(super) struct View {
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
     guesses: Vec<Option<Guesses>>,
+    factors: Vec<Option<Factors>>,
 }
 
 impl View {
@@ -110,11 +113,13 @@ impl View {
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
             guesses: Vec::new(),
+            factors: Vec::new(),
         };
         for &subject in &known.guessed {
             view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
         }
         for &id in &known.users {
+            view.factors.push(store.factors(id).await.expect("factors are read"));
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
             view.credentials.push(spelled_credentials(store.credentials_by_id(id).await.expect("credentials are read")));
             view.events_by_subject.push(events(store, Some(id), limit(2)).await);
@@ -150,6 +155,7 @@ impl View {
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
             .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
+            .or_else(|| differ_in("factors", &self.factors, &expected.factors))
     }
 }
 
