@@ -36,6 +36,7 @@ pub mod embedded;
 mod error;
 pub mod flows;
 pub mod manual;
+pub mod mfa;
 pub mod model;
 pub mod password;
 pub mod ports;

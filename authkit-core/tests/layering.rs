@@ -13,10 +13,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("embedded", &["primitives", "model", "ports", "config"]),
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
-    ("flows", &["primitives", "model", "ports", "config", "password", "token"]),
+    ("mfa", &["primitives", "model", "config"]),
+    ("flows", &["primitives", "model", "ports", "config", "password", "token", "mfa"]),
     ("error", &["password", "flows"]),
     ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
-    ("authkit", &["primitives", "model", "ports", "config", "password", "token", "flows", "builder"]),
+    ("authkit", &["primitives", "model", "ports", "config", "password", "token", "mfa", "flows", "builder"]),
 ];
 
 /// The flows that other flows may call.

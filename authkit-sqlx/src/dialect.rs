@@ -3,6 +3,7 @@
 use crate::aggregate::factor;
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, session};
+use crate::aggregate::{user, user_search};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
@@ -17,6 +18,14 @@ pub(crate) struct Dialect {
     pub(crate) purge_sessions: &'static str,
     /// The end of old audit events.
     pub(crate) purge_events: &'static str,
+    /// A new account, and in the same statement what it is found by, where that can be one.
+    pub(crate) insert_user_with_terms: Option<&'static str>,
+    /// A change of the profile, and in the same statement what the account is found by, where that can be one.
+    pub(crate) update_profile_with_terms: Option<&'static str>,
+    /// What an account is found by.
+    pub(crate) keep_terms: &'static str,
+    /// A page of a search.
+    pub(crate) search_users: &'static str,
     /// The end of old counts of guesses.
     pub(crate) purge_guesses: &'static str,
     /// The first row of second factors of an account, guarded by it.
@@ -30,6 +39,10 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_events: audit::PURGE_SQLITE,
+    insert_user_with_terms: None,
+    update_profile_with_terms: None,
+    keep_terms: user_search::KEEP_SQLITE,
+    search_users: user_search::SEARCH_SQLITE,
     purge_guesses: guess::PURGE_SQLITE,
     insert_factors: factor::INSERT_SQLITE,
 };
@@ -41,6 +54,10 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_events: audit::PURGE_POSTGRES,
+    insert_user_with_terms: Some(user::INSERT_WITH_TERMS_POSTGRES),
+    update_profile_with_terms: Some(user::UPDATE_PROFILE_WITH_TERMS_POSTGRES),
+    keep_terms: user_search::KEEP_POSTGRES,
+    search_users: user_search::SEARCH_POSTGRES,
     purge_guesses: guess::PURGE_POSTGRES,
     insert_factors: factor::INSERT_POSTGRES,
 };

@@ -2,20 +2,21 @@
 
 /// Implements the read traits for a store with a method `all`, which runs a query and decodes its rows.
 macro_rules! impl_reads {
-    ($store:ty) => {
+    ($store:ty, $dialect:path) => {
         mod store_reads {
             use async_trait::async_trait;
             use authkit_core::model::Factors;
             use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
             use authkit_core::ports::FactorReads;
-            use authkit_core::ports::GuessReads;
             use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
+            use authkit_core::ports::{CommitError, GuessReads};
             use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
             use crate::aggregate::factor;
-            use crate::aggregate::guess;
             use crate::aggregate::{audit, credential, server_key, session, user};
+            use crate::aggregate::{guess, user_search};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
 
@@ -27,6 +28,32 @@ macro_rules! impl_reads {
                     decode: impl Fn(&mut Fields<'_>) -> Result<T, DecodeError> + Send,
                 ) -> Result<Option<T>, StoreError> {
                     Ok(self.all(query, decode).await?.pop())
+                }
+            }
+
+            impl $store {
+                /// Prepares for the search at most so many accounts that were written without it; says how many there were.
+                pub(super) async fn index(&self, limit: PageLimit) -> Result<usize, StoreError> {
+                    let users = self.all(user_search::unindexed(limit), user::decode).await?;
+                    if users.is_empty() {
+                        return Ok(0);
+                    }
+                    match self.write(user_search::index_all(&$dialect, &users)).await {
+                        Ok(_) => return Ok(users.len()),
+                        // One of them has changed in between: one by one.
+                        Err(CommitError::Conflict(_)) => {}
+                        Err(CommitError::Store(error)) => return Err(error),
+                        Err(other) => return Err(StoreError::failed(other)),
+                    }
+                    for user in &users {
+                        match self.write(user_search::index_all(&$dialect, std::slice::from_ref(user))).await {
+                            // Whoever changed it gave it its terms, or the next round does.
+                            Ok(_) | Err(CommitError::Conflict(_)) => {}
+                            Err(CommitError::Store(error)) => return Err(error),
+                            Err(other) => return Err(StoreError::failed(other)),
+                        }
+                    }
+                    Ok(users.len())
                 }
             }
 
@@ -42,6 +69,12 @@ macro_rules! impl_reads {
 
                 async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
                     self.optional(credential::by_user(id), credential::decode).await
+                }
+
+                async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+                    let query = user_search::page(&$dialect, filter, page);
+                    let rows = self.all(query, |fields| user_search::decode(filter, fields)).await?;
+                    Ok(user_search::page_of(rows, filter, page.limit))
                 }
             }
 

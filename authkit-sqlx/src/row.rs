@@ -147,6 +147,11 @@ impl<'r> Fields<'r> {
         self.bytes()?.try_into().map(Digest::from_bytes).map_err(|_| DecodeError::Unknown { what: "digest" })
     }
 
+    /// Whether the next column, an identifier, is empty. It stays the next one.
+    pub(crate) fn is_empty(&self) -> Result<bool, DecodeError> {
+        Ok(self.row.id(self.at)?.is_none())
+    }
+
     pub(crate) fn optional_id(&mut self) -> Result<Option<Uuid>, DecodeError> {
         self.take(|row, at| row.id(at))
     }

@@ -110,7 +110,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
     let mut statements = Vec::with_capacity(changes.changes().len());
     for change in changes.changes() {
         match change {
-            Change::User(change) => user::statements(change, &mut statements)?,
+            Change::User(change) => user::statements(dialect, change, &mut statements)?,
             Change::Credential(change) => statements.push(credential::statement(dialect, change)?),
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),

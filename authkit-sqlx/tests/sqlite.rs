@@ -125,7 +125,10 @@ async fn eight_nodes_can_start_at_once_on_no_database() {
 async fn the_schema_is_checked_without_being_touched() {
     let database = Database::new();
     let store = SqliteStore::open(database.options()).await.expect("opens");
-    assert_eq!(store.check().await.expect("empty").pending, ["initial", "session_expiry", "login_failures", "factors"]);
+    assert_eq!(
+        store.check().await.expect("empty").pending,
+        ["initial", "session_expiry", "login_failures", "administration", "factors"]
+    );
     assert_eq!(store.check().await.expect("still empty").version, 0);
     store.migrate().await.expect("migrates");
     assert!(store.check().await.expect("current").is_current());

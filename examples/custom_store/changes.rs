@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use authkit_core::model::{
     AuditChange, AuditEvent, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation, RevocationReason,
-    Rotation, Session, SessionChange, SessionWithUser, UserChange, UserStatus,
+    Rotation, Session, SessionChange, SessionWithUser, User, UserChange, UserStatus,
 };
 use authkit_core::model::{FactorChange, Factors};
 use authkit_core::model::{GuessChange, GuessSubject};
@@ -20,7 +20,7 @@ use crate::reads::guesses;
 use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
 use crate::tables::{
     CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
-    all, has, put, remove, set,
+    all, has, put, remove, set, value,
 };
 use crate::tables::{FACTORS, GUESSES, Readable as _, broken, get};
 
@@ -55,21 +55,50 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             let mut user = active_user(tx, *id)?.ok_or(Conflict::UserChanged)?;
             patch(&mut user.full_name, full_name);
             patch(&mut user.locale, locale);
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
         }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             let mut user = active_user(tx, *id)?.filter(|user| user.auth_epoch == *from).ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Update { id, from, email, full_name, locale, at } => {
+            if let Some(email) = email {
+                let owner = value(tx, USERS_BY_EMAIL, email.normal(), |owner| owner)?;
+                guard(owner.is_none_or(|owner| owner == id.as_uuid()), Conflict::EmailTaken)?;
+            }
+            let mut user = unchanged(tx, *id, *from)?;
+            if let Some(email) = email {
+                remove(tx, USERS_BY_EMAIL, user.email.normal())?;
+                set(tx, USERS_BY_EMAIL, email.normal(), id.as_uuid())?;
+                user.email = email.clone();
+                user.email_verified_at = None;
+                user.auth_epoch = next(user.auth_epoch)?;
+            }
+            patch(&mut user.full_name, full_name);
+            patch(&mut user.locale, locale);
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Suspend { id, from, at } => {
+            let mut user = unchanged(tx, *id, *from)?;
+            guard(user.status == UserStatus::Active, Conflict::UserChanged)?;
+            user.status = UserStatus::Suspended;
+            user.auth_epoch = next(user.auth_epoch)?;
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::Restore { id, from, at } => {
+            let user = unchanged(tx, *id, *from)?;
+            guard(user.status == UserStatus::Suspended, Conflict::UserChanged)?;
+            put_changed(tx, User { status: UserStatus::Active, ..user }, *at)?;
+        }
+        UserChange::Expect { id, version } => {
+            unchanged(tx, *id, *version)?;
         }
         UserChange::SetSecondFactors { id, from, to, at } => {
             let mut user = user(tx, *id)?.filter(|user| user.auth_epoch == *from).ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
             user.second_factors = *to;
-            user.updated_at = *at;
-            put(tx, &user)?;
+            put_changed(tx, user, *at)?;
         }
         UserChange::Close { id, at: _ } => {
             let user = user(tx, *id)?.ok_or(Conflict::UserChanged)?;
@@ -87,6 +116,16 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
         _ => return Err(unknown()),
     }
     Ok(())
+}
+
+/// Keeps an account as a change left it.
+fn put_changed(tx: &WriteTransaction, user: User, at: Timestamp) -> Result<(), StoreError> {
+    put(tx, &User { version: next(user.version)?, updated_at: at, ..user })
+}
+
+/// The account, active or suspended, if it has this version.
+fn unchanged(tx: &WriteTransaction, id: UserId, version: u32) -> Result<User, CommitError> {
+    Ok(user(tx, id)?.filter(|user| user.version == version).ok_or(Conflict::UserChanged)?)
 }
 
 fn apply_credential(tx: &WriteTransaction, change: &CredentialChange) -> Result<(), CommitError> {
@@ -130,9 +169,16 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut 
                 }
             }
         }
+        SessionChange::EndImpersonations { by, at } => {
+            let mut acting: Vec<Session> = all(tx)?;
+            acting.retain(|session| session.revoked.is_none() && session.impersonator.is_some_and(|who| who.user_id == *by));
+            for session in acting {
+                revoked.push(revoke(tx, session, RevocationReason::ImpersonationEnded, *at)?);
+            }
+        }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let mut live = sessions_of(tx, *user_id)?;
-            live.retain(|session| session.is_live(*at));
+            live.retain(|session| session.is_live(*at) && session.impersonator.is_none());
             live.sort_by_key(|session| Reverse((session.refreshed_at, session.id)));
             for session in live.into_iter().skip(usize::try_from(*keep).unwrap_or(usize::MAX)) {
                 revoked.push(revoke(tx, session, RevocationReason::SessionCap, *at)?);
@@ -153,11 +199,12 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut 
                 committed.purged += 1;
             }
         }
-        SessionChange::Reauthenticate { id, auth_epoch, at } => {
+        SessionChange::Reauthenticate { id, auth_epoch, methods, at } => {
             let session = session(tx, *id)?.filter(|session| session.is_live(*at)).ok_or(Conflict::SessionEnded)?;
             let user = active_user(tx, session.user_id)?;
             guard(user.is_some_and(|user| user.auth_epoch == *auth_epoch), Conflict::SessionEnded)?;
-            put(tx, &Session { authenticated_at: *at, ..session })?;
+            let methods = methods.clone().unwrap_or_else(|| session.methods.clone());
+            put(tx, &Session { authenticated_at: *at, methods, ..session })?;
         }
         _ => return Err(unknown()),
     }

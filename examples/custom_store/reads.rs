@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User, UserStatus};
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
 use authkit_core::ports::{RevocationMark, StoreError};
 use authkit_core::{Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
 use redb::ReadableTable as _;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::records::Stored;
 use crate::tables::GUESSES;
 use crate::tables::{
-    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, broken, get,
+    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, all, broken, get,
     value,
 };
 
@@ -41,6 +42,12 @@ pub(crate) fn credentials_by_email(tx: &impl Readable, normal: &str) -> Result<O
         Some(id) => credentials(tx, id),
         None => Ok(None),
     }
+}
+
+/// A scan: fine for the size of a file, where a store for millions would keep an index by the terms of
+/// `authkit_core::model::user_search`.
+pub(crate) fn list_users(tx: &impl Readable, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+    Ok(filter.page_of(all::<User>(tx)?, page))
 }
 
 /// The wrong guesses of a subject in a row.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason, ServerKey,
-    Session, User, UserStatus,
+    Actor, AuditAction, AuditEvent, AuthMethod, Client, Impersonator, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason,
+    ServerKey, Session, User, UserStatus,
 };
 use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use authkit_core::ports::StoreError;
@@ -81,6 +81,7 @@ struct UserRecord {
     #[serde(with = "field")]
     status: UserStatus,
     auth_epoch: u32,
+    version: u32,
     #[serde(with = "field")]
     second_factors: FactorSet,
     #[serde(with = "field")]
@@ -115,6 +116,8 @@ struct SessionRecord {
     idle_expires_at: Timestamp,
     #[serde(with = "field")]
     expires_at: Timestamp,
+    #[serde(with = "field")]
+    impersonator: Option<Impersonator>,
     #[serde(with = "field")]
     revoked: Option<(Timestamp, RevocationReason)>,
 }
@@ -240,6 +243,9 @@ fields! {
     DeviceName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
     Locale as String: |locale| locale.as_str().to_owned(), |text| Some(Self::from_stored(text));
     UserAgent as String: |agent| agent.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    Impersonator as (UserId, SessionId):
+        |acting| (acting.user_id, acting.session_id),
+        |pair| Some(Self { user_id: pair.0, session_id: pair.1 });
     Digest as [u8; 32]: |digest| *digest.as_bytes(), |bytes| Some(Self::from_bytes(bytes));
     Sealed as Vec<u8>: |sealed| sealed.as_bytes().to_vec(), |bytes| Some(Self::from_bytes(bytes));
     KeyId as String: |id| id.as_str().to_owned(), |text| Self::parse(&text);

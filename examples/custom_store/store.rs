@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use authkit_core::model::Factors;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::ports::FactorReads;
@@ -89,6 +89,11 @@ impl UserReads for RedbStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.read(move |tx| reads::credentials(tx, id)).await
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |tx| reads::list_users(tx, &filter, &page)).await
     }
 }
 

@@ -61,10 +61,13 @@ impl AccountCache {
                 UserChange::UpdateProfile { id, .. }
                 | UserChange::RaiseAuthEpoch { id, .. }
                 | UserChange::SetSecondFactors { id, .. }
+                | UserChange::Update { id, .. }
+                | UserChange::Suspend { id, .. }
+                | UserChange::Restore { id, .. }
                 | UserChange::Close { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
-            Change::User(UserChange::Insert(_))
+            Change::User(UserChange::Insert(_) | UserChange::Expect { .. })
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)

@@ -208,6 +208,7 @@ async fn keep_house(engine: &Engine) -> Result<(), Internal> {
     let forgotten = if may_forget { forget(engine).await } else { Ok(()) };
     // A store that takes no writes is no reason to be ignorant of keys that others have made.
     keys::reload(engine).await?;
+    index_users(engine).await?;
     engine.verified.retain(&engine.keyring.load(), &engine.config.tokens, engine.now());
     compared?;
     forgotten
@@ -218,6 +219,25 @@ async fn forget(engine: &Engine) -> Result<(), Internal> {
     let purged = keys::purge(engine).await;
     retention::purge(engine).await?;
     purged?;
+    Ok(())
+}
+
+/// How many batches of accounts are prepared for the search in one round, so that a round ends.
+const INDEX_BATCHES: usize = 100;
+
+/// Prepares for the search what was written without it: after an upgrade all accounts, and otherwise none.
+async fn index_users(engine: &Engine) -> Result<(), Internal> {
+    let limit = PageLimit::new(PageLimit::MAX).unwrap_or_default();
+    let mut indexed = 0;
+    for _ in 0..INDEX_BATCHES {
+        match engine.store.index_users(limit).await? {
+            0 => break,
+            some => indexed += some,
+        }
+    }
+    if indexed > 0 {
+        tracing::info!(accounts = indexed, "accounts were prepared for the search");
+    }
     Ok(())
 }
 

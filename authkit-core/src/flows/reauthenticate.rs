@@ -80,7 +80,8 @@ pub(crate) async fn reauthenticate(
         engine.record_refusal(event(Outcome::Failure).with("reason", "wrong_password")).await?;
         return Err(ReauthenticateError::InvalidCredentials);
     }
-    let change = SessionChange::Reauthenticate { id: principal.session_id(), auth_epoch: credentials.user.auth_epoch, at };
+    let (session_id, auth_epoch) = (principal.session_id(), credentials.user.auth_epoch);
+    let change = SessionChange::Reauthenticate { id: session_id, auth_epoch, methods: None, at };
     match engine.commit(&ChangeSet::new().and(change).and(event(Outcome::Success))).await {
         Ok(_) => {}
         Err(CommitError::Conflict(Conflict::SessionEnded)) => return Err(ReauthenticateError::SessionEnded),

@@ -145,6 +145,7 @@ async fn prepare(
         status: UserStatus::Active,
         auth_epoch: 0,
         second_factors: FactorSet::NONE,
+        version: 0,
         created_at: at,
         updated_at: at,
     };

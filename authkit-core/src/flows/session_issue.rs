@@ -119,6 +119,7 @@ impl NewSession {
             refreshed_at: at,
             idle_expires_at: expires_at.min(at + engine.config.sessions.idle_timeout),
             expires_at,
+            impersonator: None,
             revoked: None,
         };
         let tokens = pair(engine, &session, minted.token, at)?;

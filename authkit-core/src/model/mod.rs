@@ -11,6 +11,7 @@ pub mod server_key;
 pub mod session;
 pub mod user;
 mod user_record;
+pub mod user_search;
 
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use change::{Change, ChangeSet, Committed};
@@ -20,5 +21,9 @@ pub use factor::{FactorChange, FactorKind, FactorSet, Factors, RecoveryCodes, To
 pub use guess::{GuessChange, GuessSubject, Guesses};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
-pub use session::{AuthMethod, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser};
+pub use session::AssuranceLevel;
+pub use session::{
+    AuthMethod, Impersonator, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser,
+};
 pub use user::{Patch, User, UserChange, UserStatus};
+pub use user_search::{UserCursor, UserFilter, UserPage, UserPageRequest, UserQuery, UserQueryError};

@@ -10,21 +10,74 @@ use crate::primitives::{DeviceName, Digest, SessionId, Timestamp, UserId};
 pub enum AuthMethod {
     /// By password.
     Password,
+    /// By a code of an authenticator app.
+    Totp,
+    /// By a code that was mailed to her.
+    EmailCode,
+    /// By a recovery code.
+    RecoveryCode,
 }
 
 impl AuthMethod {
-    /// The `amr` value of RFC 8176 §2.
+    /// Every method.
+    pub const ALL: &'static [Self] = &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode];
+
+    /// The `amr` value: of RFC 8176 §2 where it has one, and a name of our own where it does not.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "pwd",
+            Self::Totp => "otp",
+            Self::EmailCode => "email",
+            Self::RecoveryCode => "recovery_code",
         }
     }
 
     /// The method with an `amr` value.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Password].into_iter().find(|method| method.as_str() == name)
+        Self::ALL.iter().copied().find(|method| method.as_str() == name)
+    }
+
+    /// Whether it is asked for behind a first factor, and not instead of one.
+    #[must_use]
+    pub const fn is_second_factor(self) -> bool {
+        match self {
+            Self::Totp | Self::EmailCode | Self::RecoveryCode => true,
+            Self::Password => false,
+        }
+    }
+}
+
+/// How sure it is who somebody is (NIST SP 800-63B-4 §2): the `acr` of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AssuranceLevel {
+    /// One factor, or factors that do not count for more.
+    Aal1,
+    /// Two different factors.
+    Aal2,
+}
+
+impl AssuranceLevel {
+    /// The level of a proof by these methods.
+    ///
+    /// A code that was mailed is a second hurdle, but no second factor: whoever holds the mailbox holds it too, and often resets the
+    /// password with it (SP 800-63B-4 §3.1.3.1 rules it out). It leaves the level where it is.
+    #[must_use]
+    pub fn of(methods: &[AuthMethod]) -> Self {
+        let first = methods.iter().any(|method| !method.is_second_factor());
+        let second = methods.iter().any(|method| matches!(method, AuthMethod::Totp | AuthMethod::RecoveryCode));
+        if first && second { Self::Aal2 } else { Self::Aal1 }
+    }
+
+    /// The `acr` value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::Aal2 => "aal2",
+        }
     }
 }
 
@@ -46,10 +99,18 @@ pub enum RevocationReason {
     SessionCap,
     /// The account was closed.
     AccountClosed,
+    /// An administrator ended it.
+    RevokedByAdmin,
+    /// The account was suspended.
+    AccountSuspended,
+    /// An administrator changed the address of the account.
+    EmailChanged,
+    /// Whoever acted in it as its user may do so no more.
+    ImpersonationEnded,
 }
 
 impl RevocationReason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 11] = [
         Self::Logout,
         Self::LogoutAll,
         Self::RevokedByUser,
@@ -57,6 +118,10 @@ impl RevocationReason {
         Self::RefreshTokenReused,
         Self::SessionCap,
         Self::AccountClosed,
+        Self::RevokedByAdmin,
+        Self::AccountSuspended,
+        Self::EmailChanged,
+        Self::ImpersonationEnded,
     ];
 
     /// The stable name, as stored and as audited.
@@ -70,6 +135,10 @@ impl RevocationReason {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::SessionCap => "session_cap",
             Self::AccountClosed => "account_closed",
+            Self::RevokedByAdmin => "revoked_by_admin",
+            Self::AccountSuspended => "account_suspended",
+            Self::EmailChanged => "email_changed",
+            Self::ImpersonationEnded => "impersonation_ended",
         }
     }
 
@@ -78,6 +147,15 @@ impl RevocationReason {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
+}
+
+/// Who acts in a session that is somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Impersonator {
+    /// Who.
+    pub user_id: UserId,
+    /// The session in which she asked for it: when that ends, so does what she does in this one.
+    pub session_id: SessionId,
 }
 
 /// One login on one device.
@@ -109,6 +187,8 @@ pub struct Session {
     pub idle_expires_at: Timestamp,
     /// When it ends in any case.
     pub expires_at: Timestamp,
+    /// Who acts in it as its user, where that is not her. Such a session is never refreshed.
+    pub impersonator: Option<Impersonator>,
     /// When and why it was ended; `None` while it was not.
     pub revoked: Option<(Timestamp, RevocationReason)>,
 }
@@ -177,8 +257,16 @@ pub enum SessionChange {
         /// When.
         at: Timestamp,
     },
+    /// Ends every session in which somebody acts as somebody else and that was not revoked, with the reason `ImpersonationEnded`.
+    /// No guard: there may be none.
+    EndImpersonations {
+        /// Who acts.
+        by: UserId,
+        /// When.
+        at: Timestamp,
+    },
     /// Ends the sessions of a user that are live at `at`, beyond the `keep` that were refreshed last (ties: the higher id
-    /// stays), with the reason `SessionCap`. No guard. Behind [`SessionChange::Insert`] in the same set it counts what rivals
+    /// stays), with the reason `SessionCap`; those in which somebody else acts as the user are neither counted nor ended. No guard. Behind [`SessionChange::Insert`] in the same set it counts what rivals
     /// began before, so that however many come at once, `keep` stay.
     EnforceCap {
         /// Whose.
@@ -197,13 +285,15 @@ pub enum SessionChange {
         /// How many at most, so that no transaction is long.
         limit: u32,
     },
-    /// Records that the user proved again who she is. Guard: the session is live at `at` and its account is active with
+    /// Records that the user proved again who she is, and how. Guard: the session is live at `at` and its account is active with
     /// this `auth_epoch` (`Conflict::SessionEnded`).
     Reauthenticate {
         /// Which.
         id: SessionId,
         /// The account's epoch when the proof was checked.
         auth_epoch: u32,
+        /// How she has proved it in this session so far; `None` where that stays as it is.
+        methods: Option<Vec<AuthMethod>>,
         /// When; sets `authenticated_at`.
         at: Timestamp,
     },

@@ -50,6 +50,9 @@ pub struct User {
     pub auth_epoch: u32,
     /// The second factors that are in force.
     pub second_factors: FactorSet,
+    /// How often the account itself was changed. It only grows, and whoever has read the account can guard a change of it by it: of two
+    /// administrators who have read the same, one changes it.
+    pub version: u32,
     /// When the account was made.
     pub created_at: Timestamp,
     /// When the account itself was last changed.
@@ -85,7 +88,7 @@ impl<T> Patch<T> {
     }
 }
 
-/// One change of an account, with its guard.
+/// One change of an account, with its guard. Each but `Insert` and `Expect` raises the `version` by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserChange {
@@ -127,8 +130,52 @@ pub enum UserChange {
         /// When.
         at: Timestamp,
     },
-    /// Closes the account for good: no read returns it, its address is free again, its password and its second factors are gone, and so is what
-    /// was personal in its row and in those of its sessions. Its id stays taken, and its sessions stay so that their
+    /// Changes the named fields, as an administrator does, and `updated_at`. A new address is not verified, and raises `auth_epoch` by
+    /// one. Guards: the account is open, active or suspended, and has the version `from` (`Conflict::UserChanged`); no other account
+    /// has the new address (`Conflict::EmailTaken`, also where neither holds).
+    Update {
+        /// Whose.
+        id: UserId,
+        /// The version that was read.
+        from: u32,
+        /// The new address; `None` where it stays.
+        email: Option<Email>,
+        /// What becomes of the name.
+        full_name: Patch<FullName>,
+        /// What becomes of the language.
+        locale: Patch<Locale>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Shuts the account, and raises `auth_epoch` by one. It ends no session, `SessionChange::RevokeAll` behind it does.
+    /// Guard: the account is active and has the version `from` (`Conflict::UserChanged`).
+    Suspend {
+        /// Whose.
+        id: UserId,
+        /// The version that was read.
+        from: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Opens a suspended account again. Guard: it is suspended and has the version `from` (`Conflict::UserChanged`).
+    Restore {
+        /// Whose.
+        id: UserId,
+        /// The version that was read.
+        from: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Changes nothing, and holds what is behind it in the set to an account that nobody has changed: it is locked until the set is
+    /// done. Guard: the account is open, active or suspended, and has this version (`Conflict::UserChanged`).
+    Expect {
+        /// Whose.
+        id: UserId,
+        /// The version that was read.
+        version: u32,
+    },
+    /// Closes the account for good: no read returns it, its address is free again, its password and its second factors are gone,
+    /// and so is what was personal in its row and in those of its sessions. Its id stays taken, and its sessions stay so that their
     /// revocation can be read; it does not end them, `SessionChange::RevokeAll` behind it does.
     /// Guard: the account is there, active or suspended (`Conflict::UserChanged`).
     Close {

@@ -7,7 +7,7 @@ use crate::model::user::{User, UserStatus};
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
 /// The first byte of every record. A node reads no other version, and takes what it cannot read for a miss.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The fields of an account. Its password is not among them, as it is not in [`User`].
 #[derive(Serialize, Deserialize)]
@@ -21,6 +21,7 @@ struct Fields {
     status: String,
     auth_epoch: u32,
     second_factors: u32,
+    version: u32,
     created_at: i64,
     updated_at: i64,
 }
@@ -38,6 +39,7 @@ impl User {
             status: self.status.as_str().to_owned(),
             auth_epoch: self.auth_epoch,
             second_factors: self.second_factors.bits(),
+            version: self.version,
             created_at: self.created_at.unix_micros(),
             updated_at: self.updated_at.unix_micros(),
         };
@@ -61,6 +63,7 @@ impl User {
             status: UserStatus::from_name(&fields.status)?,
             auth_epoch: fields.auth_epoch,
             second_factors: FactorSet::from_bits(fields.second_factors)?,
+            version: fields.version,
             created_at: Timestamp::from_unix_micros(fields.created_at),
             updated_at: Timestamp::from_unix_micros(fields.updated_at),
         })
@@ -82,6 +85,7 @@ mod tests {
             status: UserStatus::Suspended,
             auth_epoch: 3,
             second_factors: FactorSet::NONE.with(FactorKind::Totp),
+            version: 9,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::from_unix_micros(-1),
         }

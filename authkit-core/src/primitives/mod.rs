@@ -6,6 +6,7 @@ pub mod clock;
 pub mod digest;
 pub mod email;
 pub mod entropy;
+pub mod fold;
 pub mod id;
 pub mod label;
 pub mod network;

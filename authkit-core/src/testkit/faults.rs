@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::model::Factors;
 use crate::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::ports::store::FactorReads;
@@ -28,6 +28,8 @@ pub enum Method {
     CredentialsByEmail,
     /// [`UserReads::credentials_by_id`]
     CredentialsById,
+    /// [`UserReads::list_users`]
+    ListUsers,
     /// [`SessionReads::session_by_id`]
     SessionById,
     /// [`SessionReads::live_sessions`]
@@ -217,6 +219,10 @@ impl<S: Store> UserReads for FaultyStore<S> {
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner.credentials_by_id(id)).await
     }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.call(Method::ListUsers, self.inner.list_users(filter, page)).await
+    }
 }
 
 #[async_trait]
@@ -287,6 +293,10 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.call(Method::Ping, self.inner.ping()).await
+    }
+
+    async fn index_users(&self, limit: PageLimit) -> Result<usize, StoreError> {
+        self.inner.index_users(limit).await
     }
 }
 

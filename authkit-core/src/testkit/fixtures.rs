@@ -59,6 +59,7 @@ impl Fixtures {
             status: UserStatus::Active,
             auth_epoch: 0,
             second_factors: FactorSet::NONE,
+            version: 0,
             created_at: self.now(),
             updated_at: self.now(),
         }
@@ -82,6 +83,7 @@ impl Fixtures {
             refreshed_at: now,
             idle_expires_at: now + Duration::from_hours(7 * 24),
             expires_at: now + Duration::from_hours(30 * 24),
+            impersonator: None,
             revoked: None,
         }
     }

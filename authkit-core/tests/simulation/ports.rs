@@ -9,7 +9,7 @@ use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::Factors;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::ports::FactorReads;
@@ -155,6 +155,10 @@ impl UserReads for NodeStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner().credentials_by_id(id)).await
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.call(Method::ListUsers, self.inner().list_users(filter, page)).await
     }
 }
 

@@ -7,3 +7,4 @@ pub(crate) mod guess;
 pub(crate) mod server_key;
 pub(crate) mod session;
 pub(crate) mod user;
+pub(crate) mod user_search;

@@ -1,6 +1,8 @@
 //! Sessions, and the one statement that is hot: the rotation of a refresh token.
 
-use authkit_core::model::{AuthMethod, Client, Revocation, RevocationReason, Rotation, Session, SessionChange, SessionWithUser};
+use authkit_core::model::{
+    AuthMethod, Client, Impersonator, Revocation, RevocationReason, Rotation, Session, SessionChange, SessionWithUser,
+};
 use authkit_core::ports::{Conflict, RevocationMark, StoreError};
 use authkit_core::{DeviceName, PageLimit, PageRequest, SessionId, Timestamp, UserAgent, UserId};
 
@@ -15,7 +17,8 @@ macro_rules! session_columns {
     () => {
         "s.id, s.user_id, s.generation, s.secret, s.methods, s.authenticated_at, s.device_name, \
          s.created_ip, s.created_user_agent, s.last_used_ip, s.last_used_user_agent, \
-         s.created_at, s.refreshed_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.revoked_reason"
+         s.created_at, s.refreshed_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.revoked_reason, \
+         s.impersonator_id, s.impersonator_session_id"
     };
 }
 
@@ -54,8 +57,9 @@ macro_rules! insert {
         concat!(
             "INSERT INTO authkit_sessions \
              (id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
-              last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at) \
-             SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
+              last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at, \
+              impersonator_id, impersonator_session_id) \
+             SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18 \
              FROM authkit_users u WHERE u.id = $2 AND u.status = 'active' AND u.auth_epoch = $16",
             $lock,
             " ON CONFLICT DO NOTHING"
@@ -79,12 +83,16 @@ const REVOKE: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reaso
 const REVOKE_ALL: &str = "UPDATE authkit_sessions SET revoked_at = $4, revoked_reason = $3 \
     WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2 RETURNING id, revoked_at";
 
+const END_IMPERSONATIONS: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $2 \
+    WHERE impersonator_id = $1 AND revoked_at IS NULL RETURNING id, revoked_at";
+
 /// `OFFSET` without `LIMIT` is PostgreSQL's alone, `LIMIT -1` is SQLite's; the greatest bigint is everybody's.
 ///
 /// That the session was not revoked is asked twice: a rival that revokes it in between is what the outer question sees.
 const ENFORCE_CAP: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $4 WHERE revoked_at IS NULL AND id IN ( \
         SELECT s.id FROM authkit_sessions s \
         WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $3 AND s.expires_at > $3 \
+        AND s.impersonator_id IS NULL \
         ORDER BY s.refreshed_at DESC, s.id DESC LIMIT 9223372036854775807 OFFSET $2 \
     ) RETURNING id, revoked_at";
 
@@ -106,7 +114,7 @@ pub(crate) const PURGE_POSTGRES: &str = "DELETE FROM authkit_sessions WHERE id =
                 ORDER BY s.revoked_at, s.id LIMIT $2 FOR UPDATE SKIP LOCKED) revoked \
         ) ended LIMIT $2))";
 
-const REAUTHENTICATE: &str = "UPDATE authkit_sessions SET authenticated_at = $3 \
+const REAUTHENTICATE: &str = "UPDATE authkit_sessions SET authenticated_at = $3, methods = coalesce($4, methods) \
     WHERE id = $1 AND revoked_at IS NULL AND idle_expires_at > $3 AND expires_at > $3 AND EXISTS ( \
         SELECT 1 FROM authkit_users u WHERE u.id = authkit_sessions.user_id AND u.status = 'active' AND u.auth_epoch = $2)";
 
@@ -128,7 +136,7 @@ pub(crate) const ROTATE_SQLITE: &str = concat!(
         AND EXISTS (SELECT 1 FROM authkit_users u WHERE u.id = authkit_sessions.user_id AND u.status = 'active') \
      RETURNING id, user_id, generation, secret, methods, authenticated_at, device_name, created_ip, created_user_agent, \
         last_used_ip, last_used_user_agent, created_at, refreshed_at, idle_expires_at, expires_at, revoked_at, revoked_reason, \
-        user_id, ",
+        impersonator_id, impersonator_session_id, user_id, ",
     account_column!("email_normal"),
     ", ",
     account_column!("email"),
@@ -144,6 +152,8 @@ pub(crate) const ROTATE_SQLITE: &str = concat!(
     account_column!("auth_epoch"),
     ", ",
     account_column!("second_factors"),
+    ", ",
+    account_column!("version"),
     ", ",
     account_column!("created_at"),
     ", ",
@@ -220,6 +230,7 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Session, DecodeError> {
         idle_expires_at: fields.time()?,
         expires_at: fields.time()?,
         revoked: revoked(fields)?,
+        impersonator: impersonator(fields)?,
     })
 }
 
@@ -257,12 +268,22 @@ fn revoked(fields: &mut Fields<'_>) -> Result<Option<(Timestamp, RevocationReaso
     }
 }
 
+fn impersonator(fields: &mut Fields<'_>) -> Result<Option<Impersonator>, DecodeError> {
+    match (fields.optional_id()?, fields.optional_id()?) {
+        (None, None) => Ok(None),
+        (Some(user), Some(session)) => {
+            Ok(Some(Impersonator { user_id: UserId::from_uuid(user), session_id: SessionId::from_uuid(session) }))
+        }
+        _ => Err(DecodeError::Unknown { what: "impersonator" }),
+    }
+}
+
 fn parse_methods(text: &str) -> Option<Vec<AuthMethod>> {
     text.split_ascii_whitespace().map(AuthMethod::from_name).collect()
 }
 
-fn methods(session: &Session) -> String {
-    session.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
+fn names(methods: &[AuthMethod]) -> String {
+    methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// The statement of a change.
@@ -275,6 +296,10 @@ pub(crate) fn statement(dialect: &Dialect, change: &SessionChange) -> Result<Sta
         SessionChange::RevokeAll { user_id, except, reason, at } => {
             Statement::free(REVOKE_ALL, args![*user_id, *except, reason.as_str(), *at]).revoking()
         }
+        SessionChange::EndImpersonations { by, at } => {
+            let reason = RevocationReason::ImpersonationEnded.as_str();
+            Statement::free(END_IMPERSONATIONS, args![*by, reason, *at]).revoking()
+        }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let reason = RevocationReason::SessionCap.as_str();
             Statement::free(ENFORCE_CAP, args![*user_id, *keep, *at, reason]).revoking()
@@ -282,8 +307,9 @@ pub(crate) fn statement(dialect: &Dialect, change: &SessionChange) -> Result<Sta
         SessionChange::Purge { ended_before, limit } => {
             Statement::free(dialect.purge_sessions, args![*ended_before, *limit]).purging()
         }
-        SessionChange::Reauthenticate { id, auth_epoch, at } => {
-            Statement::guarded(REAUTHENTICATE, args![*id, *auth_epoch, *at], Conflict::SessionEnded)
+        SessionChange::Reauthenticate { id, auth_epoch, methods, at } => {
+            let methods = methods.as_deref().map(names);
+            Statement::guarded(REAUTHENTICATE, args![*id, *auth_epoch, *at, methods], Conflict::SessionEnded)
         }
         _ => return Err(unknown_change()),
     })
@@ -295,7 +321,7 @@ fn insert(dialect: &Dialect, session: &Session, auth_epoch: u32) -> Statement {
         session.user_id,
         session.generation,
         session.secret,
-        methods(session),
+        names(&session.methods),
         session.authenticated_at,
         session.device_name.as_ref().map(DeviceName::as_str),
         ip(&session.created_by),
@@ -307,6 +333,8 @@ fn insert(dialect: &Dialect, session: &Session, auth_epoch: u32) -> Statement {
         session.idle_expires_at,
         session.expires_at,
         auth_epoch,
+        session.impersonator.map(|impersonator| impersonator.user_id),
+        session.impersonator.map(|impersonator| impersonator.session_id),
     ];
     let probe = Query::new(HAS_ACTIVE_USER, args![session.user_id, auth_epoch]);
     Statement::probed(dialect.insert_session, args, probe, (Conflict::DuplicateId, Conflict::UserChanged))

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::error::DatabaseError;
 
-use crate::aggregate::audit;
+use crate::aggregate::{audit, user};
 use crate::statement::{Guard, Statement, Yields};
 
 /// The fused texts by the text of the change. There are as many as there are statements, and they live as long as the process:
@@ -52,6 +52,12 @@ fn text(change: &'static str, binds: usize, is_guarded: bool, yields: Yields) ->
             let _ = write!(values, "{comma}${bind}");
         }
         let insert = audit::INSERT_INTO;
+        // What writes more than one table already is a WITH itself, and one cannot stand inside another.
+        if let Some(with) = change.strip_suffix(user::WITH_ACCOUNT) {
+            let end = user::WITH_ACCOUNT;
+            let text = format!("{with}, event AS ({insert} SELECT {values} WHERE EXISTS (SELECT 1 FROM account)){end}");
+            return Box::leak(text.into_boxed_str());
+        }
         let text =
             format!("WITH change AS ({change}{returning}), event AS ({insert} SELECT {values}{condition}) SELECT * FROM change");
         Box::leak(text.into_boxed_str())

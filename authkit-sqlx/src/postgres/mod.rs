@@ -13,9 +13,9 @@ mod texts;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use authkit_core::Timestamp;
 use authkit_core::model::{ChangeSet, Committed, Rotation, RotationOutcome};
 use authkit_core::ports::{CommitError, Store, StoreError};
+use authkit_core::{PageLimit, Timestamp};
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
@@ -26,7 +26,7 @@ use crate::reads::impl_reads;
 use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, compile};
 use crate::unreachable::Unreachable;
-use crate::work::{Work, without_conflict};
+use crate::work::{Answer, Work, without_conflict};
 
 pub use connect::PgOpenError;
 pub use options::{PgOptions, PgUrlError, SchemaNameError};
@@ -116,6 +116,11 @@ impl PgStore {
         }
     }
 
+    /// Writes.
+    async fn write(&self, work: Work) -> Answer {
+        self.worker.write(work).await
+    }
+
     /// The rows of a query.
     async fn all<T>(
         &self,
@@ -160,6 +165,10 @@ impl Store for PgStore {
         }
     }
 
+    async fn index_users(&self, limit: PageLimit) -> Result<usize, StoreError> {
+        self.index(limit).await
+    }
+
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         let instant = |fields: &mut Fields<'_>| fields.time();
         self.optional(Query::new(CLOCK, Vec::new()), instant).await
@@ -171,7 +180,7 @@ impl Store for PgStore {
 #[error("the database is read-only")]
 struct ReadOnly;
 
-impl_reads!(super::PgStore);
+impl_reads!(super::PgStore, crate::dialect::POSTGRES);
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ mod writer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use authkit_core::PageLimit;
 use authkit_core::model::{ChangeSet, Committed, Rotation, RotationOutcome};
 use authkit_core::ports::{CommitError, Store, StoreError};
 use sqlx::SqliteConnection;
@@ -25,7 +26,7 @@ use crate::migration::{self, MigrateError, SchemaStatus};
 use crate::reads::impl_reads;
 use crate::row::{DecodeError, Fields};
 use crate::statement::{Query, compile};
-use crate::work::{Work, without_conflict};
+use crate::work::{Answer, Work, without_conflict};
 
 pub use connect::SqliteOpenError;
 pub use options::{SqliteOptions, SqliteUrlError};
@@ -102,6 +103,11 @@ impl SqliteStore {
         }
     }
 
+    /// Writes.
+    async fn write(&self, work: Work) -> Answer {
+        self.inner.writer.submit(work).await
+    }
+
     /// The rows of a query.
     async fn all<T>(
         &self,
@@ -137,6 +143,10 @@ impl Store for SqliteStore {
         self.inner.writer.submit(Work::Rotate { attempt, state }).await.map_err(without_conflict)?.rotated()
     }
 
+    async fn index_users(&self, limit: PageLimit) -> Result<usize, StoreError> {
+        self.index(limit).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.all(Query::new(PROBE, Vec::new()), |_| Ok(())).await?;
         self.inner.writer.submit(Work::Ping).await.map_err(without_conflict)?;
@@ -144,7 +154,7 @@ impl Store for SqliteStore {
     }
 }
 
-impl_reads!(super::SqliteStore);
+impl_reads!(super::SqliteStore, crate::dialect::SQLITE);
 
 #[cfg(test)]
 mod tests;

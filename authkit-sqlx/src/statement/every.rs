@@ -2,6 +2,7 @@
 
 use authkit_core::model::{
     AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
+    UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use authkit_core::ports::RevocationMark;
 use authkit_core::testkit::Fixtures;
@@ -9,9 +10,10 @@ use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
 use crate::aggregate::factor;
-use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{guess, user_search};
 use crate::dialect::Dialect;
+use crate::work::Work;
 use authkit_core::model::{FactorChange, FactorSet, Factors};
 use authkit_core::model::{GuessChange, Guesses};
 
@@ -24,7 +26,20 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
     vec![
         UserChange::Insert(user.clone()).into(),
         UserChange::UpdateProfile { id: user.id, full_name: Patch::Clear, locale: Patch::Keep, at: now }.into(),
+        UserChange::UpdateProfile { id: user.id, full_name: Patch::Keep, locale: Patch::Clear, at: now }.into(),
         UserChange::RaiseAuthEpoch { id: user.id, from: 0, at: now }.into(),
+        UserChange::Update {
+            id: user.id,
+            from: 0,
+            email: Some(user.email.clone()),
+            full_name: Patch::Clear,
+            locale: Patch::Clear,
+            at: now,
+        }
+        .into(),
+        UserChange::Suspend { id: user.id, from: 0, at: now }.into(),
+        UserChange::Restore { id: user.id, from: 0, at: now }.into(),
+        UserChange::Expect { id: user.id, version: 0 }.into(),
         CredentialChange::InsertPassword { user_id, hash: fixtures.password_hash(), at: now }.into(),
         CredentialChange::ReplacePassword { user_id, from: fixtures.password_hash(), to: fixtures.password_hash(), at: now }
             .into(),
@@ -32,8 +47,9 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         SessionChange::Insert { session: Box::new(session), auth_epoch: 0 }.into(),
         SessionChange::Revoke { id, reason, at: now }.into(),
         SessionChange::RevokeAll { user_id, except: Some(id), reason, at: now }.into(),
+        SessionChange::EndImpersonations { by: user_id, at: now }.into(),
         SessionChange::EnforceCap { user_id, keep: 3, at: now }.into(),
-        SessionChange::Reauthenticate { id, auth_epoch: 0, at: now }.into(),
+        SessionChange::Reauthenticate { id, auth_epoch: 0, methods: None, at: now }.into(),
         KeyChange::Insert(key.clone()).into(),
         KeyChange::Delete { id: key.id }.into(),
         fixtures.event(user.id).into(),
@@ -66,21 +82,32 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
+        user_search::unindexed(limit),
         guess::by_subject(fixtures.guess_subject()),
         guess::login_by_email(&user.email, fixtures.guess_subject(), None),
         guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
         guess::login_by_user(user.id, fixtures.guess_subject()),
         factor::by_user(user.id),
     ];
+    for query in [None, UserQuery::parse("jan doe").ok()] {
+        for status in [None, Some(UserStatus::Active)] {
+            let filter = UserFilter { query: query.clone(), status };
+            queries.push(user_search::page(dialect, &filter, &UserPageRequest { limit, cursor: None }));
+        }
+    }
     for page in pages {
         queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
     }
     queries
 }
 
-/// The statements of every change.
+/// The statements of every change, and those that put an account into the search.
 pub(crate) fn statements(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Statement> {
-    compile(dialect, &every_change(fixtures).into_iter().collect()).expect("every change is known")
+    let mut statements = compile(dialect, &every_change(fixtures).into_iter().collect()).expect("every change is known");
+    if let Work::Apply(index) = user_search::index_all(dialect, &[fixtures.user()]) {
+        statements.extend(index);
+    }
+    statements
 }
 
 /// Every text that a store sends, its arguments with it.

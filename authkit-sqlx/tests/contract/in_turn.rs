@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use authkit_core::model::Factors;
 use authkit_core::model::{
     AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User,
+    User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::ports::FactorReads;
@@ -43,6 +43,10 @@ impl<S: Store> UserReads for InTurn<S> {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.next().credentials_by_id(id).await
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.next().list_users(filter, page).await
     }
 }
 

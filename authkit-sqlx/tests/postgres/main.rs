@@ -54,7 +54,10 @@ async fn eight_replicas_can_start_at_once_on_no_schema() {
 async fn the_schema_is_checked_without_being_touched_and_a_strange_one_is_refused() {
     let database = TestDatabase::fresh().await;
     let store = PgStore::open(database.options()).await.expect("opens");
-    assert_eq!(store.check().await.expect("empty").pending, ["initial", "session_expiry", "login_failures", "factors"]);
+    assert_eq!(
+        store.check().await.expect("empty").pending,
+        ["initial", "session_expiry", "login_failures", "administration", "factors"]
+    );
     assert_eq!(store.check().await.expect("still empty").version, 0);
     store.migrate().await.expect("migrates");
     assert!(store.check().await.expect("current").is_current());

@@ -55,6 +55,7 @@ impl Population {
             status: UserStatus::Active,
             auth_epoch: 0,
             second_factors: FactorSet::NONE,
+            version: 0,
             created_at,
             updated_at: created_at,
         }
@@ -94,6 +95,7 @@ impl Population {
             refreshed_at: created_at,
             idle_expires_at: created_at + DAY * 7,
             expires_at: created_at + DAY * 30,
+            impersonator: None,
             revoked: (!self.is_live(number)).then_some((created_at, RevocationReason::Logout)),
         }
     }

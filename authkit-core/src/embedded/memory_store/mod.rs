@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use crate::model::Factors;
 use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, User,
+    SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::ports::store::FactorReads;
@@ -126,6 +126,10 @@ impl UserReads for MemoryStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         Ok(self.tables()?.users.open(id).cloned())
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        Ok(self.tables()?.users.page(filter, page))
     }
 }
 

@@ -117,8 +117,16 @@ pub(super) fn apply(tables: &mut Tables, change: &SessionChange, committed: &mut
                 sessions.revoke(session, *reason, *at, revoked);
             }
         }
+        SessionChange::EndImpersonations { by, at } => {
+            let acts = |session: &&Session| session.impersonator.is_some_and(|impersonator| impersonator.user_id == *by);
+            let all = sessions.rows.rows().values().filter(acts).filter(|session| session.revoked.is_none());
+            for session in all.cloned().collect::<Vec<_>>() {
+                sessions.revoke(session, RevocationReason::ImpersonationEnded, *at, revoked);
+            }
+        }
         SessionChange::EnforceCap { user_id, keep, at } => {
-            let mut live: Vec<Session> = sessions.of(*user_id).filter(|session| session.is_live(*at)).cloned().collect();
+            let counted = |session: &&Session| session.is_live(*at) && session.impersonator.is_none();
+            let mut live: Vec<Session> = sessions.of(*user_id).filter(counted).cloned().collect();
             live.sort_by_key(|session| Reverse((session.refreshed_at, session.id)));
             let keep = usize::try_from(*keep).unwrap_or(usize::MAX);
             for session in live.into_iter().skip(keep) {
@@ -135,11 +143,12 @@ pub(super) fn apply(tables: &mut Tables, change: &SessionChange, committed: &mut
                 committed.purged += 1;
             }
         }
-        SessionChange::Reauthenticate { id, auth_epoch, at } => {
+        SessionChange::Reauthenticate { id, auth_epoch, methods, at } => {
             let session = sessions.get(*id).filter(|session| session.is_live(*at)).ok_or(Conflict::SessionEnded)?;
             let user = users.active(session.user_id).filter(|user| user.auth_epoch == *auth_epoch);
             user.ok_or(Conflict::SessionEnded)?;
-            let session = Session { authenticated_at: *at, ..session.clone() };
+            let methods = methods.clone().unwrap_or_else(|| session.methods.clone());
+            let session = Session { authenticated_at: *at, methods, ..session.clone() };
             sessions.rows.put(*id, session);
         }
     }

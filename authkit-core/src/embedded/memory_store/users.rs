@@ -1,8 +1,8 @@
 //! Accounts and their passwords.
 
-use crate::model::{CredentialChange, Credentials, Patch, User, UserChange, UserStatus};
-use crate::ports::store::{CommitError, Conflict};
-use crate::primitives::{Email, UserId};
+use crate::model::{CredentialChange, Credentials, Patch, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus};
+use crate::ports::store::{CommitError, Conflict, StoreError};
+use crate::primitives::{Email, Timestamp, UserId};
 
 use super::table::Table;
 use super::{Tables, next};
@@ -55,9 +55,26 @@ impl Users {
         self.accounts.put(account.user.id, Account::Open(account));
     }
 
-    fn put_user(&mut self, user: User) {
+    /// Keeps an account as a change left it.
+    fn put_changed(&mut self, user: User, at: Timestamp) -> Result<(), StoreError> {
         let password = self.open(user.id).and_then(|account| account.password.clone());
+        let user = User { version: next(user.version)?, updated_at: at, ..user };
         self.put(Credentials { user, password });
+        Ok(())
+    }
+
+    /// The account, active or suspended, if it has this version.
+    fn unchanged(&self, id: UserId, version: u32) -> Result<&User, Conflict> {
+        self.open(id).map(|account| &account.user).filter(|user| user.version == version).ok_or(Conflict::UserChanged)
+    }
+
+    /// A page of the accounts that a filter lets through.
+    pub(super) fn page(&self, filter: &UserFilter, page: &UserPageRequest) -> UserPage {
+        let open = self.accounts.rows().values().filter_map(|account| match account {
+            Account::Open(account) => Some(&account.user),
+            Account::Closed => None,
+        });
+        filter.page_of(open.cloned(), page)
     }
 }
 
@@ -78,22 +95,52 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             let mut user = users.active(*id).cloned().ok_or(Conflict::UserChanged)?;
             patch(&mut user.full_name, full_name);
             patch(&mut user.locale, locale);
-            user.updated_at = *at;
-            users.put_user(user);
+            users.put_changed(user, *at)?;
         }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             let mut user = users.active(*id).filter(|user| user.auth_epoch == *from).cloned().ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
-            user.updated_at = *at;
-            users.put_user(user);
+            users.put_changed(user, *at)?;
+        }
+        UserChange::Update { id, from, email, full_name, locale, at } => {
+            if email.as_ref().and_then(|email| users.id_by_email(email)).is_some_and(|owner| owner != *id) {
+                return Err(Conflict::EmailTaken.into());
+            }
+            let mut user = users.unchanged(*id, *from)?.clone();
+            if let Some(email) = email {
+                users.ids.remove(&user.email.normal().to_owned());
+                users.ids.put(email.normal().to_owned(), *id);
+                user.email = email.clone();
+                user.email_verified_at = None;
+                user.auth_epoch = next(user.auth_epoch)?;
+            }
+            patch(&mut user.full_name, full_name);
+            patch(&mut user.locale, locale);
+            users.put_changed(user, *at)?;
+        }
+        UserChange::Suspend { id, from, at } => {
+            let user = users.unchanged(*id, *from)?;
+            let active = Some(user).filter(|user| user.status == UserStatus::Active).cloned();
+            let mut user = active.ok_or(Conflict::UserChanged)?;
+            user.status = UserStatus::Suspended;
+            user.auth_epoch = next(user.auth_epoch)?;
+            users.put_changed(user, *at)?;
+        }
+        UserChange::Restore { id, from, at } => {
+            let user = users.unchanged(*id, *from)?;
+            let suspended = Some(user).filter(|user| user.status == UserStatus::Suspended).cloned();
+            let user = suspended.ok_or(Conflict::UserChanged)?;
+            users.put_changed(User { status: UserStatus::Active, ..user }, *at)?;
+        }
+        UserChange::Expect { id, version } => {
+            users.unchanged(*id, *version)?;
         }
         UserChange::SetSecondFactors { id, from, to, at } => {
             let user = users.open(*id).map(|account| &account.user).filter(|user| user.auth_epoch == *from);
             let mut user = user.cloned().ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
             user.second_factors = *to;
-            user.updated_at = *at;
-            users.put_user(user);
+            users.put_changed(user, *at)?;
         }
         UserChange::Close { id, at: _ } => {
             let email = users.open(*id).map(|account| account.user.email.clone()).ok_or(Conflict::UserChanged)?;

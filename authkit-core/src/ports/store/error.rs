@@ -9,7 +9,7 @@ pub enum Conflict {
     /// Another account has this address.
     #[error("another account has this email address")]
     EmailTaken,
-    /// The account is gone, not active, or its `auth_epoch` moved on.
+    /// The account is gone, in another state, or its `auth_epoch` or `version` moved on.
     #[error("the account has changed")]
     UserChanged,
     /// The password is not the one that was verified.

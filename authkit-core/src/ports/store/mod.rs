@@ -11,7 +11,7 @@ pub use reads::GuessReads;
 pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
 
 use crate::model::{ChangeSet, Committed, Rotation, RotationOutcome};
-use crate::primitives::Timestamp;
+use crate::primitives::{PageLimit, Timestamp};
 
 /// The durable store. Whoever writes one runs `authkit_core::store_contract!` against it.
 ///
@@ -45,6 +45,14 @@ pub trait Store:
 
     /// Asks the store whether it can read and write right now.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Prepares for the search of [`list_users`](UserReads::list_users) at most `limit` accounts that were written without what it
+    /// needs: by an earlier version, or by a bulk load. Says how many there were; the maintenance of each node asks until there are none.
+    /// A store that searches without any preparation has nothing to do.
+    async fn index_users(&self, limit: PageLimit) -> Result<usize, StoreError> {
+        let _ = limit;
+        Ok(0)
+    }
 
     /// What the store's own clock says, in one round trip; `None` where it has none, or shares ours. The nodes of a cluster
     /// compare theirs with it, because what one of them writes the others judge.

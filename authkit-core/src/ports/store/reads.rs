@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::model::Factors;
 use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
 use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::ports::store::StoreError;
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
@@ -19,6 +20,14 @@ pub trait UserReads: Send + Sync {
 
     /// The account with this id and its password hash.
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError>;
+
+    /// The accounts that the filter lets through: without a search the greatest id first, with one in the order of
+    /// ([`UserQuery::place`](crate::model::UserQuery::place), id), texts compared byte by byte. A page begins behind the cursor, whether
+    /// or not its account still is, or ever was, in the list. The cost of a page does not grow with how far back it lies.
+    ///
+    /// A page of a search may hold fewer accounts than were asked for, or none, and name a next one: a store may look at a bounded number
+    /// of candidates for each page. Whoever follows the cursors to the end has seen each account once.
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError>;
 }
 
 /// Where a reader of revocations stands: everything up to this instant, and at it up to this session, was read.

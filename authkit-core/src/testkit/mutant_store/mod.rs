@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use crate::embedded::MemoryStore;
 use crate::model::{
     AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
-    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
@@ -252,6 +252,10 @@ impl UserReads for MutantStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.inner.credentials_by_id(id).await
+    }
+
+    async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {
+        self.inner.list_users(filter, page).await
     }
 }
 

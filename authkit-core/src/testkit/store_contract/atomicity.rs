@@ -42,7 +42,7 @@ pub async fn changes_see_the_ones_before_them(stores: Stores) {
                 .and(begin(&user, &first))
                 .and(UserChange::RaiseAuthEpoch { id: user.id, from: 0, at })
                 .and(begin(&raised, &second))
-                .and(SessionChange::Reauthenticate { id: second.id, auth_epoch: 1, at })
+                .and(SessionChange::Reauthenticate { id: second.id, auth_epoch: 1, methods: None, at })
                 .and(revoke(&first, at))
                 .and(all)
                 .and(KeyChange::Insert(key.clone()))
@@ -181,7 +181,8 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         CredentialChange::ReplacePassword { user_id: hashed.id, from: old, to: new, at }.into(),
         CredentialChange::DeletePassword { user_id: forgetful.id }.into(),
         begin(&user, &trial.fixtures.session(user.id)).into(),
-        SessionChange::Reauthenticate { id: again.id, auth_epoch: 0, at: at + std::time::Duration::from_secs(1) }.into(),
+        SessionChange::Reauthenticate { id: again.id, auth_epoch: 0, methods: None, at: at + std::time::Duration::from_secs(1) }
+            .into(),
         revoke(&session, at).into(),
         SessionChange::RevokeAll { user_id: many.id, except: None, reason, at }.into(),
         SessionChange::EnforceCap { user_id: capped.id, keep: 1, at }.into(),

@@ -91,10 +91,10 @@ pub async fn factors_in_force_are_set_from_the_epoch_that_was_read(stores: Store
             trial.refuse_one(set, Conflict::UserChanged).await;
         }
         trial.apply(UserChange::SetSecondFactors { id: user.id, from: 4, to: both, at }).await;
-        let changed = User { auth_epoch: 5, second_factors: both, updated_at: at, ..user };
+        let changed = User { auth_epoch: 5, second_factors: both, version: user.version + 1, updated_at: at, ..user };
         assert_eq!(trial.store.user_by_id(user.id).await.expect("reads"), Some(changed.clone()));
         trial.apply(UserChange::SetSecondFactors { id: user.id, from: 5, to: FactorSet::NONE, at }).await;
-        let cleared = User { auth_epoch: 6, second_factors: FactorSet::NONE, ..changed };
+        let cleared = User { auth_epoch: 6, second_factors: FactorSet::NONE, version: changed.version + 1, ..changed };
         assert_eq!(trial.store.user_by_id(user.id).await.expect("reads"), Some(cleared));
     }
     let kept = trial.keep_user(User { second_factors: both, ..trial.fixtures.user() }).await;

@@ -8,9 +8,9 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use uuid::Uuid;
 
 use crate::model::{
-    AuditAction, AuditChange, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, KeyAlgorithm, KeyChange,
-    KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange, User,
-    UserChange, UserStatus,
+    AuditAction, AuditChange, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, Impersonator, KeyAlgorithm,
+    KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange,
+    User, UserChange, UserStatus,
 };
 use crate::model::{FactorChange, FactorKind, FactorSet, Factors, TotpSecret};
 use crate::model::{GuessChange, GuessSubject, Guesses};
@@ -44,12 +44,17 @@ pub(super) enum Move {
     UpdateProfile { user: u8, name: Option<bool>, locale: Option<bool>, at: u8 },
     RaiseAuthEpoch { user: u8, ahead: u8, at: u8 },
     Close { user: u8, at: u8 },
+    Update { user: u8, ahead: u8, email: Option<u8>, name: Option<bool>, at: u8 },
+    Suspend { user: u8, ahead: u8, at: u8 },
+    Restore { user: u8, ahead: u8, at: u8 },
+    Expect { user: u8, ahead: u8 },
     InsertPassword { user: u8, hash: u8 },
     ReplacePassword { user: u8, stale: bool, hash: u8 },
     DeletePassword { user: u8 },
     Begin { session: u8, user: u8, ahead: u8, refreshed: u8, idle: u8, end: u8 },
     Revoke { session: u8, reused: bool, at: u8 },
     RevokeAll { user: u8, except: Option<u8>, at: u8 },
+    EndImpersonations { by: u8, at: u8 },
     EnforceCap { user: u8, keep: u8, at: u8 },
     Reauthenticate { session: u8, ahead: u8, at: u8 },
     PurgeSessions { at: u8 },
@@ -127,6 +132,24 @@ impl Move {
                 UserChange::RaiseAuthEpoch { id: user_id(user), from, at: at(hour) }.into()
             }
             Self::Close { user, at: hour } => UserChange::Close { id: user_id(user), at: at(hour) }.into(),
+            Self::Update { user, ahead, email, name, at: hour } => {
+                let from = version(model, user_id(user)).await + u32::from(ahead);
+                let full_name = patch(name, FullName::from_stored(format!("Zoe name{hour}")));
+                let email = email.map(|email| address(email, false));
+                UserChange::Update { id: user_id(user), from, email, full_name, locale: Patch::Keep, at: at(hour) }.into()
+            }
+            Self::Suspend { user, ahead, at: hour } => {
+                let from = version(model, user_id(user)).await + u32::from(ahead);
+                UserChange::Suspend { id: user_id(user), from, at: at(hour) }.into()
+            }
+            Self::Restore { user, ahead, at: hour } => {
+                let from = version(model, user_id(user)).await + u32::from(ahead);
+                UserChange::Restore { id: user_id(user), from, at: at(hour) }.into()
+            }
+            Self::Expect { user, ahead } => {
+                let version = version(model, user_id(user)).await + u32::from(ahead);
+                UserChange::Expect { id: user_id(user), version }.into()
+            }
             Self::InsertPassword { user, hash: index } => {
                 CredentialChange::InsertPassword { user_id: user_id(user), hash: hash(index), at: at(0) }.into()
             }
@@ -148,13 +171,20 @@ impl Move {
                 let (reason, except) = (RevocationReason::LogoutAll, except.map(session_id));
                 SessionChange::RevokeAll { user_id: user_id(user), except, reason, at: at(hour) }.into()
             }
+            Self::EndImpersonations { by, at: hour } => SessionChange::EndImpersonations { by: user_id(by), at: at(hour) }.into(),
             Self::EnforceCap { user, keep, at: hour } => {
                 SessionChange::EnforceCap { user_id: user_id(user), keep: keep.into(), at: at(hour) }.into()
             }
             Self::Reauthenticate { session, ahead, at: hour } => {
                 let read = model.session_by_id(session_id(session)).await.expect("the model answers");
                 let auth_epoch = read.map_or(0, |read| read.user.auth_epoch) + u32::from(ahead);
-                SessionChange::Reauthenticate { id: session_id(session), auth_epoch, at: at(hour) }.into()
+                SessionChange::Reauthenticate {
+                    id: session_id(session),
+                    auth_epoch,
+                    methods: (hour % 2 == 0).then(|| vec![AuthMethod::Totp]),
+                    at: at(hour),
+                }
+                .into()
             }
             // Which sessions go first is the store's choice: all of them do.
             Self::PurgeSessions { at: hour } => SessionChange::Purge { ended_before: at(hour), limit: 1_000 }.into(),
@@ -225,6 +255,12 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(|(user, name, locale, at)| Move::UpdateProfile { user, name, locale, at }),
         2 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::RaiseAuthEpoch { user, ahead, at }),
         1 => (0..USERS, hour()).prop_map(|(user, at)| Move::Close { user, at }),
+        2 => (user(), ahead(), option::of(0..EMAILS), any::<Option<bool>>(), hour())
+            .prop_map(|(user, ahead, email, name, at)| Move::Update { user, ahead, email, name, at }),
+        1 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::Suspend { user, ahead, at }),
+        1 => (user(), ahead(), hour()).prop_map(|(user, ahead, at)| Move::Restore { user, ahead, at }),
+        1 => (user(), ahead()).prop_map(|(user, ahead)| Move::Expect { user, ahead }),
+        1 => (user(), hour()).prop_map(|(by, at)| Move::EndImpersonations { by, at }),
         2 => (user(), 0..4_u8).prop_map(|(user, hash)| Move::InsertPassword { user, hash }),
         2 => (user(), prop_oneof![4 => Just(false), 1 => Just(true)], 0..4_u8)
             .prop_map(|(user, stale, hash)| Move::ReplacePassword { user, stale, hash }),
@@ -269,6 +305,10 @@ fn turns() -> impl Strategy<Value = Turn> {
             idle,
         },
     )
+}
+
+async fn version(model: &dyn Store, id: UserId) -> u32 {
+    model.user_by_id(id).await.expect("the model answers").map_or(0, |user| user.version)
 }
 
 async fn epoch(model: &dyn Store, id: UserId) -> u32 {
@@ -329,6 +369,7 @@ fn user(index: u8, email: u8, shouted: bool, suspended: bool) -> User {
         status: if suspended { UserStatus::Suspended } else { UserStatus::Active },
         auth_epoch: 0,
         second_factors: FactorSet::NONE,
+        version: 0,
         created_at: at(0),
         updated_at: at(0),
     }
@@ -349,6 +390,8 @@ fn session(index: u8, owner: u8, refreshed: u8, idle: u8, end: u8) -> Session {
         refreshed_at: at(refreshed),
         idle_expires_at: at(idle),
         expires_at: at(end),
+        // Every third is somebody else's doing.
+        impersonator: (index % 3 == 2).then(|| Impersonator { user_id: user_id(1), session_id: session_id(0) }),
         revoked: None,
     }
 }

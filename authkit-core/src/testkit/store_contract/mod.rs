@@ -20,6 +20,8 @@
 //! many random histories are compared with the model.
 
 #[doc(hidden)]
+pub mod administration;
+#[doc(hidden)]
 pub mod atomicity;
 #[doc(hidden)]
 pub mod audit;
@@ -39,6 +41,8 @@ mod promises;
 pub mod races;
 #[doc(hidden)]
 pub mod rotation;
+#[doc(hidden)]
+pub mod search;
 #[doc(hidden)]
 pub mod sessions;
 mod trial;

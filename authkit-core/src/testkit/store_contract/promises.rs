@@ -3,6 +3,7 @@
 use super::factors;
 use super::guesses;
 use super::{Stores, atomicity, audit, credentials, keys, model, races, rotation, sessions, users};
+use super::{administration, search};
 
 /// One thing that every store promises, and the check that holds it to that.
 pub type Promise = crate::testkit::promise::Promise<Stores>;
@@ -69,6 +70,28 @@ macro_rules! __store_promises {
                 a_closed_account_is_in_no_read
                 the_address_of_a_closed_account_is_free_again
                 closing_needs_an_account_that_is_open
+            }
+            administration {
+                an_update_changes_the_named_fields_of_the_version_that_was_read
+                a_new_address_is_not_verified_and_raises_the_epoch
+                a_new_address_that_is_taken_is_refused_in_every_spelling
+                suspending_needs_an_active_account_of_the_same_version
+                an_expectation_holds_what_is_behind_it_and_changes_nothing
+                every_change_of_an_account_raises_its_version
+                a_session_of_somebody_else_is_read_back
+                impersonations_are_ended_by_who_acts
+                the_cap_leaves_impersonations_alone
+                one_of_many_updates_of_a_version_wins
+                one_address_is_moved_to_once
+                no_session_survives_a_suspension
+            }
+            search {
+                accounts_are_listed_the_greatest_id_first
+                accounts_are_found_by_the_beginnings_of_what_they_are
+                a_query_is_text_and_no_pattern
+                a_search_comes_in_the_order_of_places_and_each_account_once
+                what_is_found_follows_the_account
+                whoever_looks_for_few_among_many_finds_them
             }
             credentials {
                 a_password_is_read_back
@@ -179,6 +202,8 @@ mod tests {
     fn every_check_is_listed_once() {
         let sources = [
             include_str!("users.rs"),
+            include_str!("administration.rs"),
+            include_str!("search.rs"),
             include_str!("credentials.rs"),
             include_str!("sessions.rs"),
             include_str!("rotation.rs"),

@@ -106,7 +106,8 @@ pub async fn a_profile_update_changes_the_named_fields_alone(stores: Stores) {
     for (minute, (full_name, locale, full_name_after, locale_after)) in (1..).zip(updates) {
         let at = trial.now() + Duration::from_mins(minute);
         trial.apply(UserChange::UpdateProfile { id: user.id, full_name, locale, at }).await;
-        user = User { full_name: full_name_after, locale: locale_after, updated_at: at, ..user };
+        let version = user.version + 1;
+        user = User { full_name: full_name_after, locale: locale_after, version, updated_at: at, ..user };
         let spelled = Some((user.clone(), user.email.spelling().to_owned()));
         assert_eq!(spelled_user(trial.store.user_by_id(user.id).await.expect("reads")), spelled);
     }
@@ -132,7 +133,7 @@ pub async fn the_epoch_rises_by_one_from_the_one_that_was_read(stores: Stores) {
         trial.refuse_one(UserChange::RaiseAuthEpoch { id: user.id, from, at }, Conflict::UserChanged).await;
     }
     trial.apply(UserChange::RaiseAuthEpoch { id: user.id, from: 7, at }).await;
-    let raised = User { auth_epoch: 8, updated_at: at, ..user.clone() };
+    let raised = User { auth_epoch: 8, version: 1, updated_at: at, ..user.clone() };
     assert_eq!(trial.store.user_by_id(user.id).await.expect("reads"), Some(raised));
     trial.refuse_one(UserChange::RaiseAuthEpoch { id: user.id, from: 7, at }, Conflict::UserChanged).await;
     for user in inactive_users(&trial).await {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use crate::model::{
     AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
+    UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses};
@@ -94,6 +95,7 @@ pub(super) struct View {
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
+    listed: Vec<Vec<User>>,
     guesses: Vec<Option<Guesses>>,
     factors: Vec<Option<Factors>>,
 }
@@ -112,9 +114,13 @@ impl View {
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
+            listed: Vec::new(),
             guesses: Vec::new(),
             factors: Vec::new(),
         };
+        for filter in filters() {
+            view.listed.push(list_users(store, &filter, limit(2)).await);
+        }
         for &subject in &known.guessed {
             view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
         }
@@ -150,6 +156,7 @@ impl View {
             .or_else(|| differ_in("credentials_by_email", &self.by_email, &expected.by_email))
             .or_else(|| differ_in("session_by_id", &self.sessions, &expected.sessions))
             .or_else(|| differ_in("live_sessions", &self.live, &expected.live))
+            .or_else(|| differ_in("list_users", &self.listed, &expected.listed))
             .or_else(|| differ("revocations_after", &self.revocations, &expected.revocations))
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
@@ -171,6 +178,37 @@ pub(super) async fn live_sessions(store: &dyn Store, user: UserId, at: Timestamp
         let read = store.live_sessions(user, at, page).await.expect("live sessions are read");
         if turn(&mut all, read, &mut page) {
             return all;
+        }
+    }
+}
+
+/// What accounts are listed by, to see of them what there is to see.
+fn filters() -> Vec<UserFilter> {
+    let query = |text: &str| UserQuery::parse(text).ok();
+    let with = |query, status| UserFilter { query, status };
+    vec![
+        with(None, None),
+        with(None, Some(UserStatus::Active)),
+        with(None, Some(UserStatus::Suspended)),
+        with(query("zoe"), None),
+        with(query("@example"), Some(UserStatus::Active)),
+        with(query("name"), None),
+        with(query("name zoe"), None),
+    ]
+}
+
+/// All accounts that a filter lets through, page by page.
+pub(super) async fn list_users(store: &dyn Store, filter: &UserFilter, limit: PageLimit) -> Vec<User> {
+    let (mut all, mut page, mut turns) = (Vec::new(), UserPageRequest { limit, cursor: None }, 0);
+    loop {
+        let read = store.list_users(filter, &page).await.expect("accounts are listed");
+        assert!(read.items.len() <= usize::from(limit.value()), "a page of {} items", read.items.len());
+        turns += 1;
+        assert!(turns < 10_000, "the list has no end");
+        all.extend(read.items);
+        match read.next {
+            Some(cursor) => page.cursor = Some(cursor),
+            None => return all,
         }
     }
 }
