@@ -57,6 +57,14 @@ mutants! {
     CursorIsInclusive breaks live_sessions_come_in_pages_the_greatest_id_first;
     PagesNeverEnd breaks events_come_in_pages_the_greatest_id_first;
     ForgetsTheSubject breaks events_of_one_account_come_in_pages_of_their_own;
+    ReadsTheTokenThenTakesIt breaks one_of_many_uses_up_a_token;
+    TakesATokenForAnything breaks a_token_is_used_up_by_what_it_is_and_for_what_it_is;
+    TakesAnExpiredToken breaks an_expired_token_is_good_for_nothing;
+    GuessesCostNothing breaks no_more_guesses_are_paid_for_than_there_are;
+    ClaimsTwice breaks no_message_is_claimed_by_two;
+    ForgetsWhoseMessageItIs breaks a_worker_whose_lease_ran_out_has_no_say;
+    KeepsWhatWasDelivered breaks what_was_delivered_is_forgotten;
+    VerifiesAnyAddress breaks an_address_is_verified_only_while_it_is_the_accounts;
     ReportsADeadlock breaks rivals_in_opposite_order_all_succeed;
     ReadsThenCountsAGuess breaks no_guess_among_rivals_is_lost;
     ReservesWhateverWasRead breaks one_of_many_reserves_the_guess;

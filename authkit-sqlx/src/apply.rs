@@ -5,6 +5,7 @@ use std::future::Future;
 use authkit_core::model::{Committed, RotationOutcome, SessionWithUser};
 use authkit_core::ports::Conflict;
 
+use crate::aggregate::outbox;
 use crate::aggregate::session;
 use crate::row::{Fields, Row};
 use crate::statement::{Guard, Query, Statement, Yields};
@@ -75,6 +76,13 @@ async fn run<E: Executor>(
             let purged = executor.affect(sql, args).await?;
             committed.purged += purged;
             purged
+        }
+        Yields::Claimed => {
+            let rows = executor.rows(sql, args).await?;
+            for row in &rows {
+                committed.claimed.push(outbox::decode(&mut Fields::of(row))?);
+            }
+            rows.len() as u64
         }
         Yields::Revocations => {
             let rows = executor.rows(sql, args).await?;

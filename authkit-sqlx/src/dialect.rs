@@ -3,6 +3,7 @@
 use crate::aggregate::factor;
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, session};
+use crate::aggregate::{one_time_token, outbox};
 use crate::aggregate::{user, user_search};
 
 /// The texts that no single spelling serves.
@@ -30,6 +31,14 @@ pub(crate) struct Dialect {
     pub(crate) purge_guesses: &'static str,
     /// The first row of second factors of an account, guarded by it.
     pub(crate) insert_factors: &'static str,
+    /// A one-time token, guarded by its account.
+    pub(crate) insert_one_time_token: &'static str,
+    /// The end of one-time tokens that have expired.
+    pub(crate) purge_one_time_tokens: &'static str,
+    /// The messages that a worker takes.
+    pub(crate) claim_messages: &'static str,
+    /// The end of messages that are done with.
+    pub(crate) purge_messages: &'static str,
 }
 
 /// The texts for SQLite 3.39 and later.
@@ -45,6 +54,10 @@ pub(crate) const SQLITE: Dialect = Dialect {
     search_users: user_search::SEARCH_SQLITE,
     purge_guesses: guess::PURGE_SQLITE,
     insert_factors: factor::INSERT_SQLITE,
+    insert_one_time_token: one_time_token::INSERT_SQLITE,
+    purge_one_time_tokens: one_time_token::PURGE_SQLITE,
+    claim_messages: outbox::CLAIM_SQLITE,
+    purge_messages: outbox::PURGE_SQLITE,
 };
 
 /// The texts for PostgreSQL 14 and later.
@@ -60,4 +73,8 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     search_users: user_search::SEARCH_POSTGRES,
     purge_guesses: guess::PURGE_POSTGRES,
     insert_factors: factor::INSERT_POSTGRES,
+    insert_one_time_token: one_time_token::INSERT_POSTGRES,
+    purge_one_time_tokens: one_time_token::PURGE_POSTGRES,
+    claim_messages: outbox::CLAIM_POSTGRES,
+    purge_messages: outbox::PURGE_POSTGRES,
 };

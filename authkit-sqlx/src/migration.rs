@@ -44,7 +44,14 @@ macro_rules! histories {
     };
 }
 
-histories! { 1 "initial" "0001_initial", 2 "session_expiry" "0002_session_expiry", 3 "login_failures" "0003_login_failures", 4 "administration" "0004_administration", 5 "factors" "0005_factors" }
+histories! {
+    1 "initial" "0001_initial",
+    2 "session_expiry" "0002_session_expiry",
+    3 "login_failures" "0003_login_failures",
+    4 "administration" "0004_administration",
+    5 "one_time_tokens_and_outbox" "0005_one_time_tokens_and_outbox",
+    6 "factors" "0006_factors",
+}
 
 /// A step that a database has.
 #[derive(Debug, Clone)]

@@ -8,15 +8,19 @@ macro_rules! impl_reads {
             use authkit_core::model::Factors;
             use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
+            use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
             use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
             use authkit_core::ports::FactorReads;
             use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
             use authkit_core::ports::{CommitError, GuessReads};
+            use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
             use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+            use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
             use crate::aggregate::factor;
             use crate::aggregate::{audit, credential, server_key, session, user};
             use crate::aggregate::{guess, user_search};
+            use crate::aggregate::{one_time_token, outbox};
             use crate::row::{DecodeError, Fields};
             use crate::statement::Query;
 
@@ -139,6 +143,33 @@ macro_rules! impl_reads {
                 async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
                     let events = self.all(audit::page(subject, page), audit::decode).await?;
                     Ok(Page::from_surplus(events, page.limit, |event| event.id.as_uuid()))
+                }
+            }
+
+            #[async_trait]
+            impl OneTimeTokenReads for $store {
+                async fn one_time_token(
+                    &self,
+                    id: OneTimeTokenId,
+                    purpose: OneTimePurpose,
+                ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+                    self.optional(one_time_token::by_id(id, purpose), one_time_token::decode_with_user).await
+                }
+            }
+
+            #[async_trait]
+            impl OutboxReads for $store {
+                async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+                    self.optional(outbox::by_id(id), outbox::decode).await
+                }
+
+                async fn outbox_messages(
+                    &self,
+                    state: OutboxState,
+                    page: PageRequest,
+                ) -> Result<Page<OutboxMessage>, StoreError> {
+                    let messages = self.all(outbox::page(state, page), outbox::decode).await?;
+                    Ok(Page::from_surplus(messages, page.limit, |message| message.id.as_uuid()))
                 }
             }
         }

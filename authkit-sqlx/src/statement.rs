@@ -6,6 +6,7 @@ use authkit_core::ports::{Conflict, StoreError};
 use crate::aggregate::factor;
 use crate::aggregate::guess;
 use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::value::Value;
 
@@ -49,6 +50,21 @@ pub(crate) enum Yields {
     Revocations,
     /// How many rows it removed, for the caller to know.
     Purged,
+    /// The messages that it took.
+    Claimed,
+}
+
+/// What rides along with a statement: see `postgres::fuse`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Riders {
+    /// An audit event is appended.
+    pub(crate) event: bool,
+    /// A message is enqueued.
+    pub(crate) message: bool,
+}
+
+impl Riders {
+    pub(crate) const NONE: Self = Self { event: false, message: false };
 }
 
 /// One guarded write.
@@ -57,19 +73,19 @@ pub(crate) struct Statement {
     pub(crate) query: Query,
     pub(crate) guard: Guard,
     pub(crate) yields: Yields,
-    /// Whether it does a second thing beside its own.
-    pub(crate) is_fused: bool,
+    /// What it does beside its own.
+    pub(crate) riders: Riders,
 }
 
 impl Statement {
     /// A write without a guard.
     pub(crate) const fn free(sql: &'static str, args: Vec<Value>) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count, is_fused: false }
+        Self { query: Query::new(sql, args), guard: Guard::None, yields: Yields::Count, riders: Riders::NONE }
     }
 
     /// A write that touches one row, or its guard did not hold.
     pub(crate) const fn guarded(sql: &'static str, args: Vec<Value>, conflict: Conflict) -> Self {
-        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count, is_fused: false }
+        Self { query: Query::new(sql, args), guard: Guard::OneRow(conflict), yields: Yields::Count, riders: Riders::NONE }
     }
 
     /// A write that touches one row, or `probe` tells which guard did not hold.
@@ -78,13 +94,19 @@ impl Statement {
             query: Query::new(sql, args),
             guard: Guard::OneRowOr { probe, found, absent },
             yields: Yields::Count,
-            is_fused: false,
+            riders: Riders::NONE,
         }
     }
 
     /// The same write, whose count the caller wants to know.
     pub(crate) const fn purging(mut self) -> Self {
         self.yields = Yields::Purged;
+        self
+    }
+
+    /// The same write, which returns the messages that it took.
+    pub(crate) const fn claiming(mut self) -> Self {
+        self.yields = Yields::Claimed;
         self
     }
 
@@ -117,6 +139,8 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Audit(change) => statements.push(audit::statement(dialect, change)?),
             Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
             Change::Factor(change) => statements.push(factor::statement(dialect, change)?),
+            Change::OneTimeToken(change) => statements.push(one_time_token::statement(dialect, change)?),
+            Change::Outbox(change) => statements.push(outbox::statement(dialect, change)?),
             _ => return Err(unknown_change()),
         }
     }

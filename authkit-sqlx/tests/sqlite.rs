@@ -127,7 +127,7 @@ async fn the_schema_is_checked_without_being_touched() {
     let store = SqliteStore::open(database.options()).await.expect("opens");
     assert_eq!(
         store.check().await.expect("empty").pending,
-        ["initial", "session_expiry", "login_failures", "administration", "factors"]
+        ["initial", "session_expiry", "login_failures", "administration", "one_time_tokens_and_outbox", "factors"]
     );
     assert_eq!(store.check().await.expect("still empty").version, 0);
     store.migrate().await.expect("migrates");

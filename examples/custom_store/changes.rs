@@ -16,11 +16,13 @@ use authkit_core::ports::{CommitError, Conflict, StoreError};
 use authkit_core::{AuditEventId, PasswordHash, Timestamp, UserId};
 use redb::{ReadableTable as _, WriteTransaction};
 
+use crate::proofs;
 use crate::reads::guesses;
 use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
+use crate::tables::value;
 use crate::tables::{
     CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
-    all, has, put, remove, set, value,
+    all, has, put, remove, set,
 };
 use crate::tables::{FACTORS, GUESSES, Readable as _, broken, get};
 
@@ -38,6 +40,8 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
             committed.purged += purge_events(tx, *below, *limit)?;
             Ok(())
         }
+        Change::OneTimeToken(change) => proofs::apply_token(tx, change, committed),
+        Change::Outbox(change) => proofs::apply_outbox(tx, change, committed),
         _ => Err(unknown()),
     }
 }
@@ -55,6 +59,21 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             let mut user = active_user(tx, *id)?.ok_or(Conflict::UserChanged)?;
             patch(&mut user.full_name, full_name);
             patch(&mut user.locale, locale);
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::VerifyEmail { id, email, at } => {
+            let mut user = active_user(tx, *id)?.filter(|user| user.email == *email).ok_or(Conflict::UserChanged)?;
+            user.email_verified_at = user.email_verified_at.or(Some(*at));
+            put_changed(tx, user, *at)?;
+        }
+        UserChange::ChangeEmail { id, from, to, at } => {
+            let owner = value(tx, USERS_BY_EMAIL, to.normal(), UserId::from_uuid)?;
+            guard(owner.is_none_or(|owner| owner == *id), Conflict::EmailTaken)?;
+            let mut user = active_user(tx, *id)?.filter(|user| user.email == *from).ok_or(Conflict::UserChanged)?;
+            remove(tx, USERS_BY_EMAIL, from.normal())?;
+            set(tx, USERS_BY_EMAIL, to.normal(), id.as_uuid())?;
+            user.email = to.clone();
+            user.email_verified_at = Some(*at);
             put_changed(tx, user, *at)?;
         }
         UserChange::RaiseAuthEpoch { id, from, at } => {
@@ -112,6 +131,7 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
                 let (created_by, last_used_by) = (Client::default(), Client::default());
                 put(tx, &Session { device_name: None, created_by, last_used_by, ..session })?;
             }
+            proofs::forget_all_of(tx, *id)?;
         }
         _ => return Err(unknown()),
     }
@@ -351,17 +371,17 @@ fn patch<T: Clone>(field: &mut Option<T>, patch: &Patch<T>) {
     }
 }
 
-fn guard(holds: bool, otherwise: Conflict) -> Result<(), Conflict> {
+pub(crate) fn guard(holds: bool, otherwise: Conflict) -> Result<(), Conflict> {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
 /// A counter that only grows does not start over.
-fn next(counter: u32) -> Result<u32, StoreError> {
+pub(crate) fn next(counter: u32) -> Result<u32, StoreError> {
     counter.checked_add(1).ok_or_else(|| StoreError::failed("a counter is at its end"))
 }
 
 // SECURITY: the enums grow with AuthKit. A change that this store does not know fails the whole set; skipping it would tell
 // the caller that, say, a session was ended when it was not.
-fn unknown() -> CommitError {
+pub(crate) fn unknown() -> CommitError {
     StoreError::failed("a change that this store does not know").into()
 }

@@ -2,8 +2,10 @@
 
 use std::ops::Bound;
 
+use authkit_core::OneTimeTokenId;
 use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User, UserStatus};
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
+use authkit_core::model::{OneTimePurpose, OneTimeToken, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
 use authkit_core::ports::{RevocationMark, StoreError};
 use authkit_core::{Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use crate::records::Stored;
 use crate::tables::GUESSES;
+use crate::tables::OUTBOX;
 use crate::tables::{
     EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, all, broken, get,
     value,
@@ -143,6 +146,38 @@ pub(crate) fn audit_events(
     let older = rows.range::<Uuid>((Bound::Unbounded, end)).map_err(broken)?.rev().take(surplus(page.limit));
     let events = older.map(|entry| AuditEvent::decode(entry.map_err(broken)?.1.value()));
     Ok(Page::from_surplus(events.collect::<Result<_, _>>()?, page.limit, AuditEvent::key))
+}
+
+/// The token of a purpose, and its account.
+pub(crate) fn one_time_token(
+    tx: &impl Readable,
+    id: OneTimeTokenId,
+    purpose: OneTimePurpose,
+) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+    let token: Option<OneTimeToken> = get(tx, id.as_uuid())?;
+    let Some(token) = token.filter(|token| token.purpose == purpose) else { return Ok(None) };
+    Ok(user(tx, token.user_id)?.map(|user| OneTimeTokenWithUser { token, user }))
+}
+
+/// The messages in a state. A scan: a store for millions would keep an index by the state.
+pub(crate) fn outbox_messages(
+    tx: &impl Readable,
+    state: OutboxState,
+    page: PageRequest,
+) -> Result<Page<OutboxMessage>, StoreError> {
+    let rows = tx.rows(OUTBOX)?;
+    let end = page.cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.id()));
+    let mut found = Vec::new();
+    for entry in rows.range::<Uuid>((Bound::Unbounded, end)).map_err(broken)?.rev() {
+        let message = OutboxMessage::decode(entry.map_err(broken)?.1.value())?;
+        if message.state == state {
+            found.push(message);
+        }
+        if found.len() == surplus(page.limit) {
+            break;
+        }
+    }
+    Ok(Page::from_surplus(found, page.limit, OutboxMessage::key))
 }
 
 /// One page of what an index lists under an account and `wanted` wants, the greatest id first. It reads from where the last

@@ -12,14 +12,17 @@ use authkit_core::model::{
     ServerKey, Session, User, UserStatus,
 };
 use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
+use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use authkit_core::ports::StoreError;
 use authkit_core::{
     AuditEventId, DeviceName, Digest, Email, FullName, Locale, RequestId, Sealed, SessionId, Timestamp, UserAgent, UserId,
 };
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::tables::{EVENTS, FACTORS, KEYS, Records, SESSIONS, USERS};
+use crate::tables::{OUTBOX, TOKENS};
 
 /// A model that is a row of its own table.
 pub(crate) trait Stored: Sized {
@@ -64,6 +67,8 @@ stored! {
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
     Factors as FactorsRecord, in FACTORS by Uuid: |factors| factors.user_id.as_uuid();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
+    OneTimeToken as OneTimeTokenRecord, in TOKENS by Uuid: |token| token.id.as_uuid();
+    OutboxMessage as OutboxMessageRecord, in OUTBOX by Uuid: |message| message.id.as_uuid();
 }
 
 #[derive(Serialize, Deserialize)]
@@ -174,6 +179,50 @@ struct AuditEventRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "OneTimeToken")]
+struct OneTimeTokenRecord {
+    id: OneTimeTokenId,
+    #[serde(with = "field")]
+    purpose: OneTimePurpose,
+    user_id: UserId,
+    #[serde(with = "field")]
+    secret: Digest,
+    auth_epoch: u32,
+    #[serde(with = "field")]
+    address: Option<Email>,
+    data: BTreeMap<String, String>,
+    attempts_left: u32,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    expires_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OutboxMessage")]
+struct OutboxMessageRecord {
+    id: OutboxMessageId,
+    #[serde(with = "field")]
+    kind: MessageKind,
+    subject: String,
+    user_id: Option<UserId>,
+    #[serde(with = "field")]
+    payload: Option<Sealed>,
+    #[serde(with = "field")]
+    state: OutboxState,
+    attempts: u32,
+    #[serde(with = "field")]
+    due_at: Timestamp,
+    #[serde(with = "field")]
+    expires_at: Timestamp,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    finished_at: Option<Timestamp>,
+    last_error: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "Client")]
 struct ClientRecord {
     ip: Option<IpAddr>,
@@ -269,6 +318,9 @@ fields! {
         |guesses| (guesses.failures, guesses.last_at.to_plain()),
         |plain| Some(Self { failures: plain.0, last_at: Timestamp::from_unix_micros(plain.1) });
     KeyPurpose as String: |purpose| purpose.as_str().to_owned(), |name| Self::from_name(&name);
+    OneTimePurpose as String: |purpose| purpose.as_str().to_owned(), |name| Self::from_name(&name);
+    MessageKind as String: |kind| kind.as_str().to_owned(), |name| Self::from_name(&name);
+    OutboxState as String: |state| state.as_str().to_owned(), |name| Self::from_name(&name);
     KeyAlgorithm as String: |algorithm| algorithm.as_str().to_owned(), |name| Self::from_name(&name);
 }
 

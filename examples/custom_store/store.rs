@@ -11,9 +11,12 @@ use authkit_core::model::{
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::ports::FactorReads;
+use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::Semaphore;
 
@@ -150,7 +153,29 @@ impl GuessReads for RedbStore {
 #[async_trait]
 impl FactorReads for RedbStore {
     async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
-        self.read(move |tx| get(tx, user_id.as_uuid())).await
+        self.read(move |tx| tables::get(tx, user_id.as_uuid())).await
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for RedbStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.read(move |tx| reads::one_time_token(tx, id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl OutboxReads for RedbStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.read(move |tx| tables::get(tx, id.as_uuid())).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.read(move |tx| reads::outbox_messages(tx, state, page)).await
     }
 }
 

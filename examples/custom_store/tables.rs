@@ -42,6 +42,10 @@ pub(crate) const EVENTS_BY_SUBJECT: Index = Table::new("events_by_subject");
 pub(crate) const GUESSES: Table<[u8; 32], (u32, i64)> = Table::new("guesses");
 /// What the second factors of an account are checked against, by account.
 pub(crate) const FACTORS: Records<Uuid> = Table::new("factors");
+/// One-time tokens by id.
+pub(crate) const TOKENS: Records<Uuid> = Table::new("one_time_tokens");
+/// Messages by id.
+pub(crate) const OUTBOX: Records<Uuid> = Table::new("outbox");
 /// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
@@ -54,7 +58,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
         return Err(StoreError::failed("the file was written in another format"));
     }
     set(tx, META, "format", FORMAT)?;
-    for records in [USERS, SESSIONS, EVENTS, FACTORS] {
+    for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX, FACTORS] {
         tx.rows(records)?;
     }
     for index in [SESSIONS_BY_USER, EVENTS_BY_SUBJECT] {

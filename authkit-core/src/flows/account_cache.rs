@@ -64,6 +64,8 @@ impl AccountCache {
                 | UserChange::Update { id, .. }
                 | UserChange::Suspend { id, .. }
                 | UserChange::Restore { id, .. }
+                | UserChange::VerifyEmail { id, .. }
+                | UserChange::ChangeEmail { id, .. }
                 | UserChange::Close { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
@@ -71,6 +73,8 @@ impl AccountCache {
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)
+            | Change::OneTimeToken(_)
+            | Change::Outbox(_)
             | Change::Audit(_)
             | Change::Guess(_)
             | Change::Factor(_) => None,

@@ -4,6 +4,8 @@ use crate::model::audit::{AuditChange, AuditEvent};
 use crate::model::credential::CredentialChange;
 use crate::model::factor::FactorChange;
 use crate::model::guess::GuessChange;
+use crate::model::one_time_token::OneTimeTokenChange;
+use crate::model::outbox::{OutboxChange, OutboxMessage};
 use crate::model::server_key::KeyChange;
 use crate::model::session::{Revocation, SessionChange};
 use crate::model::user::UserChange;
@@ -26,6 +28,10 @@ pub enum Change {
     Guess(GuessChange),
     /// Of second factors.
     Factor(FactorChange),
+    /// Of one-time tokens.
+    OneTimeToken(OneTimeTokenChange),
+    /// Of messages that wait to be sent.
+    Outbox(OutboxChange),
 }
 
 macro_rules! into_change {
@@ -41,6 +47,7 @@ macro_rules! into_change {
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
 into_change!(GuessChange => Guess);
 into_change!(FactorChange => Factor);
+into_change!(OneTimeTokenChange => OneTimeToken, OutboxChange => Outbox);
 
 impl From<AuditEvent> for Change {
     fn from(event: AuditEvent) -> Self {
@@ -85,4 +92,6 @@ pub struct Committed {
     pub revoked: Vec<Revocation>,
     /// How many rows its purges removed.
     pub purged: u64,
+    /// The messages that its claims took, in no particular order.
+    pub claimed: Vec<OutboxMessage>,
 }

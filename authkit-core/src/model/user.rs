@@ -106,6 +106,29 @@ pub enum UserChange {
         /// When.
         at: Timestamp,
     },
+    /// Writes down that the owner reads mail at the account's address; when she first proved it stays. Guard: the account is
+    /// active and `email` is its address (`Conflict::UserChanged`): a proof of one address says nothing about another.
+    VerifyEmail {
+        /// Whose.
+        id: UserId,
+        /// The address that was proved.
+        email: Email,
+        /// When.
+        at: Timestamp,
+    },
+    /// Gives the account another address, one at which its owner has just proved to read mail. Guards: no other account has
+    /// `to` (`Conflict::EmailTaken`), and the account is active and its address is `from` (`Conflict::UserChanged`); where
+    /// both fail, the first is named. Raise the epoch with it: an address is a means of access.
+    ChangeEmail {
+        /// Whose.
+        id: UserId,
+        /// The address that it has.
+        from: Email,
+        /// The address that it gets.
+        to: Email,
+        /// When.
+        at: Timestamp,
+    },
     /// Raises `auth_epoch` by one and sets `updated_at`. Guard: the account is active and its epoch is `from`
     /// (`Conflict::UserChanged`).
     RaiseAuthEpoch {
@@ -175,7 +198,8 @@ pub enum UserChange {
         version: u32,
     },
     /// Closes the account for good: no read returns it, its address is free again, its password and its second factors are gone,
-    /// and so is what was personal in its row and in those of its sessions. Its id stays taken, and its sessions stay so that their
+    /// and so is what was personal in its row and in those of its sessions, with its one-time tokens and its messages in the
+    /// outbox. Its id stays taken, and its sessions stay so that their
     /// revocation can be read; it does not end them, `SessionChange::RevokeAll` behind it does.
     /// Guard: the account is there, active or suspended (`Conflict::UserChanged`).
     Close {

@@ -13,3 +13,4 @@ pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
 pub use store::FactorReads;
 pub use store::GuessReads;
 pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+pub use store::{OneTimeTokenReads, OutboxReads};

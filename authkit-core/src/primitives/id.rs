@@ -117,6 +117,14 @@ id! {
     AuditEventId
 }
 id! {
+    /// Names a one-time token.
+    OneTimeTokenId
+}
+id! {
+    /// Names a message in the outbox; a mail's `Message-ID` is made of it.
+    OutboxMessageId
+}
+id! {
     /// Names one access token: its `jti` claim (RFC 7519 §4.1.7).
     TokenId
 }

@@ -141,6 +141,10 @@ token! {
     /// A refresh token: `ak_rt_` and opaque text.
     RefreshToken
 }
+token! {
+    /// A one-time token as it travels, in a link or in a request: `ak_ot_` and opaque text.
+    OneTimeTokenText
+}
 
 /// Secret bytes: a key, or what a key sealed.
 pub struct SecretBytes(SecretBox<[u8]>);

@@ -14,9 +14,12 @@ use crate::model::{
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::ports::store::FactorReads;
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{OneTimeTokenReads, OutboxReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// A method of [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +51,12 @@ pub enum Method {
     LoginById,
     /// [`FactorReads::factors`]
     Factors,
+    /// [`OneTimeTokenReads::one_time_token`]
+    OneTimeToken,
+    /// [`OutboxReads::outbox_message`]
+    OutboxMessage,
+    /// [`OutboxReads::outbox_messages`]
+    OutboxMessages,
     /// [`Store::commit`]
     Commit,
     /// [`Store::rotate`]
@@ -278,6 +287,28 @@ impl<S: Store> GuessReads for FaultyStore<S> {
 impl<S: Store> FactorReads for FaultyStore<S> {
     async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
         self.call(Method::Factors, self.inner.factors(user_id)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OneTimeTokenReads for FaultyStore<S> {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.call(Method::OneTimeToken, self.inner.one_time_token(id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OutboxReads for FaultyStore<S> {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessage, self.inner.outbox_message(id)).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessages, self.inner.outbox_messages(state, page)).await
     }
 }
 

@@ -9,11 +9,13 @@ use crate::model::{
     ServerKey, Session, User, UserStatus,
 };
 use crate::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
+use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{
     AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RequestId, Sealed, SessionId, Timestamp,
     UserAgent, UserId,
 };
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use super::{FrozenClock, SeededEntropy};
 
@@ -128,6 +130,42 @@ impl Fixtures {
             public_jwk: Some(format!(r#"{{"kty":"EC","crv":"P-256","kid":"{name}"}}"#)),
             created_at: self.now(),
             activates_at: self.now() + Duration::from_hours(1),
+        }
+    }
+
+    /// A one-time token of an account, with every field set and five attempts, valid for an hour.
+    #[must_use]
+    pub fn one_time_token(&self, user: &User, purpose: OneTimePurpose) -> OneTimeToken {
+        OneTimeToken {
+            id: OneTimeTokenId::generate(self.now(), &self.entropy),
+            purpose,
+            user_id: user.id,
+            secret: self.digest(),
+            auth_epoch: user.auth_epoch,
+            address: Some(user.email.clone()),
+            data: [("browser".to_owned(), "größer \"als\" 1 €".to_owned())].into(),
+            attempts_left: 5,
+            created_at: self.now(),
+            expires_at: self.now() + Duration::from_hours(1),
+        }
+    }
+
+    /// A mail that waits and is due now, sealed so that nothing can open it; it expires in a day.
+    #[must_use]
+    pub fn message(&self, user_id: UserId) -> OutboxMessage {
+        OutboxMessage {
+            id: OutboxMessageId::generate(self.now(), &self.entropy),
+            kind: MessageKind::Mail,
+            subject: "verify_email".to_owned(),
+            user_id: Some(user_id),
+            payload: Some(Sealed::from_bytes(random_bytes::<96>(&self.entropy).to_vec())),
+            state: OutboxState::Pending,
+            attempts: 0,
+            due_at: self.now(),
+            expires_at: self.now() + Duration::from_hours(24),
+            created_at: self.now(),
+            finished_at: None,
+            last_error: None,
         }
     }
 

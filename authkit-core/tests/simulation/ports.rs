@@ -13,13 +13,16 @@ use authkit_core::model::{
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::ports::FactorReads;
+use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
     RevocationSink, SessionReads, Store, StoreError, UserReads,
 };
+use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
 use authkit_core::testkit::{Method, MutantStore};
 use authkit_core::{Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 use crate::flow::{Point, Verdict, current, pass};
 use crate::ledger::Ledger;
@@ -215,6 +218,28 @@ impl GuessReads for NodeStore {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.call(Method::LoginById, self.inner().login_by_id(id, subject)).await
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for NodeStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.call(Method::OneTimeToken, self.inner().one_time_token(id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl OutboxReads for NodeStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessage, self.inner().outbox_message(id)).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.call(Method::OutboxMessages, self.inner().outbox_messages(state, page)).await
     }
 }
 

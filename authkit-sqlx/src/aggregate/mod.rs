@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod credential;
 pub(crate) mod factor;
 pub(crate) mod guess;
+pub(crate) mod one_time_token;
+pub(crate) mod outbox;
 pub(crate) mod server_key;
 pub(crate) mod session;
 pub(crate) mod user;

@@ -72,6 +72,18 @@ pub(crate) const UPDATE_PROFILE_WITH_TERMS_POSTGRES: &str = concat!(
      ON CONFLICT DO NOTHING) SELECT 1 FROM account"
 );
 
+const VERIFY_EMAIL: &str = "UPDATE authkit_users SET email_verified_at = COALESCE(email_verified_at, $3), version = version + 1, \
+    updated_at = $3 WHERE id = $1 AND status = 'active' AND email_normal = $2";
+
+/// Two accounts that are given one address at once both find it free: the unique index stops the second, which is then told.
+const CHANGE_EMAIL: &str = "UPDATE authkit_users SET email_normal = $3, email = $4, email_verified_at = $5, version = version + 1, updated_at = $5 \
+    WHERE id = $1 AND status = 'active' AND email_normal = $2 \
+        AND NOT EXISTS (SELECT 1 FROM authkit_users o WHERE o.email_normal = $3 AND o.id <> $1)";
+
+const FORGET_TOKENS: &str = "DELETE FROM authkit_one_time_tokens WHERE user_id = $1";
+
+const FORGET_MESSAGES: &str = "DELETE FROM authkit_outbox WHERE user_id = $1";
+
 const RAISE_AUTH_EPOCH: &str = "UPDATE authkit_users SET auth_epoch = auth_epoch + 1, version = version + 1, updated_at = $3 \
     WHERE id = $1 AND status = 'active' AND auth_epoch = $2";
 
@@ -177,6 +189,15 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
         UserChange::Expect { id, version } => {
             statements.push(Statement::guarded(EXPECT, args![*id, *version], Conflict::UserChanged));
         }
+        UserChange::VerifyEmail { id, email, at } => {
+            statements.push(Statement::guarded(VERIFY_EMAIL, args![*id, email.normal(), *at], Conflict::UserChanged));
+        }
+        UserChange::ChangeEmail { id, from, to, at } => {
+            let args = args![*id, from.normal(), to.normal(), to.spelling(), *at];
+            let probe = Query::new(OTHER_HAS_EMAIL, args![to.normal(), *id]);
+            statements.push(Statement::probed(CHANGE_EMAIL, args, probe, (Conflict::EmailTaken, Conflict::UserChanged)));
+            user_search::replace(dialect, *id, Some(to), None, statements);
+        }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             statements.push(Statement::guarded(RAISE_AUTH_EPOCH, args![*id, *from, *at], Conflict::UserChanged));
         }
@@ -190,6 +211,8 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
             statements.push(Statement::free(FORGET_DEVICES, args![*id]));
             statements.push(Statement::free(factor::FORGET, args![*id]));
             statements.push(Statement::free(user_search::FORGET, args![*id]));
+            statements.push(Statement::free(FORGET_TOKENS, args![*id]));
+            statements.push(Statement::free(FORGET_MESSAGES, args![*id]));
         }
         _ => return Err(unknown_change()),
     }

@@ -39,6 +39,10 @@ pub enum Mutant {
     RevokeGuardDropped,
     /// A password is replaced whatever it was.
     PasswordGuardDropped,
+    /// A one-time token is used up for whatever purpose, with whatever secret.
+    ConsumeGuardDropped,
+    /// Messages that a worker takes are looked at, and not locked. (PostgreSQL)
+    ClaimLockDropped,
     /// Rivals that undid each other are not begun anew. (PostgreSQL)
     DeadlockReported,
     /// Replicas do not wait for each other's migration. (PostgreSQL)
@@ -59,7 +63,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
@@ -72,6 +76,8 @@ impl Mutant {
         Self::RefusedSetKept,
         Self::RevokeGuardDropped,
         Self::PasswordGuardDropped,
+        Self::ConsumeGuardDropped,
+        Self::ClaimLockDropped,
         Self::DeadlockReported,
         Self::MigrationLockDropped,
         Self::GuessCountOverwritten,
@@ -101,6 +107,11 @@ impl Mutant {
             Self::RefusedSetKept => &[("ROLLBACK TO authkit_set", "SELECT 1"), ("ROLLBACK", "COMMIT")],
             Self::RevokeGuardDropped => &[("WHERE id = $1 AND revoked_at IS NULL RETURNING", "WHERE id = $1 RETURNING")],
             Self::PasswordGuardDropped => &[("AND hash = $2", "AND $2 IS NOT NULL")],
+            Self::ConsumeGuardDropped => &[(
+                "AND purpose = $2 AND secret = $3 AND expires_at > $4",
+                "AND $2 IS NOT NULL AND $3 IS NOT NULL AND $4 IS NOT NULL",
+            )],
+            Self::ClaimLockDropped => &[("m.id LIMIT $3 FOR UPDATE SKIP LOCKED", "m.id LIMIT $3")],
             Self::MigrationLockDropped => &[("pg_advisory_xact_lock", "abs")],
             Self::GuessCountOverwritten => &[(
                 "SET failures = f.failures + 1,",

@@ -139,7 +139,7 @@ impl Store for PgStore {
             return Ok(Committed::default());
         }
         let statements = compile(&dialect::POSTGRES, changes)?;
-        let done = match self.worker.write(Work::Apply(fuse::events(statements))).await {
+        let done = match self.worker.write(Work::Apply(fuse::riders(statements))).await {
             Err(CommitError::Store(error)) if fuse::is_taken(&error) => {
                 self.worker.write(Work::Apply(compile(&dialect::POSTGRES, changes)?)).await
             }

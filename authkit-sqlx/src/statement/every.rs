@@ -4,6 +4,8 @@ use authkit_core::model::{
     AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
     UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
+use authkit_core::model::{GuessChange, Guesses};
+use authkit_core::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState};
 use authkit_core::ports::RevocationMark;
 use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
@@ -12,6 +14,7 @@ use super::{Guard, Query, Statement, compile};
 use crate::aggregate::factor;
 use crate::aggregate::{audit, credential, server_key, session, user};
 use crate::aggregate::{guess, user_search};
+use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::work::Work;
 use authkit_core::model::{FactorChange, FactorSet, Factors};
@@ -63,7 +66,45 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         FactorChange::Put(Box::new(Factors { version: 1, ..fixtures.factors(user.id) })).into(),
         FactorChange::Forget { user_id }.into(),
         UserChange::SetSecondFactors { id: user.id, from: 0, to: FactorSet::NONE, at: now }.into(),
+    ]
+    .into_iter()
+    .chain(token_changes(fixtures))
+    .chain(outbox_changes(fixtures))
+    .chain([
+        UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at: now }.into(),
+        UserChange::ChangeEmail { id: user.id, from: user.email.clone(), to: fixtures.user().email, at: now }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
+    ])
+    .collect()
+}
+
+fn token_changes(fixtures: &Fixtures) -> Vec<Change> {
+    let (user, at) = (fixtures.user(), fixtures.now());
+    let token = fixtures.one_time_token(&user, OneTimePurpose::MagicLink);
+    let (id, purpose, secret) = (token.id, token.purpose, token.secret);
+    vec![
+        OneTimeTokenChange::Insert(Box::new(token)).into(),
+        OneTimeTokenChange::Consume { id, purpose, secret, at }.into(),
+        OneTimeTokenChange::SpendAttempt { id, purpose, at }.into(),
+        OneTimeTokenChange::RevokeAllOf { user_id: user.id, purpose: Some(purpose) }.into(),
+        OneTimeTokenChange::Purge { expired_before: at, limit: 10 }.into(),
+    ]
+}
+
+fn outbox_changes(fixtures: &Fixtures) -> Vec<Change> {
+    let (at, error) = (fixtures.now(), "refused".to_owned());
+    let message = fixtures.message(fixtures.user().id);
+    let (id, attempt) = (message.id, 1);
+    vec![
+        OutboxChange::Enqueue(Box::new(message)).into(),
+        OutboxChange::Claim { at, lease_until: at, limit: 10 }.into(),
+        OutboxChange::Deliver { id, attempt, at }.into(),
+        OutboxChange::Defer { id, attempt, due_at: at, error: error.clone() }.into(),
+        OutboxChange::Bury { id, attempt, at, error }.into(),
+        OutboxChange::Expire { id, attempt, at }.into(),
+        OutboxChange::Retry { id, at }.into(),
+        OutboxChange::Discard { id }.into(),
+        OutboxChange::Purge { finished_before: at, limit: 10 }.into(),
     ]
 }
 
@@ -88,6 +129,8 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
         guess::login_by_user(user.id, fixtures.guess_subject()),
         factor::by_user(user.id),
+        one_time_token::by_id(fixtures.one_time_token(&user, OneTimePurpose::MagicLink).id, OneTimePurpose::MagicLink),
+        outbox::by_id(fixtures.message(user.id).id),
     ];
     for query in [None, UserQuery::parse("jan doe").ok()] {
         for status in [None, Some(UserStatus::Active)] {
@@ -96,6 +139,7 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         }
     }
     for page in pages {
+        queries.push(outbox::page(OutboxState::Dead, page));
         queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
     }
     queries

@@ -35,14 +35,18 @@ fn every_guard_of_the_model_is_in_a_statement() {
         .map(|statement| statement.query.sql.split(' ').next().expect("a verb"))
         .collect();
     // What the search finds after an update; DeletePassword, RevokeAll, EndImpersonations, EnforceCap, the two purges; Count,
-    // Forget and Purge of guesses; then the password, the devices and the terms of a closed account; the terms of an indexed one.
+    // Forget and Purge of guesses; of one-time tokens RevokeAllOf and the purge, of messages the claim and the purge, what the search
+    // finds after a change of address; then the password, the devices, the terms, the tokens and the messages of a closed account;
+    // the terms of an indexed one.
     let guesses = ["INSERT", "DELETE", "DELETE"];
+    let proofs = ["DELETE", "DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "INSERT"];
     assert_eq!(
         free,
         [
             &["DELETE", "DELETE", "INSERT", "DELETE", "UPDATE", "UPDATE", "UPDATE", "DELETE", "DELETE"][..],
             &guesses,
-            &["DELETE", "UPDATE", "DELETE", "DELETE", "INSERT"],
+            &proofs,
+            &["DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "DELETE", "INSERT"],
         ]
         .concat()
     );

@@ -10,9 +10,12 @@ use authkit_core::model::{
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::ports::FactorReads;
+use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
 use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 /// Two stores on one database, asked in turn, as by a balancer: what one acknowledged, the other must know.
 #[derive(Debug)]
@@ -103,6 +106,28 @@ impl<S: Store> GuessReads for InTurn<S> {
 impl<S: Store> FactorReads for InTurn<S> {
     async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
         self.next().factors(user_id).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OneTimeTokenReads for InTurn<S> {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.next().one_time_token(id, purpose).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> OutboxReads for InTurn<S> {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.next().outbox_message(id).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.next().outbox_messages(state, page).await
     }
 }
 

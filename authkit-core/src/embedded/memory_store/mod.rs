@@ -4,6 +4,8 @@ mod audit;
 mod factors;
 mod guesses;
 mod keys;
+mod one_time_tokens;
+mod outbox;
 mod sessions;
 mod table;
 mod users;
@@ -20,14 +22,19 @@ use crate::model::{
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::ports::store::FactorReads;
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{OneTimeTokenReads, OutboxReads};
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use audit::AuditLog;
 use factors::FactorTable;
 use guesses::GuessLog;
 use keys::Keys;
+use one_time_tokens::OneTimeTokens;
+use outbox::Outbox;
 use sessions::Sessions;
 use users::Users;
 
@@ -79,6 +86,8 @@ struct Tables {
     audit: AuditLog,
     guesses: GuessLog,
     factors: FactorTable,
+    tokens: OneTimeTokens,
+    outbox: Outbox,
 }
 
 impl Tables {
@@ -91,6 +100,8 @@ impl Tables {
             Change::Audit(change) => audit::apply(self, change, committed),
             Change::Guess(change) => guesses::apply(self, change, committed),
             Change::Factor(change) => factors::apply(self, change),
+            Change::OneTimeToken(change) => one_time_tokens::apply(self, change, committed),
+            Change::Outbox(change) => outbox::apply(self, change, committed),
         }
     }
 
@@ -101,6 +112,8 @@ impl Tables {
         self.audit.keep();
         self.guesses.keep();
         self.factors.keep();
+        self.tokens.keep();
+        self.outbox.keep();
     }
 
     fn take_back(&mut self) {
@@ -110,6 +123,8 @@ impl Tables {
         self.audit.take_back();
         self.guesses.take_back();
         self.factors.take_back();
+        self.tokens.take_back();
+        self.outbox.take_back();
     }
 }
 
@@ -196,6 +211,28 @@ impl GuessReads for MemoryStore {
 impl FactorReads for MemoryStore {
     async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
         Ok(self.tables()?.factors.of(user_id).cloned())
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for MemoryStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        Ok(one_time_tokens::with_user(&*self.tables()?, id, purpose))
+    }
+}
+
+#[async_trait]
+impl OutboxReads for MemoryStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        Ok(self.tables()?.outbox.get(id).cloned())
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        Ok(self.tables()?.outbox.page(state, page))
     }
 }
 

@@ -97,6 +97,22 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             patch(&mut user.locale, locale);
             users.put_changed(user, *at)?;
         }
+        UserChange::VerifyEmail { id, email, at } => {
+            let mut user = users.active(*id).filter(|user| user.email == *email).cloned().ok_or(Conflict::UserChanged)?;
+            user.email_verified_at = user.email_verified_at.or(Some(*at));
+            users.put_changed(user, *at)?;
+        }
+        UserChange::ChangeEmail { id, from, to, at } => {
+            if users.id_by_email(to).is_some_and(|owner| owner != *id) {
+                return Err(Conflict::EmailTaken.into());
+            }
+            let mut user = users.active(*id).filter(|user| user.email == *from).cloned().ok_or(Conflict::UserChanged)?;
+            users.ids.remove(&from.normal().to_owned());
+            users.ids.put(to.normal().to_owned(), user.id);
+            user.email = to.clone();
+            user.email_verified_at = Some(*at);
+            users.put_changed(user, *at)?;
+        }
         UserChange::RaiseAuthEpoch { id, from, at } => {
             let mut user = users.active(*id).filter(|user| user.auth_epoch == *from).cloned().ok_or(Conflict::UserChanged)?;
             user.auth_epoch = next(user.auth_epoch)?;
@@ -148,6 +164,8 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             users.accounts.put(*id, Account::Closed);
             tables.sessions.forget_clients(*id);
             tables.factors.forget(*id);
+            tables.tokens.revoke_all_of(*id, None);
+            tables.outbox.forget_of(*id);
         }
     }
     Ok(())

@@ -30,6 +30,12 @@ pub enum Conflict {
     /// The second factors of the account were written since they were read.
     #[error("the second factors have changed")]
     FactorsChanged,
+    /// The one-time token was used, has expired, has no attempts left, or is another one.
+    #[error("the one-time token cannot be used any more")]
+    TokenGone,
+    /// The message of the outbox is gone, or in another state than it was read in.
+    #[error("the message has moved on")]
+    MessageMoved,
     /// A row with this identifier exists.
     #[error("the identifier is taken")]
     DuplicateId,

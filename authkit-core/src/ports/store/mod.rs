@@ -9,6 +9,7 @@ pub use error::{CommitError, Conflict, StoreError};
 pub use reads::FactorReads;
 pub use reads::GuessReads;
 pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
+pub use reads::{OneTimeTokenReads, OutboxReads};
 
 use crate::model::{ChangeSet, Committed, Rotation, RotationOutcome};
 use crate::primitives::{PageLimit, Timestamp};
@@ -19,7 +20,7 @@ use crate::primitives::{PageLimit, Timestamp};
 /// goes on, with the revocations that were known when it went away.
 #[async_trait]
 pub trait Store:
-    UserReads + SessionReads + KeyReads + AuditReads + GuessReads + FactorReads + std::fmt::Debug + Send + Sync
+    UserReads + SessionReads + KeyReads + AuditReads + GuessReads + FactorReads + OneTimeTokenReads + OutboxReads + std::fmt::Debug + Send + Sync
 {
     /// Applies every change, in order, in one transaction.
     ///

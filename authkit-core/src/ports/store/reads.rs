@@ -5,9 +5,11 @@ use async_trait::async_trait;
 use crate::model::Factors;
 use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
 use crate::model::{GuessSubject, Guesses, LoginState};
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::ports::store::StoreError;
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// Reads of accounts. A closed account is absent from all of them.
 #[async_trait]
@@ -92,4 +94,25 @@ pub trait GuessReads: Send + Sync {
 pub trait FactorReads: Send + Sync {
     /// What the second factors of an account are checked against; `None` when it never had any, or is closed.
     async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError>;
+}
+
+/// Reads of one-time tokens.
+#[async_trait]
+pub trait OneTimeTokenReads: Send + Sync {
+    /// The token with this id and this purpose, expired or not, and its account. Absent when its account is closed.
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError>;
+}
+
+/// Reads of the outbox.
+#[async_trait]
+pub trait OutboxReads: Send + Sync {
+    /// The message with this id.
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError>;
+
+    /// The messages in a state, the greatest id first.
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError>;
 }

@@ -100,6 +100,22 @@ pub enum Bug {
     KeepsTheFactorsInForce,
     /// The last time step of an authenticator app is not kept.
     LosesTheLastStep,
+    /// Reads a one-time token, and takes it away a moment later.
+    ReadsTheTokenThenTakesIt,
+    /// A one-time token serves every purpose.
+    TakesATokenForAnything,
+    /// A one-time token lives one tick too long.
+    TakesAnExpiredToken,
+    /// Every guess is free.
+    GuessesCostNothing,
+    /// Two workers get the same message.
+    ClaimsTwice,
+    /// A worker whose lease has run out still has its say.
+    ForgetsWhoseMessageItIs,
+    /// Keeps what was said when it was delivered.
+    KeepsWhatWasDelivered,
+    /// An address can be proved by a proof of another one.
+    VerifiesAnyAddress,
     /// Reports a deadlock instead of trying again.
     ReportsADeadlock,
 }

@@ -18,9 +18,12 @@ use crate::model::{
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
 use crate::ports::FactorReads;
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState};
 use crate::ports::GuessReads;
 use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::{OneTimeTokenReads, OutboxReads};
 use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 pub use bug::Bug;
 
@@ -80,6 +83,9 @@ impl MutantStore {
 
     /// What the mutant makes of a change before the inner store sees it; `None` drops it.
     async fn distort(&self, change: &Change) -> Result<Vec<Change>, CommitError> {
+        if let Some(distorted) = self.distort_proof(change).await? {
+            return Ok(distorted);
+        }
         let distorted = match (self.bug, change.clone()) {
             (Bug::DropsAuditEvents, Change::Audit(_))
             | (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
@@ -170,6 +176,55 @@ impl MutantStore {
             (_, change) => change,
         };
         Ok(vec![distorted])
+    }
+
+    /// What becomes of a change of addresses, one-time tokens and messages; `None` where the bug is another one.
+    async fn distort_proof(&self, change: &Change) -> Result<Option<Vec<Change>>, CommitError> {
+        let distorted = match (self.bug, change.clone()) {
+            (Bug::VerifiesAnyAddress, Change::User(UserChange::VerifyEmail { id, at, .. })) => {
+                let Some(user) = self.inner.user_by_id(id).await? else { return Err(Conflict::UserChanged.into()) };
+                UserChange::VerifyEmail { id, email: user.email, at }.into()
+            }
+            (Bug::ReadsTheTokenThenTakesIt, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
+                let found = self.inner.one_time_token(id, purpose).await?.map(|found| found.token);
+                if !found.is_some_and(|token| token.secret == secret && token.expires_at > at) {
+                    return Err(Conflict::TokenGone.into());
+                }
+                self.linger().await;
+                return Ok(Some(Vec::new()));
+            }
+            (Bug::TakesATokenForAnything, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
+                let purpose = self.purpose_of(id).await?.unwrap_or(purpose);
+                OneTimeTokenChange::Consume { id, purpose, secret, at }.into()
+            }
+            (Bug::TakesAnExpiredToken, Change::OneTimeToken(OneTimeTokenChange::Consume { id, purpose, secret, at })) => {
+                OneTimeTokenChange::Consume { id, purpose, secret, at: at - Duration::from_micros(1) }.into()
+            }
+            (Bug::GuessesCostNothing, Change::OneTimeToken(OneTimeTokenChange::SpendAttempt { .. })) => {
+                return Ok(Some(Vec::new()));
+            }
+            (Bug::ForgetsWhoseMessageItIs, Change::Outbox(OutboxChange::Deliver { id, at, .. })) => {
+                let attempt = self.inner.outbox_message(id).await?.map_or(0, |message| message.attempts);
+                OutboxChange::Deliver { id, attempt, at }.into()
+            }
+            (Bug::KeepsWhatWasDelivered, Change::Outbox(OutboxChange::Deliver { id, attempt, at })) => {
+                OutboxChange::Bury { id, attempt, at, error: String::new() }.into()
+            }
+            (Bug::ClaimsTwice, Change::Outbox(OutboxChange::Claim { at, limit, .. })) => {
+                OutboxChange::Claim { at, lease_until: at, limit }.into()
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(vec![distorted]))
+    }
+
+    async fn purpose_of(&self, id: OneTimeTokenId) -> Result<Option<OneTimePurpose>, StoreError> {
+        for purpose in OneTimePurpose::ALL {
+            if self.inner.one_time_token(id, *purpose).await?.is_some() {
+                return Ok(Some(*purpose));
+            }
+        }
+        Ok(None)
     }
 
     fn replace_any(user_id: UserId, hash: PasswordHash, at: Timestamp) -> Vec<Change> {
@@ -344,6 +399,28 @@ impl FactorReads for MutantStore {
         } else {
             factors
         })
+    }
+}
+
+#[async_trait]
+impl OneTimeTokenReads for MutantStore {
+    async fn one_time_token(
+        &self,
+        id: OneTimeTokenId,
+        purpose: OneTimePurpose,
+    ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
+        self.inner.one_time_token(id, purpose).await
+    }
+}
+
+#[async_trait]
+impl OutboxReads for MutantStore {
+    async fn outbox_message(&self, id: OutboxMessageId) -> Result<Option<OutboxMessage>, StoreError> {
+        self.inner.outbox_message(id).await
+    }
+
+    async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
+        self.inner.outbox_messages(state, page).await
     }
 }
 

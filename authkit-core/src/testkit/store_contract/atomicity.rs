@@ -6,9 +6,11 @@ use crate::model::{
 };
 use crate::model::{FactorChange, FactorKind, Factors};
 use crate::model::{GuessChange, Guesses};
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange};
 use crate::ports::store::Conflict;
 
 use super::Stores;
+use super::one_time_tokens::consume;
 use super::trial::{Trial, begin, revocations_of, revoke, sorted};
 
 pub async fn a_store_answers_a_ping(stores: Stores) {
@@ -118,6 +120,8 @@ pub async fn the_first_guard_that_fails_is_named(stores: Stores) {
             Conflict::GuessesChanged,
         ),
         (FactorChange::Put(Box::new(Factors { version: 1, ..trial.fixtures.factors(user.id) })).into(), Conflict::FactorsChanged),
+        (consume(&trial.fixtures.one_time_token(&user, OneTimePurpose::MagicLink)).into(), Conflict::TokenGone),
+        (OutboxChange::Discard { id: trial.fixtures.message(user.id).id }.into(), Conflict::MessageMoved),
     ];
     for (first, named) in &failing {
         for (second, _) in &failing {
@@ -194,5 +198,48 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         GuessChange::Forget { subject: forgotten }.into(),
         FactorChange::Put(Box::new(trial.fixtures.factors(user.id))).into(),
         FactorChange::Forget { user_id: factored.id }.into(),
+    ]
+    .into_iter()
+    .chain(every_kind_of_proof(trial).await)
+    .collect()
+}
+
+/// The changes of addresses, one-time tokens and messages, each of which can be applied alone or after the others.
+async fn every_kind_of_proof(trial: &Trial) -> Vec<Change> {
+    let at = trial.now();
+    let (user, moving, revoking) = (trial.user().await, trial.user().await, trial.user().await);
+    let token = |user: &User| trial.fixtures.one_time_token(user, OneTimePurpose::MagicLink);
+    let (spent, guessed) = (token(&user), token(&user));
+    let message = || trial.fixtures.message(user.id);
+    let (delivered, deferred, buried, expired, dead, discarded) =
+        (message(), message(), message(), message(), message(), message());
+    let mut before = ChangeSet::new();
+    for token in [&spent, &guessed, &token(&revoking)] {
+        before = before.and(OneTimeTokenChange::Insert(Box::new(token.clone())));
+    }
+    for message in [&delivered, &deferred, &buried, &expired, &dead, &discarded] {
+        before = before.and(OutboxChange::Enqueue(Box::new(message.clone())));
+    }
+    let claim = OutboxChange::Claim { at, lease_until: at + std::time::Duration::from_hours(1), limit: 99 };
+    trial.commit(before.and(claim.clone())).await;
+    let (attempt, error) = (1, "refused".to_owned());
+    trial.apply(OutboxChange::Bury { id: dead.id, attempt, at, error: error.clone() }).await;
+    let waiting = message();
+    trial.apply(OutboxChange::Enqueue(Box::new(waiting))).await;
+    vec![
+        UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at: at + std::time::Duration::from_secs(1) }.into(),
+        UserChange::ChangeEmail { id: moving.id, from: moving.email.clone(), to: trial.fixtures.user().email, at }.into(),
+        OneTimeTokenChange::Insert(Box::new(token(&user))).into(),
+        consume(&spent).into(),
+        OneTimeTokenChange::SpendAttempt { id: guessed.id, purpose: guessed.purpose, at }.into(),
+        OneTimeTokenChange::RevokeAllOf { user_id: revoking.id, purpose: None }.into(),
+        claim.into(),
+        OutboxChange::Enqueue(Box::new(message())).into(),
+        OutboxChange::Deliver { id: delivered.id, attempt, at }.into(),
+        OutboxChange::Defer { id: deferred.id, attempt, due_at: at, error: error.clone() }.into(),
+        OutboxChange::Bury { id: buried.id, attempt, at, error }.into(),
+        OutboxChange::Expire { id: expired.id, attempt, at }.into(),
+        OutboxChange::Retry { id: dead.id, at }.into(),
+        OutboxChange::Discard { id: discarded.id }.into(),
     ]
 }

@@ -14,10 +14,12 @@ use crate::model::{
 };
 use crate::model::{FactorChange, FactorKind, FactorSet, Factors, TotpSecret};
 use crate::model::{GuessChange, GuessSubject, Guesses};
+use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OutboxChange, OutboxMessage, OutboxState};
 use crate::ports::store::Store;
 use crate::primitives::{
     AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, Sealed, SessionId, Timestamp, UserId,
 };
+use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use super::super::FrozenClock;
 use super::super::fixtures::email;
@@ -27,6 +29,8 @@ const EMAILS: u8 = 4;
 const SESSIONS: u8 = 8;
 const SUBJECTS: u8 = 3;
 const HOURS: u8 = 6;
+const TOKENS: u8 = 4;
+const MESSAGES: u8 = 4;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -69,6 +73,25 @@ pub(super) enum Move {
     PutFactors { user: u8, ahead: u8, step: u8 },
     ForgetFactors { user: u8 },
     SetSecondFactors { user: u8, ahead: u8, totp: bool, at: u8 },
+    Proof(ProofMove),
+}
+
+/// A change of addresses, one-time tokens or messages, in small numbers.
+#[derive(Debug, Clone)]
+pub(super) enum ProofMove {
+    VerifyEmail { user: u8, email: u8, at: u8 },
+    ChangeEmail { user: u8, from: u8, to: u8, shouted: bool, at: u8 },
+    InsertToken { token: u8, user: u8, magic: bool, end: u8 },
+    ConsumeToken { token: u8, magic: bool, other_secret: bool, at: u8 },
+    SpendAttempt { token: u8, magic: bool, at: u8 },
+    RevokeTokens { user: u8, magic: Option<bool> },
+    PurgeTokens { at: u8 },
+    Enqueue { message: u8, user: Option<u8>, due: u8, end: u8 },
+    Claim { at: u8, lease: u8, limit: u8 },
+    Settle { message: u8, how: u8, stale: bool, at: u8 },
+    RetryMessage { message: u8, at: u8 },
+    DiscardMessage { message: u8 },
+    PurgeMessages { at: u8 },
 }
 
 /// A rotation, in small numbers.
@@ -105,7 +128,8 @@ pub(super) fn universe() -> ChangeSet {
     let users = (0..USERS).map(|index| UserChange::Insert(user(index, index.min(EMAILS - 1), false, false)).into());
     let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
     let guesses = (0..SUBJECTS).map(|index| GuessChange::Forget { subject: guessed(index) }.into());
-    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).collect()
+    let tokens = (0..TOKENS).map(|index| OneTimeTokenChange::Insert(Box::new(token(index, 0, true, 1))).into());
+    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).chain(tokens).collect()
 }
 
 /// An hour of the history.
@@ -222,6 +246,53 @@ impl Move {
                 let to = if totp { FactorSet::NONE.with(FactorKind::Totp) } else { FactorSet::NONE };
                 UserChange::SetSecondFactors { id: user_id(user), from, to, at: at(hour) }.into()
             }
+            Self::Proof(ref change) => change.change(model).await,
+        }
+    }
+}
+
+impl ProofMove {
+    /// The change that this is, given how the model stands.
+    async fn change(&self, model: &dyn Store) -> Change {
+        match *self {
+            Self::VerifyEmail { user, email, at: hour } => {
+                UserChange::VerifyEmail { id: user_id(user), email: address(email, false), at: at(hour) }.into()
+            }
+            Self::ChangeEmail { user, from, to, shouted, at: hour } => {
+                UserChange::ChangeEmail { id: user_id(user), from: address(from, false), to: address(to, shouted), at: at(hour) }
+                    .into()
+            }
+            Self::InsertToken { token: index, user, magic, end } => {
+                OneTimeTokenChange::Insert(Box::new(token(index, user, magic, end))).into()
+            }
+            Self::ConsumeToken { token, magic, other_secret, at: hour } => OneTimeTokenChange::Consume {
+                id: token_id(token),
+                purpose: purpose(magic),
+                secret: digest(if other_secret { 99 } else { token }),
+                at: at(hour),
+            }
+            .into(),
+            Self::SpendAttempt { token, magic, at: hour } => {
+                OneTimeTokenChange::SpendAttempt { id: token_id(token), purpose: purpose(magic), at: at(hour) }.into()
+            }
+            Self::RevokeTokens { user, magic } => {
+                OneTimeTokenChange::RevokeAllOf { user_id: user_id(user), purpose: magic.map(purpose) }.into()
+            }
+            Self::PurgeTokens { at: hour } => OneTimeTokenChange::Purge { expired_before: at(hour), limit: 1_000 }.into(),
+            Self::Enqueue { message: index, user, due, end } => {
+                OutboxChange::Enqueue(Box::new(message(index, user, due, end))).into()
+            }
+            Self::Claim { at: hour, lease, limit } => {
+                OutboxChange::Claim { at: at(hour), lease_until: at(lease), limit: limit.into() }.into()
+            }
+            Self::Settle { message, how, stale, at: hour } => {
+                let read = model.outbox_message(message_id(message)).await.expect("the model answers");
+                let attempt = read.map_or(0, |read| read.attempts) + u32::from(stale);
+                settle(message_id(message), how, attempt, hour).into()
+            }
+            Self::RetryMessage { message, at: hour } => OutboxChange::Retry { id: message_id(message), at: at(hour) }.into(),
+            Self::DiscardMessage { message } => OutboxChange::Discard { id: message_id(message) }.into(),
+            Self::PurgeMessages { at: hour } => OutboxChange::Purge { finished_before: at(hour), limit: 1_000 }.into(),
         }
     }
 }
@@ -285,6 +356,40 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => user().prop_map(|user| Move::ForgetFactors { user }),
         2 => (user(), ahead(), any::<bool>(), hour())
             .prop_map(|(user, ahead, totp, at)| Move::SetSecondFactors { user, ahead, totp, at }),
+        6 => proofs().prop_map(Move::Proof),
+        8 => messages().prop_map(Move::Proof),
+    ]
+}
+
+/// Addresses and one-time tokens.
+fn proofs() -> impl Strategy<Value = ProofMove> {
+    let user = || prop_oneof![4 => 0..2_u8, 1 => 0..USERS];
+    let rarely = || prop_oneof![5 => Just(false), 1 => Just(true)];
+    prop_oneof![
+        1 => (user(), 0..2_u8, early()).prop_map(|(user, email, at)| ProofMove::VerifyEmail { user, email, at }),
+        2 => (user(), 0..2_u8, 0..EMAILS, any::<bool>(), early())
+            .prop_map(|(user, from, to, shouted, at)| ProofMove::ChangeEmail { user, from, to, shouted, at }),
+        3 => (0..TOKENS, user(), any::<bool>(), 1..HOURS)
+            .prop_map(|(token, user, magic, end)| ProofMove::InsertToken { token, user, magic, end }),
+        2 => (0..TOKENS, any::<bool>(), rarely(), early())
+            .prop_map(|(token, magic, other_secret, at)| ProofMove::ConsumeToken { token, magic, other_secret, at }),
+        2 => (0..TOKENS, any::<bool>(), early()).prop_map(|(token, magic, at)| ProofMove::SpendAttempt { token, magic, at }),
+        1 => (user(), any::<Option<bool>>()).prop_map(|(user, magic)| ProofMove::RevokeTokens { user, magic }),
+        1 => early().prop_map(|at| ProofMove::PurgeTokens { at }),
+    ]
+}
+
+fn messages() -> impl Strategy<Value = ProofMove> {
+    let rarely = || prop_oneof![5 => Just(false), 1 => Just(true)];
+    prop_oneof![
+        4 => (0..MESSAGES, option::of(0..2_u8), early(), early())
+            .prop_map(|(message, user, due, end)| ProofMove::Enqueue { message, user, due, end }),
+        3 => (early(), early(), 0..3_u8).prop_map(|(at, lease, limit)| ProofMove::Claim { at, lease, limit }),
+        4 => (0..MESSAGES, 0..4_u8, rarely(), early())
+            .prop_map(|(message, how, stale, at)| ProofMove::Settle { message, how, stale, at }),
+        1 => (0..MESSAGES, early()).prop_map(|(message, at)| ProofMove::RetryMessage { message, at }),
+        1 => (0..MESSAGES).prop_map(|message| ProofMove::DiscardMessage { message }),
+        1 => early().prop_map(|at| ProofMove::PurgeMessages { at }),
     ]
 }
 
@@ -325,6 +430,60 @@ fn user_id(index: u8) -> UserId {
 
 fn session_id(index: u8) -> SessionId {
     SessionId::from_uuid(uuid(2, index))
+}
+
+fn token_id(index: u8) -> OneTimeTokenId {
+    OneTimeTokenId::from_uuid(uuid(4, index))
+}
+
+fn message_id(index: u8) -> OutboxMessageId {
+    OutboxMessageId::from_uuid(uuid(5, index))
+}
+
+const fn purpose(magic: bool) -> OneTimePurpose {
+    if magic { OneTimePurpose::MagicLink } else { OneTimePurpose::ResetPassword }
+}
+
+fn token(index: u8, owner: u8, magic: bool, end: u8) -> OneTimeToken {
+    OneTimeToken {
+        id: token_id(index),
+        purpose: purpose(magic),
+        user_id: user_id(owner),
+        secret: digest(index),
+        auth_epoch: index.into(),
+        address: magic.then(|| address(index, true)),
+        data: [("n".to_owned(), index.to_string())].into(),
+        attempts_left: index.into(),
+        created_at: at(0),
+        expires_at: at(end),
+    }
+}
+
+fn message(index: u8, user: Option<u8>, due: u8, end: u8) -> OutboxMessage {
+    OutboxMessage {
+        id: message_id(index),
+        kind: MessageKind::Mail,
+        subject: "verify_email".to_owned(),
+        user_id: user.map(user_id),
+        payload: Some(Sealed::from_bytes(vec![index; 48])),
+        state: OutboxState::Pending,
+        attempts: 0,
+        due_at: at(due),
+        expires_at: at(end),
+        created_at: at(0),
+        finished_at: None,
+        last_error: None,
+    }
+}
+
+fn settle(id: OutboxMessageId, how: u8, attempt: u32, hour: u8) -> OutboxChange {
+    let (at, error) = (at(hour), format!("error {hour}"));
+    match how {
+        0 => OutboxChange::Deliver { id, attempt, at },
+        1 => OutboxChange::Defer { id, attempt, due_at: at, error },
+        2 => OutboxChange::Bury { id, attempt, at, error },
+        _ => OutboxChange::Expire { id, attempt, at },
+    }
 }
 
 fn key_id(index: u8) -> KeyId {

@@ -36,6 +36,10 @@ mod history;
 pub mod keys;
 #[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
+pub mod one_time_tokens;
+#[doc(hidden)]
+pub mod outbox;
 mod promises;
 #[doc(hidden)]
 pub mod races;

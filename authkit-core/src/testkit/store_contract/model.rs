@@ -3,6 +3,7 @@
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use crate::embedded::MemoryStore;
+use crate::model::OutboxMessage;
 use crate::model::{ChangeSet, Revocation, Rotation, RotationOutcome, SessionWithUser};
 use crate::ports::store::{CommitError, Conflict, Store};
 
@@ -72,9 +73,15 @@ async fn live_through(stores: &Stores, steps: &[Step]) -> Result<(), String> {
     Ok(())
 }
 
-async fn commit(store: &dyn Store, changes: &ChangeSet) -> Result<Vec<Revocation>, Conflict> {
+/// What a commit said: the sessions that ended, and the messages that were claimed.
+type Said = Result<(Vec<Revocation>, Vec<OutboxMessage>), Conflict>;
+
+async fn commit(store: &dyn Store, changes: &ChangeSet) -> Said {
     match store.commit(changes).await {
-        Ok(committed) => Ok(sorted(committed.revoked)),
+        Ok(mut committed) => {
+            committed.claimed.sort_by_key(|message| (message.id, message.attempts));
+            Ok((sorted(committed.revoked), committed.claimed))
+        }
         Err(CommitError::Conflict(conflict)) => Err(conflict),
         Err(error) => panic!("{error:?} for {changes:?}"),
     }
@@ -89,7 +96,7 @@ async fn rotate(store: &dyn Store, rotation: &Rotation) -> (&'static str, Spelle
 }
 
 /// Where two unique values of one row are taken, a store names either.
-fn same(given: &Result<Vec<Revocation>, Conflict>, expected: &Result<Vec<Revocation>, Conflict>) -> bool {
+fn same(given: &Said, expected: &Said) -> bool {
     let unique = [Conflict::EmailTaken, Conflict::DuplicateId, Conflict::KeySerialTaken];
     match (given, expected) {
         (Err(given), Err(expected)) => given == expected || (unique.contains(given) && unique.contains(expected)),

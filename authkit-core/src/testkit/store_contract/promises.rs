@@ -4,6 +4,7 @@ use super::factors;
 use super::guesses;
 use super::{Stores, atomicity, audit, credentials, keys, model, races, rotation, sessions, users};
 use super::{administration, search};
+use super::{one_time_tokens, outbox};
 
 /// One thing that every store promises, and the check that holds it to that.
 pub type Promise = crate::testkit::promise::Promise<Stores>;
@@ -70,6 +71,8 @@ macro_rules! __store_promises {
                 a_closed_account_is_in_no_read
                 the_address_of_a_closed_account_is_free_again
                 closing_needs_an_account_that_is_open
+                an_address_is_verified_only_while_it_is_the_accounts
+                an_address_is_changed_only_from_the_one_that_was_read_to_one_that_is_free
             }
             administration {
                 an_update_changes_the_named_fields_of_the_version_that_was_read
@@ -161,6 +164,32 @@ macro_rules! __store_promises {
                 one_of_many_changes_of_the_factors_in_force_wins
                 no_session_begins_on_the_factors_of_before
             }
+            one_time_tokens {
+                a_token_is_read_back_with_every_field
+                a_token_is_read_for_its_own_purpose_alone
+                a_token_needs_an_account_that_is_open
+                a_token_id_is_taken_once
+                a_token_is_used_up_by_what_it_is_and_for_what_it_is
+                an_expired_token_is_good_for_nothing
+                every_guess_is_paid_for_until_none_is_left
+                tokens_of_an_account_are_revoked_by_purpose_or_all
+                tokens_go_with_their_account
+                expired_tokens_are_purged_and_no_others
+            }
+            outbox {
+                a_message_is_read_back_with_every_field
+                a_message_begins_as_one_that_waits
+                a_message_id_is_taken_once
+                a_claim_takes_what_is_due_the_longest_due_first
+                what_was_delivered_is_forgotten
+                a_worker_whose_lease_ran_out_has_no_say
+                a_message_that_failed_is_due_again
+                a_message_that_was_given_up_can_be_tried_again_while_it_is_true
+                a_message_can_be_discarded_in_every_state
+                messages_of_a_state_come_in_pages_the_greatest_id_first
+                messages_go_with_the_account_and_the_farewell_stays
+                finished_messages_are_purged_and_no_others
+            }
             atomicity {
                 a_store_answers_a_ping
                 an_empty_set_does_nothing
@@ -182,6 +211,10 @@ macro_rules! __store_promises {
                 the_cap_holds_among_rivals
                 a_session_is_revoked_by_one_of_many
                 one_of_many_keys_takes_the_serial
+                one_of_many_uses_up_a_token
+                no_more_guesses_are_paid_for_than_there_are
+                one_address_is_changed_to_once
+                no_message_is_claimed_by_two
                 rivals_in_opposite_order_all_succeed
                 no_read_sees_half_a_commit
                 what_is_acknowledged_is_read_by_everybody
@@ -211,6 +244,8 @@ mod tests {
             include_str!("audit.rs"),
             include_str!("guesses.rs"),
             include_str!("factors.rs"),
+            include_str!("one_time_tokens.rs"),
+            include_str!("outbox.rs"),
             include_str!("atomicity.rs"),
             include_str!("races.rs"),
             include_str!("model.rs"),

@@ -7,11 +7,13 @@ use crate::model::{
     ChangeSet, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Rotation, RotationOutcome, Session,
     SessionChange, User, UserChange,
 };
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange};
 use crate::ports::store::Conflict;
 use crate::primitives::{FullName, PageRequest, UserId};
 
 use super::super::fixtures::email;
 use super::Stores;
+use super::one_time_tokens::consume;
 use super::trial::{Trial, attempt, begin, race, revoke, rounds};
 use super::view::{events, limit, live_sessions, revocations};
 
@@ -316,4 +318,95 @@ fn the_one<T: std::fmt::Debug>(results: Vec<Result<T, Conflict>>, reason: Confli
     assert!(lost.iter().all(|result| matches!(result, Err(conflict) if *conflict == reason)), "{lost:?} instead of {reason:?}");
     assert_eq!(won.len(), 1, "one wins: {won:?}");
     won.into_iter().flatten().next().expect("there is one")
+}
+
+pub async fn one_of_many_uses_up_a_token(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let user = trial.user().await;
+    for round in 0..rounds() {
+        let purpose = OneTimePurpose::ALL[round as usize % OneTimePurpose::ALL.len()];
+        let token = trial.fixtures.one_time_token(&user, purpose);
+        trial.apply(OneTimeTokenChange::Insert(Box::new(token.clone()))).await;
+        let results = race(64, |rival| {
+            let (store, event) = (trial.store.share(), trial.fixtures.event(user.id));
+            // The event comes first, so that a loser has written something before its guard fails.
+            let changes = ChangeSet::new().and(event).and(consume(&token));
+            async move { attempt(store, changes).await.map(|_| rival) }
+        })
+        .await;
+        the_one(results, Conflict::TokenGone);
+    }
+    assert_eq!(events(&*trial.store, Some(user.id), limit(200)).await.len(), rounds() as usize, "the losers left no event");
+}
+
+pub async fn no_more_guesses_are_paid_for_than_there_are(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let user = trial.user().await;
+    for _ in 0..rounds() {
+        let token = trial.fixtures.one_time_token(&user, OneTimePurpose::MagicLink);
+        trial.apply(OneTimeTokenChange::Insert(Box::new(token.clone()))).await;
+        let results = race(32, |_| {
+            let spend = OneTimeTokenChange::SpendAttempt { id: token.id, purpose: token.purpose, at: trial.now() };
+            let store = trial.store.share();
+            async move { attempt(store, ChangeSet::new().and(spend)).await }
+        })
+        .await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 5, "guesses");
+    }
+}
+
+pub async fn one_address_is_changed_to_once(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    for round in 0..rounds() {
+        let to = email(&format!("wanted{round}@example.com"));
+        let mut users = Vec::new();
+        for _ in 0..8 {
+            users.push(trial.user().await);
+        }
+        let newcomer = User { email: to.clone(), ..trial.fixtures.user() };
+        let results = race(9, |rival| {
+            let (store, to, at) = (trial.store.share(), to.clone(), trial.now());
+            let user = users.get(rival).unwrap_or(&newcomer).clone();
+            let change = match users.get(rival) {
+                Some(user) => UserChange::ChangeEmail { id: user.id, from: user.email.clone(), to, at },
+                None => UserChange::Insert(newcomer.clone()),
+            };
+            let event = trial.fixtures.event(user.id);
+            async move { attempt(store, ChangeSet::new().and(change).and(event)).await.map(|_| user.id) }
+        })
+        .await;
+        let winner = the_one(results, Conflict::EmailTaken);
+        let read = trial.store.credentials_by_email(&to).await.expect("reads");
+        assert_eq!(read.map(|read| read.user.id), Some(winner));
+    }
+}
+
+pub async fn no_message_is_claimed_by_two(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    for _ in 0..rounds() {
+        let mut kept = Vec::new();
+        let mut changes = ChangeSet::new();
+        for _ in 0..20 {
+            let message = trial.fixtures.message(trial.fixtures.user().id);
+            kept.push(message.id);
+            changes = changes.and(OutboxChange::Enqueue(Box::new(message)));
+        }
+        trial.commit(changes).await;
+        let (at, lease_until) = (trial.now(), trial.now() + std::time::Duration::from_mins(1));
+        let mut claimed = Vec::new();
+        // What a rival is just taking may be left to it, so that one turn need not take everything.
+        while claimed.len() < kept.len() {
+            let results = race(8, |_| {
+                let (store, claim) = (trial.store.share(), OutboxChange::Claim { at, lease_until, limit: 3 });
+                async move { attempt(store, ChangeSet::new().and(claim)).await.expect("a claim has no guard").claimed }
+            })
+            .await;
+            let taken: Vec<_> = results.into_iter().flatten().map(|message| (message.id, message.attempts)).collect();
+            assert!(!taken.is_empty(), "nobody takes what is left");
+            claimed.extend(taken);
+        }
+        claimed.sort();
+        kept.sort();
+        assert_eq!(claimed, kept.into_iter().map(|id| (id, 1)).collect::<Vec<_>>(), "each by one");
+    }
 }

@@ -197,3 +197,46 @@ async fn inactive_users(trial: &Trial) -> [User; 3] {
     let suspended = trial.keep_user(User { status: UserStatus::Suspended, ..trial.fixtures.user() }).await;
     [trial.fixtures.user(), suspended, trial.closed_user().await]
 }
+
+pub async fn an_address_is_verified_only_while_it_is_the_accounts(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let user = trial.keep_user(User { email_verified_at: None, ..trial.fixtures.user() }).await;
+    let verify = |user: &User, email: &Email, at| UserChange::VerifyEmail { id: user.id, email: email.clone(), at };
+    let (first, second) = (trial.now() + Duration::from_secs(1), trial.now() + Duration::from_secs(2));
+    trial.refuse_one(verify(&user, &trial.fixtures.user().email, first), Conflict::UserChanged).await;
+    for (version, at) in [(1, first), (2, second)] {
+        trial.apply(verify(&user, &user.email, at)).await;
+        let verified = User { email_verified_at: Some(first), version, updated_at: at, ..user.clone() };
+        assert_eq!(trial.store.user_by_id(user.id).await.expect("reads"), Some(verified), "the first proof stays");
+    }
+    let suspended = trial.keep_user(User { status: UserStatus::Suspended, ..trial.fixtures.user() }).await;
+    for user in [trial.fixtures.user(), trial.closed_user().await, suspended] {
+        trial.refuse_one(verify(&user, &user.email, first), Conflict::UserChanged).await;
+    }
+}
+
+pub async fn an_address_is_changed_only_from_the_one_that_was_read_to_one_that_is_free(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let user = trial.keep_user(User { email_verified_at: None, ..trial.fixtures.user() }).await;
+    let (other, at) = (trial.user().await, trial.now() + Duration::from_secs(1));
+    let change =
+        |user: &User, from: &Email, to: &Email| UserChange::ChangeEmail { id: user.id, from: from.clone(), to: to.clone(), at };
+    let free = email("New.Zoë@Example.com");
+    trial.refuse_one(change(&user, &other.email, &free), Conflict::UserChanged).await;
+    trial.refuse_one(change(&user, &user.email, &other.email), Conflict::EmailTaken).await;
+    trial.refuse_one(change(&user, &free, &other.email), Conflict::EmailTaken).await;
+    trial.apply(change(&user, &user.email, &free)).await;
+    let changed = User { email: free.clone(), email_verified_at: Some(at), version: 1, updated_at: at, ..user.clone() };
+    let read = trial.store.credentials_by_email(&free).await.expect("reads").expect("it has the address");
+    assert_eq!((read.user.email.spelling(), &read.user), (free.spelling(), &changed));
+    assert_eq!(trial.store.credentials_by_email(&user.email).await.expect("reads"), None, "the old one is free");
+    // To another spelling of its own, which nobody else can have.
+    let shouted = email("NEW.ZOË@example.com");
+    trial.apply(change(&user, &free, &shouted)).await;
+    let read = trial.store.credentials_by_email(&free).await.expect("reads").expect("it has the address");
+    assert_eq!(read.user.email.spelling(), shouted.spelling());
+    let suspended = trial.keep_user(User { status: UserStatus::Suspended, ..trial.fixtures.user() }).await;
+    for user in [trial.fixtures.user(), trial.closed_user().await, suspended] {
+        trial.refuse_one(change(&user, &user.email, &email("free@example.com")), Conflict::UserChanged).await;
+    }
+}

@@ -9,7 +9,9 @@ use crate::model::{
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses};
+use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::{RevocationMark, Store};
+use crate::primitives::OneTimeTokenId;
 use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 
 /// What a test has named so far, and so what it can ask for.
@@ -20,6 +22,7 @@ pub(super) struct Known {
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
     guessed: Vec<GuessSubject>,
+    tokens: BTreeSet<OneTimeTokenId>,
 }
 
 impl Known {
@@ -49,6 +52,8 @@ impl Known {
                         self.guessed.push(*subject);
                     }
                 }
+                Change::User(UserChange::ChangeEmail { to, .. }) if !self.emails.contains(to) => self.emails.push(to.clone()),
+                Change::OneTimeToken(OneTimeTokenChange::Insert(token)) => drop(self.tokens.insert(token.id)),
                 _ => {}
             }
         }
@@ -98,6 +103,8 @@ pub(super) struct View {
     listed: Vec<Vec<User>>,
     guesses: Vec<Option<Guesses>>,
     factors: Vec<Option<Factors>>,
+    tokens: Vec<Option<OneTimeTokenWithUser>>,
+    outbox: Vec<Vec<OutboxMessage>>,
 }
 
 impl View {
@@ -117,6 +124,8 @@ impl View {
             listed: Vec::new(),
             guesses: Vec::new(),
             factors: Vec::new(),
+            tokens: Vec::new(),
+            outbox: Vec::new(),
         };
         for filter in filters() {
             view.listed.push(list_users(store, &filter, limit(2)).await);
@@ -138,6 +147,14 @@ impl View {
         }
         for &id in &known.sessions {
             view.sessions.push(spelled_session(store.session_by_id(id).await.expect("a session is read")));
+        }
+        for &id in &known.tokens {
+            for &purpose in OneTimePurpose::ALL {
+                view.tokens.push(store.one_time_token(id, purpose).await.expect("a token is read"));
+            }
+        }
+        for state in OutboxState::ALL {
+            view.outbox.push(messages(store, state, limit(2)).await);
         }
         view
     }
@@ -163,6 +180,8 @@ impl View {
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
             .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
             .or_else(|| differ_in("factors", &self.factors, &expected.factors))
+            .or_else(|| differ_in("one_time_token", &self.tokens, &expected.tokens))
+            .or_else(|| differ_in("outbox_messages", &self.outbox, &expected.outbox))
     }
 }
 
@@ -218,6 +237,17 @@ pub(super) async fn events(store: &dyn Store, subject: Option<UserId>, limit: Pa
     let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
     loop {
         let read = store.audit_events(subject, page).await.expect("events are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
+    }
+}
+
+/// All messages in a state, page by page.
+pub(super) async fn messages(store: &dyn Store, state: OutboxState, limit: PageLimit) -> Vec<OutboxMessage> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.outbox_messages(state, page).await.expect("messages are read");
         if turn(&mut all, read, &mut page) {
             return all;
         }
