@@ -6,6 +6,7 @@ use crate::flows::{
     AuthenticateError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, SessionError,
 };
+use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -97,6 +98,15 @@ pub enum Error {
     /// Of closing an account.
     #[error(transparent)]
     CloseAccount(#[from] CloseAccountError),
+    /// Of the second half of a login.
+    #[error(transparent)]
+    SecondFactor(#[from] SecondFactorError),
+    /// Of turning second factors on and off.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// Of a route that wants more than the caller has proved.
+    #[error(transparent)]
+    InsufficientAuthentication(#[from] InsufficientAuthentication),
     /// Of a part below.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -117,6 +127,9 @@ impl Error {
             Self::ChangePassword(error) => error.code(),
             Self::Session(error) => error.code(),
             Self::CloseAccount(error) => error.code(),
+            Self::SecondFactor(error) => error.code(),
+            Self::Enroll(error) => error.code(),
+            Self::InsufficientAuthentication(error) => error.code(),
             Self::Internal(error) => error.code(),
         }
     }
@@ -141,11 +154,18 @@ impl Error {
             Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
                 ErrorKind::Invalid
             }
-            Self::Login(LoginError::Suspended)
+            Self::Login(LoginError::Suspended | LoginError::SecondFactorRequired(_))
+            | Self::Reauthenticate(ReauthenticateError::FactorRequired)
+            | Self::Enroll(EnrollError::ReauthenticationRequired)
+            | Self::InsufficientAuthentication(_)
             | Self::Profile(ProfileError::Suspended)
             | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired) => ErrorKind::Forbidden,
-            Self::Session(_) => ErrorKind::NotFound,
+            Self::SecondFactor(SecondFactorError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Enroll(EnrollError::AlreadyEnrolled) => ErrorKind::Conflict,
+            Self::Enroll(EnrollError::InvalidCode) => ErrorKind::Invalid,
+            Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
+            Self::Session(_) | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
             _ => ErrorKind::Unauthenticated,
         }
     }
@@ -156,6 +176,15 @@ impl Error {
         match self {
             Self::Register(RegisterError::WeakPassword(weakness))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => Some(weakness),
+            _ => None,
+        }
+    }
+
+    /// The demand for a second factor, where that is the error: whoever answers hands its token to the client.
+    #[must_use]
+    pub const fn second_factor_required(&self) -> Option<&SecondFactorRequired> {
+        match self {
+            Self::Login(LoginError::SecondFactorRequired(required)) => Some(required),
             _ => None,
         }
     }
@@ -173,6 +202,8 @@ impl Error {
             | Self::ChangePassword(ChangePasswordError::Internal(error))
             | Self::Session(SessionError::Internal(error))
             | Self::CloseAccount(CloseAccountError::Internal(error))
+            | Self::SecondFactor(SecondFactorError::Internal(error))
+            | Self::Enroll(EnrollError::Internal(error))
             | Self::Internal(error) => Some(error),
             _ => None,
         }

@@ -45,7 +45,7 @@ pub mod primitives;
 pub mod testkit;
 pub mod token;
 
-pub use authkit::{Accounts, Audit, AuthKit, Keys, Sessions};
+pub use authkit::{Accounts, Audit, AuthKit, Keys, Mfa, Sessions};
 pub use builder::{BuildError, Builder};
 pub use config::Config;
 pub use embedded::LocalKeyCustody;

@@ -21,7 +21,17 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// The flows that other flows may call.
-const DOORS: &[&str] = &["engine", "account_cache", "planned", "throttle", "first_factor", "session_issue", "authenticate"];
+const DOORS: &[&str] = &[
+    "engine",
+    "account_cache",
+    "planned",
+    "throttle",
+    "factor_check",
+    "mfa_token",
+    "first_factor",
+    "session_issue",
+    "authenticate",
+];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder is there") {

@@ -5,6 +5,7 @@
 pub mod hashing;
 mod invalid;
 pub mod limits;
+pub mod mfa;
 pub mod password;
 pub mod retention;
 pub mod session;
@@ -13,6 +14,7 @@ pub mod token;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
+pub use mfa::MfaConfig;
 pub use password::{Argon2Params, PasswordConfig, PasswordProfile};
 pub use retention::RetentionConfig;
 pub use session::{ReusePolicy, SessionConfig};
@@ -34,6 +36,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How often something may be tried.
     pub limits: LimitConfig,
+    /// Second factors.
+    pub mfa: MfaConfig,
 }
 
 impl Config {
@@ -47,6 +51,7 @@ impl Config {
             hashing: HashingConfig::default(),
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
+            mfa: MfaConfig::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::first_factor::complete_first_factor;
+use crate::flows::first_factor::{SecondFactorRequired, complete_first_factor};
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::{Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, UserStatus};
@@ -40,6 +40,9 @@ pub enum LoginError {
     /// No such account, no password on it, or another one: the answer is the same, and takes the same time.
     #[error("email or password is wrong")]
     InvalidCredentials,
+    /// The password is right, and a second factor is in force: nobody is logged in yet.
+    #[error("a second factor is required")]
+    SecondFactorRequired(SecondFactorRequired),
     /// The account is suspended. Said only after the right password.
     #[error("the account is suspended")]
     Suspended,
@@ -66,6 +69,7 @@ impl LoginError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidCredentials => "auth.invalid_credentials",
+            Self::SecondFactorRequired(_) => SecondFactorRequired::CODE,
             Self::Suspended => "account.suspended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
@@ -150,15 +154,15 @@ async fn attempt(engine: &Engine, login: &Login, context: &RequestContext) -> Re
         engine.record_refusal(event(Outcome::Failure).on(user.id).with("reason", "suspended")).await?;
         return Err(LoginError::Suspended.into());
     }
-    let session = complete_first_factor(engine, &user, AuthMethod::Password, login.device_name.clone(), context, at)?;
+    let next = complete_first_factor(engine, &user, AuthMethod::Password, login.device_name.clone(), context, at)?;
     let changes = match upgraded {
         Some(to) => ChangeSet::new().and(CredentialChange::ReplacePassword { user_id: user.id, from: stored, to, at }),
         None => ChangeSet::new(),
     };
-    let changes =
-        session.add_to(engine, changes).and(event(Outcome::Success).by(Actor::User(user.id, Some(session.id()))).on(user.id));
+    let reached = engine.event(at, next.action(), Outcome::Success, context).with("method", AuthMethod::Password.as_str());
+    let changes = next.add_to(engine, changes).and(reached.by(Actor::User(user.id, next.session_id())).on(user.id));
     match engine.commit(&changes).await {
-        Ok(_) => Ok(session.logged_in()),
+        Ok(_) => next.outcome().map_err(|required| LoginError::SecondFactorRequired(required).into()),
         Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => {
             Err(Attempt::Overtaken(conflict))
         }

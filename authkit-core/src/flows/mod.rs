@@ -6,13 +6,16 @@
 
 pub(crate) mod account_cache;
 pub(crate) mod engine;
-pub(crate) mod first_factor;
+pub mod factor_check;
+pub mod first_factor;
+pub(crate) mod mfa_token;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
 pub mod authenticate;
 pub mod change_password;
 pub mod close_account;
+pub mod enroll_mfa;
 pub mod keys;
 pub mod login;
 pub mod logout;
@@ -23,12 +26,16 @@ pub mod reauthenticate;
 pub mod refresh;
 pub mod register;
 mod retention;
+pub mod second_factor;
 pub mod sessions;
 
-pub use authenticate::{AuthenticateError, Principal};
+pub use authenticate::{Aal1, Aal2, AuthenticateError, InsufficientAuthentication, Principal};
 pub use change_password::{ChangePasswordError, PasswordChange};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
+pub use enroll_mfa::{EnrollError, FactorStatus};
+pub use factor_check::{ProofMethod, SecondFactor};
+pub use first_factor::SecondFactorRequired;
 pub use keys::{KeyStatus, RotateKeyError};
 pub use login::{Login, LoginError};
 pub use logout::LogoutError;
@@ -38,6 +45,7 @@ pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
 pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
+pub use second_factor::SecondFactorError;
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::RateLimitStats;

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
+use crate::flows::factor_check::{self, ATTEMPTS, NotChecked, SecondFactor};
 use crate::flows::session_issue::access_token;
 use crate::flows::throttle::Throttled;
+use crate::model::FactorChange;
 use crate::model::{AuditAction, AuthMethod, ChangeSet, Outcome, RequestContext, SessionChange, UserStatus};
 use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{AccessToken, Password};
+use crate::primitives::{AccessToken, Password, Timestamp};
 
 /// Why the proof was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,12 @@ pub enum ReauthenticateError {
     /// The password is another one.
     #[error("the password is wrong")]
     InvalidCredentials,
+    /// A second factor is in force: the password alone proves too little.
+    #[error("prove a second factor")]
+    FactorRequired,
+    /// The code is wrong, or was used before, or no second factor is in force.
+    #[error("the code is wrong, or was used before")]
+    InvalidCode,
     /// The session or the account has ended.
     #[error("the session has ended")]
     SessionEnded,
@@ -44,6 +52,8 @@ impl ReauthenticateError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidCredentials => "auth.invalid_credentials",
+            Self::FactorRequired => "mfa.factor_required",
+            Self::InvalidCode => "mfa.invalid_code",
             Self::SessionEnded => "auth.session_ended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
@@ -69,6 +79,10 @@ pub(crate) async fn reauthenticate(
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
     let found = engine.store.credentials_by_id(id).await.map_err(Internal::from)?;
     let credentials = found.filter(|found| found.user.status == UserStatus::Active).ok_or(ReauthenticateError::SessionEnded)?;
+    // SECURITY: a stolen session and a stolen password must not be enough to take the second factor off.
+    if !credentials.user.second_factors.is_empty() {
+        return Err(ReauthenticateError::FactorRequired);
+    }
     let verdict = admission.verify(password, credentials.password).await?;
     drop(admission);
     let at = engine.now();
@@ -82,11 +96,85 @@ pub(crate) async fn reauthenticate(
     }
     let (session_id, auth_epoch) = (principal.session_id(), credentials.user.auth_epoch);
     let change = SessionChange::Reauthenticate { id: session_id, auth_epoch, methods: None, at };
-    match engine.commit(&ChangeSet::new().and(change).and(event(Outcome::Success))).await {
-        Ok(_) => {}
-        Err(CommitError::Conflict(Conflict::SessionEnded)) => return Err(ReauthenticateError::SessionEnded),
-        Err(error) => return Err(Internal::from(error).into()),
+    commit(engine, &ChangeSet::new().and(change).and(event(Outcome::Success))).await?;
+    fresh_token(engine, principal, at).await
+}
+
+/// Checks a second factor, and issues an access token with a fresh `auth_time` that says so.
+pub(crate) async fn reauthenticate_by_factor(
+    engine: &Engine,
+    principal: &Principal,
+    proof: &SecondFactor,
+    context: &RequestContext,
+) -> Result<(AccessToken, Duration), ReauthenticateError> {
+    let (id, at, method) = (principal.user_id(), engine.now(), proof.factor.auth_method());
+    engine.throttle.password_check(id, context).await?;
+    let found = engine.store.user_by_id(id).await.map_err(Internal::from)?;
+    let user = found.filter(|user| user.status == UserStatus::Active).ok_or(ReauthenticateError::SessionEnded)?;
+    let event = |outcome| {
+        let event = engine.event(at, AuditAction::Reauthentication, outcome, context).by(actor(principal)).on(id);
+        event.with("method", method.as_str())
+    };
+    if user.second_factors.is_empty() {
+        return Err(ReauthenticateError::InvalidCode);
     }
+    let mut methods = principal.claims().methods.clone();
+    if !methods.contains(&method) {
+        methods.push(method);
+    }
+    let mut factors = factor_check::reserve(engine, id, proof.factor, None, at).await?;
+    for _ in 0..ATTEMPTS {
+        let Some(used) = factor_check::check(engine, &user, &factors, proof, at).await? else {
+            engine.record_refusal(event(Outcome::Failure).with("reason", "wrong_code")).await?;
+            return Err(ReauthenticateError::InvalidCode);
+        };
+        let left = used.recovery.as_ref().map_or(0, |recovery| recovery.digests.len());
+        let (session_id, auth_epoch, methods) = (principal.session_id(), user.auth_epoch, Some(methods.clone()));
+        let changes = ChangeSet::new()
+            .and(FactorChange::Put(Box::new(used)))
+            .and(SessionChange::Reauthenticate { id: session_id, auth_epoch, methods, at })
+            .and(event(Outcome::Success));
+        let changes = if method == AuthMethod::RecoveryCode {
+            let used = engine.event(at, AuditAction::RecoveryCodeUsed, Outcome::Success, context).by(actor(principal)).on(id);
+            changes.and(used.with("left", left.to_string()))
+        } else {
+            changes
+        };
+        match engine.commit(&changes).await {
+            Ok(_) => return fresh_token(engine, principal, at).await,
+            // Another guess was counted since.
+            Err(CommitError::Conflict(Conflict::FactorsChanged)) => factors = factor_check::read(engine, id).await?,
+            Err(CommitError::Conflict(Conflict::SessionEnded)) => return Err(ReauthenticateError::SessionEnded),
+            Err(error) => return Err(Internal::from(error).into()),
+        }
+    }
+    Err(Internal::Conflict(Conflict::FactorsChanged.into()).into())
+}
+
+impl From<NotChecked> for ReauthenticateError {
+    fn from(not_checked: NotChecked) -> Self {
+        match not_checked {
+            NotChecked::Throttled(throttled) => throttled.into(),
+            NotChecked::Gone => Self::SessionEnded,
+            NotChecked::Internal(error) => error.into(),
+        }
+    }
+}
+
+async fn commit(engine: &Engine, changes: &ChangeSet) -> Result<(), ReauthenticateError> {
+    match engine.commit(changes).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict(Conflict::SessionEnded)) => Err(ReauthenticateError::SessionEnded),
+        Err(error) => Err(Internal::from(error).into()),
+    }
+}
+
+/// An access token that says what the session's row says now.
+async fn fresh_token(
+    engine: &Engine,
+    principal: &Principal,
+    at: Timestamp,
+) -> Result<(AccessToken, Duration), ReauthenticateError> {
     let found = engine.store.session_by_id(principal.session_id()).await.map_err(Internal::from)?;
     let found = found.filter(|found| found.session.is_live(at)).ok_or(ReauthenticateError::SessionEnded)?;
     Ok(access_token(engine, &found.session, at)?)

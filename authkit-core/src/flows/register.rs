@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::first_factor::complete_first_factor;
+use crate::flows::first_factor::first_session;
 use crate::flows::planned::Planned;
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
@@ -99,7 +99,7 @@ pub(crate) async fn plan_register<'a>(
 ) -> Result<Planned<'a, LoggedIn>, RegisterError> {
     engine.throttle.registration(context).await?;
     let (user, hash, at) = prepare(engine, &registration, context).await?;
-    let session = complete_first_factor(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
+    let session = first_session(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
     let event = event.by(Actor::User(user.id, Some(session.id()))).on(user.id).with("method", AuthMethod::Password.as_str());
     let changes = session.add_to(engine, account(&user, hash)).and(event);

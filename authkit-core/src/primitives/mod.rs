@@ -26,3 +26,4 @@ pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};
 pub use sealed::Sealed;
 pub use secret::OneTimeTokenText;
 pub use secret::{AccessToken, Password, PasswordError, PasswordHash, RefreshToken, SecretBytes};
+pub use secret::{FactorCode, MfaToken};

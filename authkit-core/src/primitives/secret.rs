@@ -146,6 +146,15 @@ token! {
     OneTimeTokenText
 }
 
+token! {
+    /// What somebody holds between her first factor and her second: `ak_mfa_` and opaque text.
+    MfaToken
+}
+token! {
+    /// A code of a second factor, as it was typed.
+    FactorCode
+}
+
 /// Secret bytes: a key, or what a key sealed.
 pub struct SecretBytes(SecretBox<[u8]>);
 

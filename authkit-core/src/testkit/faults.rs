@@ -13,8 +13,8 @@ use crate::model::{
     User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
-use crate::ports::store::FactorReads;
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::ports::store::{OneTimeTokenReads, OutboxReads};

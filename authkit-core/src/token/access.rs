@@ -1,7 +1,7 @@
 //! Access tokens: issued and verified (RFC 9068), with nothing but a keyring, the settings and the time.
 
 use crate::config::TokenConfig;
-use crate::model::AuthMethod;
+use crate::model::{AssuranceLevel, AuthMethod};
 use crate::primitives::{AccessToken, Entropy, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access_key::AccessKey;
 use crate::token::claims::{AccessClaims, CLIENT_ID, Written};
@@ -138,7 +138,8 @@ pub fn issue(
         auth_time: issuance.authenticated_at.unix_seconds(),
         jti: token_id,
         sid: issuance.session_id,
-        amr: issuance.methods.iter().map(|method| method.as_str()).collect(),
+        amr: amr(issuance.methods),
+        acr: AssuranceLevel::of(issuance.methods).as_str(),
     })
     .map_err(|_| IssueError::Claims)?;
     let token = AccessToken::new(key.sign(&payload)?);
@@ -170,4 +171,10 @@ pub(super) fn verify_signed<'k>(
     }
     let payload = jws::decode(compact.payload).ok_or(AccessTokenError::Malformed)?;
     Ok((AccessClaims::read(&payload, config)?, key))
+}
+
+/// The methods, and `mfa` where a second one was asked for behind a first (RFC 8176 §2).
+fn amr(methods: &[AuthMethod]) -> Vec<&'static str> {
+    let several = methods.len() > 1 && methods.iter().any(|method| method.is_second_factor());
+    methods.iter().map(|method| method.as_str()).chain(several.then_some("mfa")).collect()
 }

@@ -7,5 +7,6 @@ mod faults;
 mod keys;
 mod limits;
 mod login;
+mod mfa;
 mod refresh;
 mod support;

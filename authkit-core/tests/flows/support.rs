@@ -67,6 +67,11 @@ impl World {
         page.items.into_iter().filter(|event| event.action != AuditAction::KeyCreated).collect()
     }
 
+    /// What the clock shows.
+    pub(crate) fn now(&self) -> authkit_core::Timestamp {
+        authkit_core::Clock::now(&self.clock)
+    }
+
     /// Lets time pass, so that what comes next is dated, and sorted, behind what was.
     pub(crate) fn tick(&self) {
         self.clock.advance(std::time::Duration::from_millis(1));

@@ -20,7 +20,17 @@ use crate::primitives::{PageLimit, Timestamp};
 /// goes on, with the revocations that were known when it went away.
 #[async_trait]
 pub trait Store:
-    UserReads + SessionReads + KeyReads + AuditReads + GuessReads + FactorReads + OneTimeTokenReads + OutboxReads + std::fmt::Debug + Send + Sync
+    UserReads
+    + SessionReads
+    + KeyReads
+    + AuditReads
+    + GuessReads
+    + FactorReads
+    + OneTimeTokenReads
+    + OutboxReads
+    + std::fmt::Debug
+    + Send
+    + Sync
 {
     /// Applies every change, in order, in one transaction.
     ///

@@ -17,8 +17,8 @@ use crate::model::{
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
-use crate::ports::FactorReads;
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState};
+use crate::ports::FactorReads;
 use crate::ports::GuessReads;
 use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::ports::{OneTimeTokenReads, OutboxReads};
