@@ -4,6 +4,7 @@
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
+//! - [`mfa`]: what is asked for behind a first factor, and why there is no way around it.
 //! - [`failures`]: what happens when a part is away, and how it comes back.
 //! - [`your_own_store`]: what a store has to promise, and how to show that it does.
 //! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
@@ -12,6 +13,7 @@
 pub mod architecture;
 pub mod decisions;
 pub mod failures;
+pub mod mfa;
 pub mod rate_limits;
 pub mod refresh_tokens;
 pub mod revocation;

@@ -39,11 +39,25 @@ type Operation = (&'static str, &'static [&'static [ProblemCode]], &'static [Pro
 /// Every operation.
 const OPERATIONS: &[Operation] = &[
     ("register", &[BODY, FIELDS, HASHING, LIMITED], &[(409, "account.email_taken"), (422, "password.too_weak")]),
-    ("login", &[BODY, FIELDS, HASHING, LIMITED], &[(401, "auth.invalid_credentials"), (403, "account.suspended")]),
+    (
+        "login",
+        &[BODY, FIELDS, HASHING, LIMITED],
+        &[(401, "auth.invalid_credentials"), (403, "account.suspended"), (403, "auth.mfa_required")],
+    ),
+    ("verifyMfa", &[BODY, LIMITED], &[(401, "auth.invalid_mfa_token"), (401, "mfa.invalid_code")]),
+    ("getMfa", &[BEARER], &[]),
+    ("startTotp", &[BEARER], &[(403, "auth.reauthentication_required"), (409, "mfa.already_enrolled")]),
+    ("confirmTotp", &[BODY, BEARER], &[(404, "mfa.not_enrolled"), (409, "mfa.already_enrolled"), (422, "mfa.invalid_code")]),
+    ("removeTotp", &[BEARER], &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled")]),
+    ("replaceRecoveryCodes", &[BEARER], &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled")]),
     ("refresh", &[BODY, LIMITED], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
     ("logout", &[BODY], &[(401, "auth.invalid_refresh_token")]),
     ("logoutAll", &[BEARER], &[]),
-    ("reauthenticate", &[BODY, FIELDS, BEARER, HASHING, LIMITED], &[(401, "auth.invalid_credentials")]),
+    (
+        "reauthenticate",
+        &[BODY, FIELDS, BEARER, HASHING, LIMITED],
+        &[(401, "auth.invalid_credentials"), (401, "mfa.invalid_code"), (403, "mfa.factor_required")],
+    ),
     ("getProfile", &[BEARER], &[(403, "account.suspended")]),
     ("updateProfile", &[BODY, FIELDS, BEARER], &[(403, "account.suspended")]),
     ("closeAccount", &[BEARER], &[(403, "auth.reauthentication_required")]),

@@ -8,6 +8,7 @@ mod caller;
 mod catalogue;
 mod field;
 mod me;
+mod mfa;
 mod openapi;
 mod refusal;
 mod reply;

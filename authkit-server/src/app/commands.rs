@@ -5,7 +5,7 @@ use std::io::Write;
 
 use authkit_core::flows::{KeyStatus, RotateKeyError};
 use authkit_core::model::KeyPurpose;
-use authkit_core::{AuthKit, Config, Registration, RequestContext, UserId};
+use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId};
 
 use super::assembly::Assembly;
 use super::durable::Durable;
@@ -58,6 +58,10 @@ impl Operations for App {
             registration.full_name = user.full_name;
             Ok(auth.accounts().create(registration, &RequestContext::default()).await?.id)
         })
+    }
+
+    fn reset_mfa(&self, settings: &Settings, email: Email) -> Result<bool, OperationError> {
+        with_auth(settings, async |auth| Ok(auth.mfa().reset_by_email(&email, &RequestContext::default()).await?))
     }
 
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {

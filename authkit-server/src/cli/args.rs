@@ -104,6 +104,8 @@ pub struct HealthArgs {
 pub enum UsersCommand {
     /// Create an account.
     Create(CreateUserArgs),
+    /// Turn every second factor of an account off, for an owner who has lost hers. Be sure who asks.
+    ResetMfa(ResetMfaArgs),
 }
 
 /// Arguments of `users create`.
@@ -118,6 +120,14 @@ pub struct CreateUserArgs {
     /// Read the password from the first line of stdin: a password on the command line is seen by every user of the machine.
     #[arg(long, required = true)]
     pub password_stdin: bool,
+}
+
+/// Arguments of `users reset-mfa`.
+#[derive(Debug, Args)]
+pub struct ResetMfaArgs {
+    /// The address of the account.
+    #[arg(long)]
+    pub email: String,
 }
 
 /// Commands on keys.

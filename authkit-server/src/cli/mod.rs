@@ -101,6 +101,12 @@ fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, 
             let id = operations.create_user(&settings, user).map_err(failed)?;
             Ok(writeln!(out, "{id}")?)
         }
+        Command::Users(UsersCommand::ResetMfa(args)) => {
+            let settings = settings()?;
+            let email = users::address(&args.email)?;
+            let was_on = operations.reset_mfa(&settings, email).map_err(failed)?;
+            Ok(writeln!(out, "{}", if was_on { "second factors are off" } else { "no second factor was on" })?)
+        }
         Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
         Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),

@@ -44,6 +44,9 @@ pub trait Operations {
     /// Creates an account.
     fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError>;
 
+    /// Turns every second factor of the account with an address off. Whether there was one.
+    fn reset_mfa(&self, settings: &Settings, email: Email) -> Result<bool, OperationError>;
+
     /// Writes the signing keys, one a line.
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError>;
 

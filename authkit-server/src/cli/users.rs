@@ -17,6 +17,11 @@ pub(super) fn new_user(args: &CreateUserArgs, stdin: &mut dyn BufRead) -> Result
     Ok(NewUser::new(email, full_name, password))
 }
 
+/// Checks an address.
+pub(super) fn address(text: &str) -> Result<Email, Failure> {
+    Email::parse(text).map_err(|error| Failure::Usage(format!("--email: {error}")))
+}
+
 /// Reads one line. Only its end is taken off: white space belongs to the password.
 fn read_password(stdin: &mut dyn BufRead) -> Result<Password, Failure> {
     let mut line = String::new();

@@ -8,6 +8,7 @@ mod bad_tokens;
 mod database;
 mod fuzz;
 mod master_key;
+mod mfa;
 mod openapi;
 mod operations;
 mod operator;
