@@ -12,11 +12,12 @@ use crate::flows::{
     RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
 };
 use crate::flows::{EnrollError, FactorStatus, SecondFactor, SecondFactorError};
+use crate::flows::{LockStatus, PasswordChanged, TooManyRequests};
 use crate::mfa::{RecoveryCode, TotpEnrolment};
-use crate::model::{AuditEvent, KeyPurpose, RequestContext, Session, User};
+use crate::model::{AuditEvent, AuditFilter, KeyPurpose, RequestContext, Session, User};
 use crate::password::PoolStats;
-use crate::primitives::{AccessToken, Page, PageRequest, Password, RefreshToken, SessionId, UserId};
-use crate::primitives::{Email, FactorCode, MfaToken};
+use crate::primitives::{AccessToken, Email, Page, PageRequest, Password, RefreshToken, SessionId};
+use crate::primitives::{FactorCode, MfaToken, UserId};
 
 /// Authentication for one application: cheap to clone, safe to share, without type parameters.
 ///
@@ -106,6 +107,15 @@ impl AuthKit {
         self.engine.pool.stats()
     }
 
+    /// Counts a request against what one address may ask of this node, whatever it asks for. A host calls it once for each request
+    /// or operation, before it does anything else about it; the flows that check a secret count besides, by themselves.
+    ///
+    /// # Errors
+    /// When the address has asked for too much; the host answers that it may come back after the time that is told.
+    pub async fn count_request(&self, context: &RequestContext) -> Result<(), TooManyRequests> {
+        Ok(self.engine.throttle.request(context).await?)
+    }
+
     /// How many requests were refused by a rate limit.
     #[must_use]
     pub fn rate_limits(&self) -> RateLimitStats {
@@ -172,7 +182,7 @@ impl<'a> Accounts<'a> {
         principal: &Principal,
         change: &PasswordChange,
         context: &RequestContext,
-    ) -> Result<Planned<'a, usize>, ChangePasswordError> {
+    ) -> Result<Planned<'a, PasswordChanged>, ChangePasswordError> {
         flows::change_password::plan_change_password(self.engine, principal, change, context).await
     }
 
@@ -196,14 +206,24 @@ impl<'a> Accounts<'a> {
         flows::profile::update_profile(self.engine, principal, update, context).await
     }
 
-    /// Replaces the caller's password and ends her other sessions; returns how many.
+    /// Replaces the caller's password and ends her other sessions. Devices that were known before are strangers from then on.
     pub async fn change_password(
         &self,
         principal: &Principal,
         change: PasswordChange,
         context: &RequestContext,
-    ) -> Result<usize, ChangePasswordError> {
+    ) -> Result<PasswordChanged, ChangePasswordError> {
         flows::change_password::change_password(self.engine, principal, change, context).await
+    }
+
+    /// How an address stands with those who guess at its password from unknown devices. For operators.
+    pub async fn lock_status(&self, email: &Email) -> Result<LockStatus, Internal> {
+        flows::unlock::status(self.engine, email).await
+    }
+
+    /// Forgets the wrong passwords that were tried at an address; returns how it stood. For operators.
+    pub async fn unlock(&self, email: &Email, context: &RequestContext) -> Result<LockStatus, Internal> {
+        flows::unlock::by_operator(self.engine, email, context).await
     }
 
     /// Closes the caller's account for good. She must have proved recently who she is.
@@ -366,8 +386,8 @@ pub struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    /// The events, the youngest first; of one account only where `subject` is given.
-    pub async fn events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
-        Ok(self.engine.store.audit_events(subject, page).await?)
+    /// The events that a filter asks for.
+    pub async fn events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
+        Ok(self.engine.store.audit_events(filter, page).await?)
     }
 }

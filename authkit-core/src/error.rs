@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::flows::TooManyRequests;
 use crate::flows::{
     AuthenticateError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, SessionError,
@@ -107,6 +108,9 @@ pub enum Error {
     /// Of a route that wants more than the caller has proved.
     #[error(transparent)]
     InsufficientAuthentication(#[from] InsufficientAuthentication),
+    /// Of the count of all requests.
+    #[error(transparent)]
+    TooManyRequests(#[from] TooManyRequests),
     /// Of a part below.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -130,6 +134,7 @@ impl Error {
             Self::SecondFactor(error) => error.code(),
             Self::Enroll(error) => error.code(),
             Self::InsufficientAuthentication(error) => error.code(),
+            Self::TooManyRequests(error) => error.code(),
             Self::Internal(error) => error.code(),
         }
     }
@@ -150,6 +155,7 @@ impl Error {
             | Self::Refresh(RefreshError::Throttled { retry_after })
             | Self::Reauthenticate(ReauthenticateError::Throttled { retry_after })
             | Self::ChangePassword(ChangePasswordError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
             Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
                 ErrorKind::Invalid

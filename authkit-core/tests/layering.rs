@@ -26,6 +26,7 @@ const DOORS: &[&str] = &[
     "account_cache",
     "planned",
     "throttle",
+    "guessing",
     "factor_check",
     "mfa_token",
     "first_factor",

@@ -137,6 +137,12 @@ impl Problem {
         self
     }
 
+    /// An address asks for more than its share.
+    pub(crate) fn too_many_requests(code: &'static str, after: Duration) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, code, "This was tried too often");
+        problem.detail("Try again after the time in Retry-After.").retry_after(after)
+    }
+
     /// Gives members other names, where `name` knows one.
     pub(crate) fn rename_fields<'n>(mut self, name: impl Fn(&str) -> Option<&'n str>) -> Self {
         for error in &mut self.0.errors {

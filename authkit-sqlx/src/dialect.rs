@@ -17,8 +17,8 @@ pub(crate) struct Dialect {
     pub(crate) insert_password: &'static str,
     /// The end of sessions that are long over.
     pub(crate) purge_sessions: &'static str,
-    /// The end of old audit events.
-    pub(crate) purge_events: &'static str,
+    /// The end of the audit events of a seal.
+    pub(crate) purge_sealed_events: &'static str,
     /// A new account, and in the same statement what it is found by, where that can be one.
     pub(crate) insert_user_with_terms: Option<&'static str>,
     /// A change of the profile, and in the same statement what the account is found by, where that can be one.
@@ -47,7 +47,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_session: session::INSERT_SQLITE,
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
-    purge_events: audit::PURGE_SQLITE,
+    purge_sealed_events: audit::PURGE_SQLITE,
     insert_user_with_terms: None,
     update_profile_with_terms: None,
     keep_terms: user_search::KEEP_SQLITE,
@@ -66,7 +66,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_session: session::INSERT_POSTGRES,
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
-    purge_events: audit::PURGE_POSTGRES,
+    purge_sealed_events: audit::PURGE_POSTGRES,
     insert_user_with_terms: Some(user::INSERT_WITH_TERMS_POSTGRES),
     update_profile_with_terms: Some(user::UPDATE_PROFILE_WITH_TERMS_POSTGRES),
     keep_terms: user_search::KEEP_POSTGRES,

@@ -49,8 +49,9 @@ histories! {
     2 "session_expiry" "0002_session_expiry",
     3 "login_failures" "0003_login_failures",
     4 "administration" "0004_administration",
-    5 "one_time_tokens_and_outbox" "0005_one_time_tokens_and_outbox",
-    6 "factors" "0006_factors",
+    5 "audit" "0005_audit",
+    6 "one_time_tokens_and_outbox" "0006_one_time_tokens_and_outbox",
+    7 "factors" "0007_factors",
 }
 
 /// A step that a database has.

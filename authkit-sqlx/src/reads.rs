@@ -6,7 +6,10 @@ macro_rules! impl_reads {
         mod store_reads {
             use async_trait::async_trait;
             use authkit_core::model::Factors;
-            use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+            use authkit_core::model::{
+                AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session,
+                SessionWithUser, User,
+            };
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
             use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
             use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
@@ -14,7 +17,7 @@ macro_rules! impl_reads {
             use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
             use authkit_core::ports::{CommitError, GuessReads};
             use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
-            use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+            use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
             use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
             use crate::aggregate::factor;
@@ -140,9 +143,30 @@ macro_rules! impl_reads {
 
             #[async_trait]
             impl AuditReads for $store {
-                async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
-                    let events = self.all(audit::page(subject, page), audit::decode).await?;
+                async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+                    let Some(query) = audit::page(filter, page) else { return Ok(Page { items: Vec::new(), next: None }) };
+                    let events = self.all(query, audit::decode).await?;
                     Ok(Page::from_surplus(events, page.limit, |event| event.id.as_uuid()))
+                }
+
+                async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+                    Ok(self.optional(audit::count(from, below), |fields: &mut Fields<'_>| fields.count()).await?.unwrap_or(0))
+                }
+
+                async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+                    self.all(audit::seals(after, limit), audit::decode_seal).await
+                }
+
+                async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError> {
+                    self.optional(audit::last_seal(), audit::decode_seal).await
+                }
+
+                async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+                    self.optional(audit::leaves(seal), audit::decode_leaves).await
+                }
+
+                async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
+                    self.optional(audit::stream(name), audit::decode_stream).await
                 }
             }
 

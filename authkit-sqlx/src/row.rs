@@ -134,6 +134,11 @@ impl<'r> Fields<'r> {
         self.present(value)
     }
 
+    pub(crate) fn count(&mut self) -> Result<u64, DecodeError> {
+        let value = self.take(|row, at| row.int(at))?;
+        u64::try_from(self.present(value)?).map_err(|_| DecodeError::Unknown { what: "count" })
+    }
+
     pub(crate) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
         self.take(|row, at| row.bytes(at))
     }

@@ -136,7 +136,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Credential(change) => statements.push(credential::statement(dialect, change)?),
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
-            Change::Audit(change) => statements.push(audit::statement(dialect, change)?),
+            Change::Audit(change) => audit::statements(dialect, change, &mut statements)?,
             Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
             Change::Factor(change) => statements.push(factor::statement(dialect, change)?),
             Change::OneTimeToken(change) => statements.push(one_time_token::statement(dialect, change)?),

@@ -39,6 +39,13 @@ impl From<Option<u32>> for Value {
     }
 }
 
+/// A number of a seal: it counts from one, and does not come near the end of either type.
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Int(Some(i64::try_from(number).unwrap_or(i64::MAX)))
+    }
+}
+
 impl From<bool> for Value {
     fn from(flag: bool) -> Self {
         Self::Int(Some(flag.into()))

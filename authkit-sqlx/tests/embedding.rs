@@ -57,7 +57,12 @@ macro_rules! embedding {
                 assert_eq!(customers, ["ada"]);
                 assert!(auth.sessions().log_in(Login::new(email("ada"), password()), &request()).await.is_ok());
                 assert!(auth.sessions().log_in(Login::new(email("bob"), password()), &request()).await.is_err());
-                let events = auth.audit().events(None, authkit_core::PageRequest::default()).await.expect("reads").items;
+                let events = auth
+                    .audit()
+                    .events(&authkit_core::model::AuditFilter::new(), authkit_core::PageRequest::default())
+                    .await
+                    .expect("reads")
+                    .items;
                 let registered = events.iter().filter(|event| event.action.as_str() == "account.registered").count();
                 assert_eq!(registered, 1, "an audit event is there exactly when its change is");
             }
@@ -100,7 +105,7 @@ macro_rules! embedding {
                 let committed = store.apply(&mut transaction, planned.changes()).await.expect("applies");
                 transaction.commit().await.expect("commits");
                 // The session of the registration, and the other one.
-                assert_eq!(planned.committed(committed).await, 2);
+                assert_eq!(planned.committed(committed).await.sessions_ended, 2);
                 assert!(auth.authenticate(there.tokens.access_token.expose()).is_err());
                 auth.authenticate(here.tokens.access_token.expose()).expect("her own session goes on");
 

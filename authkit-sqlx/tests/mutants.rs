@@ -72,6 +72,8 @@ noticed! { sqlite {
     a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
     factors_without_their_guard_are_noticed: FactorGuardDropped by "one_of_many_writes_the_factors",
     factors_in_force_without_their_guard_are_noticed: FactorEpochGuardDropped by "one_of_many_changes_of_the_factors_in_force_wins",
+    a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
+    a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
     a_used_up_token_without_its_guard_is_noticed: ConsumeGuardDropped by "a_token_is_used_up_by_what_it_is_and_for_what_it_is",
 } }
 
@@ -91,6 +93,8 @@ noticed! { postgres {
     a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
     factors_without_their_guard_are_noticed: FactorGuardDropped by "one_of_many_writes_the_factors",
     factors_in_force_without_their_guard_are_noticed: FactorEpochGuardDropped by "one_of_many_changes_of_the_factors_in_force_wins",
+    a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
+    a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
     a_reported_deadlock_is_noticed: DeadlockReported by "rivals_in_opposite_order_all_succeed",
     a_used_up_token_without_its_guard_is_noticed: ConsumeGuardDropped by "a_token_is_used_up_by_what_it_is_and_for_what_it_is",
     a_claim_without_its_lock_is_noticed: ClaimLockDropped by "no_message_is_claimed_by_two",

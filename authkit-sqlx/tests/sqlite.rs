@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use authkit_core::PageRequest;
 use authkit_core::model::{
-    Change, ChangeSet, CredentialChange, Revocation, RevocationReason, RotationOutcome, SessionChange, User, UserChange,
+    AuditFilter, Change, ChangeSet, CredentialChange, Revocation, RevocationReason, RotationOutcome, SessionChange, User,
+    UserChange,
 };
 use authkit_core::ports::{AuditReads, CommitError, Conflict, SessionReads, Store, StoreError, UserReads};
 use authkit_core::testkit::Fixtures;
@@ -127,7 +128,7 @@ async fn the_schema_is_checked_without_being_touched() {
     let store = SqliteStore::open(database.options()).await.expect("opens");
     assert_eq!(
         store.check().await.expect("empty").pending,
-        ["initial", "session_expiry", "login_failures", "administration", "one_time_tokens_and_outbox", "factors"]
+        ["initial", "session_expiry", "login_failures", "administration", "audit", "one_time_tokens_and_outbox", "factors"]
     );
     assert_eq!(store.check().await.expect("still empty").version, 0);
     store.migrate().await.expect("migrates");
@@ -318,7 +319,9 @@ async fn a_refused_change_set_does_not_hurt_its_neighbours() {
     assert!(store.user_by_id(first.id).await.expect("reads").is_some());
     assert!(store.user_by_id(last.id).await.expect("reads").is_some());
     assert_eq!(store.user_by_id(half.id).await.expect("reads"), None);
-    assert!(store.audit_events(Some(ended.id), PageRequest::default()).await.expect("reads").items.is_empty());
+    assert!(
+        store.audit_events(&AuditFilter::new().subject(ended.id), PageRequest::default()).await.expect("reads").items.is_empty()
+    );
 }
 
 #[tokio::test]
@@ -339,7 +342,7 @@ async fn a_full_storage_is_unavailable_and_nothing_is_half_done() {
     assert!(!format!("{error}").to_lowercase().contains("full") && !format!("{error}").contains("authkit_"), "{error}");
     assert_eq!(store.user_by_id(refused).await.expect("reads"), None);
     for id in acknowledged {
-        let event = store.audit_events(Some(id), PageRequest::default()).await.expect("reads").items;
+        let event = store.audit_events(&AuditFilter::new().subject(id), PageRequest::default()).await.expect("reads").items;
         assert_eq!(event.len(), 1);
         assert!(store.credentials_by_id(id).await.expect("reads").expect("is there").password.is_some());
     }
@@ -447,7 +450,7 @@ async fn no_error_shows_a_statement_or_a_constraint() {
     let fixtures = Fixtures::new(11);
     let (user, changes) = registration(&fixtures);
     let commit = store.commit(&changes).await.expect_err("a table is missing");
-    let read = store.audit_events(None, PageRequest::default()).await.expect_err("a table is missing");
+    let read = store.audit_events(&AuditFilter::new(), PageRequest::default()).await.expect_err("a table is missing");
     assert_eq!((commit.to_string().as_str(), read.to_string().as_str()), ("storage failed", "storage failed"));
     assert_eq!(store.user_by_id(user.id).await.expect("reads"), None);
 }

@@ -9,7 +9,7 @@ use authkit_benches::scale::pgbench::{PgbenchError, refreshes_per_second};
 use authkit_benches::scale::site::Site;
 use authkit_benches::scale::{self, Scale, ScaleError, plans};
 use authkit_core::config::{HashingConfig, PasswordConfig};
-use authkit_core::model::{Rotation, RotationOutcome};
+use authkit_core::model::{AuditFilter, Rotation, RotationOutcome};
 use authkit_core::password::{Hasher, Verdict};
 use authkit_core::ports::{AuditReads as _, SessionReads as _, Store as _, UserReads as _};
 use authkit_core::{Clock as _, Digest, OsEntropy, PageRequest, Password, PasswordHash, SystemClock};
@@ -58,7 +58,7 @@ async fn the_store_reads_what_the_loader_wrote_and_goes_on_from_there() {
         let (written, read) = (people.session(number), store.session_by_id(people.session(number).id).await.expect("reads"));
         assert_eq!(read.expect("a session").session, written);
     }
-    let logins = store.audit_events(Some(user.id), PageRequest::default()).await.expect("reads").items;
+    let logins = store.audit_events(&AuditFilter::new().subject(user.id), PageRequest::default()).await.expect("reads").items;
     assert!(logins.len() == 3 && logins.iter().all(|login| login.subject == Some(user.id)), "{logins:?}");
 
     let session = people.session(1);

@@ -7,24 +7,25 @@
 use std::cmp::Reverse;
 
 use authkit_core::model::{
-    AuditChange, AuditEvent, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation, RevocationReason,
-    Rotation, Session, SessionChange, SessionWithUser, User, UserChange, UserStatus,
+    AuditChange, AuditEvent, AuditLeaf, AuditStream, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation,
+    RevocationReason, Rotation, Session, SessionChange, SessionWithUser, User, UserChange, UserStatus,
 };
 use authkit_core::model::{FactorChange, Factors};
 use authkit_core::model::{GuessChange, GuessSubject};
 use authkit_core::ports::{CommitError, Conflict, StoreError};
-use authkit_core::{AuditEventId, PasswordHash, Timestamp, UserId};
+use authkit_core::{PasswordHash, Timestamp, UserId};
 use redb::{ReadableTable as _, WriteTransaction};
 
 use crate::proofs;
 use crate::reads::guesses;
-use crate::reads::{active_user, password, server_keys, session, session_with_user, sessions_of, user};
-use crate::tables::value;
-use crate::tables::{
-    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL,
-    all, has, put, remove, set,
+use crate::reads::{
+    active_user, audit_leaves, last_audit_seal, password, server_keys, session, session_with_user, sessions_of, user,
 };
-use crate::tables::{FACTORS, GUESSES, Readable as _, broken, get};
+use crate::tables::{
+    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, LEAVES, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS,
+    USERS_BY_EMAIL, all, get, has, put, remove, set, value,
+};
+use crate::tables::{FACTORS, GUESSES, Readable as _, broken};
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
 pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Committed) -> Result<(), CommitError> {
@@ -33,13 +34,9 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Credential(change) => apply_credential(tx, change),
         Change::Session(change) => apply_session(tx, change, committed),
         Change::Key(change) => apply_key(tx, change),
+        Change::Audit(change) => apply_audit(tx, change, committed),
         Change::Guess(change) => apply_guess(tx, change, committed),
         Change::Factor(change) => apply_factor(tx, change),
-        Change::Audit(AuditChange::Append(event)) => append(tx, event),
-        Change::Audit(AuditChange::Purge { below, limit }) => {
-            committed.purged += purge_events(tx, *below, *limit)?;
-            Ok(())
-        }
         Change::OneTimeToken(change) => proofs::apply_token(tx, change, committed),
         Change::Outbox(change) => proofs::apply_outbox(tx, change, committed),
         _ => Err(unknown()),
@@ -304,18 +301,52 @@ fn append(tx: &WriteTransaction, event: &AuditEvent) -> Result<(), CommitError> 
     Ok(put(tx, event)?)
 }
 
-/// Cuts off the old end of the log, and tells how many events that were.
-fn purge_events(tx: &WriteTransaction, below: AuditEventId, limit: u32) -> Result<u64, StoreError> {
-    let mut old: Vec<AuditEvent> = all(tx)?;
-    old.retain(|event| event.id < below);
-    old.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    for event in &old {
-        if let Some(subject) = event.subject {
-            remove(tx, EVENTS_BY_SUBJECT, (subject.as_uuid(), event.id.as_uuid()))?;
+fn apply_audit(tx: &WriteTransaction, change: &AuditChange, committed: &mut Committed) -> Result<(), CommitError> {
+    match change {
+        AuditChange::Append(event) => append(tx, event)?,
+        AuditChange::Seal { seal, leaves } => {
+            let before = last_audit_seal(tx)?;
+            let fits = match &before {
+                None => seal.number == 1,
+                Some(before) => before.number.checked_add(1) == Some(seal.number) && before.digest == seal.previous,
+            };
+            guard(fits, Conflict::AuditSealTaken)?;
+            set(tx, LEAVES, seal.number, AuditLeaf::to_bytes(leaves).as_slice())?;
+            put(tx, &**seal)?;
         }
-        remove(tx, EVENTS, event.id.as_uuid())?;
+        AuditChange::PurgeSealed { seal } => committed.purged += purge_sealed(tx, *seal)?,
+        AuditChange::ClaimStream { name, holder, at, until } => {
+            let stream: Option<AuditStream> = get(tx, name.as_str())?;
+            let is_free = |stream: &AuditStream| stream.holder == *holder || stream.lease_until <= *at;
+            guard(stream.as_ref().is_none_or(is_free), Conflict::AuditStreamHeld)?;
+            let position = stream.map_or(0, |stream| stream.position);
+            put(tx, &AuditStream { name: name.clone(), holder: holder.clone(), lease_until: *until, position })?;
+        }
+        AuditChange::AdvanceStream { name, holder, from, to, until } => {
+            let stream: Option<AuditStream> = get(tx, name.as_str())?;
+            let held = stream.filter(|stream| stream.holder == *holder && stream.position == *from);
+            let stream = held.ok_or(Conflict::AuditStreamHeld)?;
+            put(tx, &AuditStream { lease_until: *until, position: *to, ..stream })?;
+        }
+        _ => return Err(unknown()),
     }
-    Ok(old.len() as u64)
+    Ok(())
+}
+
+/// Forgets the events of a seal, and tells how many they were.
+fn purge_sealed(tx: &WriteTransaction, seal: u64) -> Result<u64, StoreError> {
+    let mut purged = 0;
+    for leaf in audit_leaves(tx, seal)?.unwrap_or_default() {
+        let id = leaf.id.as_uuid();
+        let Some(event) = get::<AuditEvent>(tx, id)? else { continue };
+        if let Some(subject) = event.subject {
+            remove(tx, EVENTS_BY_SUBJECT, (subject.as_uuid(), id))?;
+        }
+        remove(tx, EVENTS, id)?;
+        purged += 1;
+    }
+    remove(tx, LEAVES, seal)?;
+    Ok(purged)
 }
 
 /// Why a session did not move on.

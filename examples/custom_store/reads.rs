@@ -3,12 +3,15 @@
 use std::ops::Bound;
 
 use authkit_core::OneTimeTokenId;
-use authkit_core::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User, UserStatus};
+use authkit_core::model::{
+    AuditEvent, AuditFilter, AuditLeaf, AuditOrder, AuditSeal, Credentials, Revocation, ServerKey, Session, SessionWithUser,
+    User, UserStatus,
+};
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeToken, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
 use authkit_core::ports::{RevocationMark, StoreError};
-use authkit_core::{Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use authkit_core::{AuditEventId, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
 use redb::ReadableTable as _;
 use uuid::Uuid;
 
@@ -16,8 +19,8 @@ use crate::records::Stored;
 use crate::tables::GUESSES;
 use crate::tables::OUTBOX;
 use crate::tables::{
-    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, PASSWORDS, REVOCATIONS, Readable, SESSIONS_BY_USER, USERS_BY_EMAIL, all, broken, get,
-    value,
+    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, LEAVES, PASSWORDS, REVOCATIONS, Readable, SEALS, SESSIONS_BY_USER, USERS_BY_EMAIL,
+    all, broken, get, value,
 };
 
 /// The account, active or suspended.
@@ -133,19 +136,61 @@ pub(crate) fn server_keys(tx: &impl Readable) -> Result<Vec<ServerKey>, StoreErr
     Ok(keys)
 }
 
-pub(crate) fn audit_events(
-    tx: &impl Readable,
-    subject: Option<UserId>,
-    page: PageRequest,
-) -> Result<Page<AuditEvent>, StoreError> {
-    if let Some(subject) = subject {
-        return page_of(tx, EVENTS_BY_SUBJECT, subject, page, |_| true);
-    }
+pub(crate) fn audit_events(tx: &impl Readable, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+    let Some((from, below)) = filter.bounds(page) else { return Ok(Page { items: Vec::new(), next: None }) };
     let rows = tx.rows(EVENTS)?;
-    let end = page.cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.id()));
-    let older = rows.range::<Uuid>((Bound::Unbounded, end)).map_err(broken)?.rev().take(surplus(page.limit));
-    let events = older.map(|entry| AuditEvent::decode(entry.map_err(broken)?.1.value()));
-    Ok(Page::from_surplus(events.collect::<Result<_, _>>()?, page.limit, AuditEvent::key))
+    let decoded =
+        |entry: Result<(_, redb::AccessGuard<'_, &'static [u8]>), _>| AuditEvent::decode(entry.map_err(broken)?.1.value());
+    let mut range = rows.range::<Uuid>(from.as_uuid()..below.as_uuid()).map_err(broken)?.map(decoded);
+    let index = tx.rows(EVENTS_BY_SUBJECT)?;
+    let mut found = Vec::new();
+    // One account has an index of its own; the rest is a scan, which a store for millions would have an index for as well.
+    let mut of_subject = match filter.subject {
+        None => None,
+        Some(subject) => {
+            let bounds = (subject.as_uuid(), from.as_uuid())..(subject.as_uuid(), below.as_uuid());
+            Some(index.range(bounds).map_err(broken)?.map(|entry| {
+                let id = entry.map_err(broken)?.0.value().1;
+                get::<AuditEvent>(tx, id)?.ok_or_else(|| StoreError::failed("the index names an event that is not there"))
+            }))
+        }
+    };
+    while found.len() < surplus(page.limit) {
+        let next = match (&mut of_subject, filter.order) {
+            (Some(events), AuditOrder::OldestFirst) => events.next(),
+            (Some(events), AuditOrder::NewestFirst) => events.next_back(),
+            (None, AuditOrder::OldestFirst) => range.next(),
+            (None, AuditOrder::NewestFirst) => range.next_back(),
+        };
+        let Some(event) = next.transpose()? else { break };
+        if filter.fits(&event) {
+            found.push(event);
+        }
+    }
+    Ok(Page::from_surplus(found, page.limit, AuditEvent::key))
+}
+
+pub(crate) fn audit_event_count(tx: &impl Readable, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+    if from >= below {
+        return Ok(0);
+    }
+    Ok(tx.rows(EVENTS)?.range::<Uuid>(from.as_uuid()..below.as_uuid()).map_err(broken)?.count() as u64)
+}
+
+pub(crate) fn audit_seals(tx: &impl Readable, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+    let rows = tx.rows(SEALS)?;
+    let behind = rows.range(after + 1..).map_err(broken)?.take(limit.value().into());
+    behind.map(|entry| AuditSeal::decode(entry.map_err(broken)?.1.value())).collect()
+}
+
+pub(crate) fn last_audit_seal(tx: &impl Readable) -> Result<Option<AuditSeal>, StoreError> {
+    let rows = tx.rows(SEALS)?;
+    rows.last().map_err(broken)?.map(|(_, bytes)| AuditSeal::decode(bytes.value())).transpose()
+}
+
+pub(crate) fn audit_leaves(tx: &impl Readable, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+    let leaves = value(tx, LEAVES, seal, AuditLeaf::from_bytes)?;
+    leaves.map(|leaves| leaves.ok_or_else(|| StoreError::failed("the leaves of a seal are cut off"))).transpose()
 }
 
 /// The token of a purpose, and its account.

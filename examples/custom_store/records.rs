@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, Impersonator, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RevocationReason,
-    ServerKey, Session, User, UserStatus,
+    Actor, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm, KeyId, KeyPurpose,
+    Outcome, RevocationReason, ServerKey, Session, User, UserStatus,
 };
 use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
@@ -21,7 +21,7 @@ use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, FACTORS, KEYS, Records, SESSIONS, USERS};
+use crate::tables::{EVENTS, FACTORS, KEYS, Records, SEALS, SESSIONS, STREAMS, USERS};
 use crate::tables::{OUTBOX, TOKENS};
 
 /// A model that is a row of its own table.
@@ -67,6 +67,8 @@ stored! {
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
     Factors as FactorsRecord, in FACTORS by Uuid: |factors| factors.user_id.as_uuid();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
+    AuditSeal as AuditSealRecord, in SEALS by u64: |seal| seal.number;
+    AuditStream as AuditStreamRecord, in STREAMS by &'static str: |stream| stream.name.as_str();
     OneTimeToken as OneTimeTokenRecord, in TOKENS by Uuid: |token| token.id.as_uuid();
     OutboxMessage as OutboxMessageRecord, in OUTBOX by Uuid: |message| message.id.as_uuid();
 }
@@ -176,6 +178,37 @@ struct AuditEventRecord {
     client: Client,
     request_id: Option<RequestId>,
     details: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AuditSeal")]
+struct AuditSealRecord {
+    number: u64,
+    #[serde(with = "field")]
+    previous: Digest,
+    through: AuditEventId,
+    count: u32,
+    late: u32,
+    #[serde(with = "field")]
+    root: Digest,
+    purged: u64,
+    #[serde(with = "field")]
+    sealed_at: Timestamp,
+    #[serde(with = "field")]
+    key_id: KeyId,
+    #[serde(with = "field")]
+    digest: Digest,
+    signature: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AuditStream")]
+struct AuditStreamRecord {
+    name: String,
+    holder: String,
+    #[serde(with = "field")]
+    lease_until: Timestamp,
+    position: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authkit_core::model::Factors;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User, UserFilter, UserPage, UserPageRequest,
+    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
+    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
@@ -15,7 +15,7 @@ use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
-use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::Semaphore;
@@ -124,8 +124,30 @@ impl KeyReads for RedbStore {
 
 #[async_trait]
 impl AuditReads for RedbStore {
-    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
-        self.read(move |tx| reads::audit_events(tx, subject, page)).await
+    async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |tx| reads::audit_events(tx, &filter, page)).await
+    }
+
+    async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+        self.read(move |tx| reads::audit_event_count(tx, from, below)).await
+    }
+
+    async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+        self.read(move |tx| reads::audit_seals(tx, after, limit)).await
+    }
+
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError> {
+        self.read(reads::last_audit_seal).await
+    }
+
+    async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+        self.read(move |tx| reads::audit_leaves(tx, seal)).await
+    }
+
+    async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
+        let name = name.to_owned();
+        self.read(move |tx| tables::get(tx, name.as_str())).await
     }
 }
 

@@ -38,6 +38,12 @@ pub(crate) const KEYS: Records<&str> = Table::new("keys");
 pub(crate) const EVENTS: Records<Uuid> = Table::new("events");
 /// (account that it concerns, event).
 pub(crate) const EVENTS_BY_SUBJECT: Index = Table::new("events_by_subject");
+/// Seals of the audit log by number.
+pub(crate) const SEALS: Records<u64> = Table::new("seals");
+/// What each seal is the root of, by its number, one leaf behind the other.
+pub(crate) const LEAVES: Table<u64, &'static [u8]> = Table::new("leaves");
+/// Receivers of the audit log by name.
+pub(crate) const STREAMS: Records<&str> = Table::new("streams");
 /// (wrong guesses in a row, microseconds since the epoch of the last one) by the digest of whose secret was guessed at.
 pub(crate) const GUESSES: Table<[u8; 32], (u32, i64)> = Table::new("guesses");
 /// What the second factors of an account are checked against, by account.
@@ -69,6 +75,9 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.rows(PASSWORDS)?;
     tx.rows(REVOCATIONS)?;
     tx.rows(KEYS)?;
+    tx.rows(SEALS)?;
+    tx.rows(LEAVES)?;
+    tx.rows(STREAMS)?;
     tx.rows(GUESSES)?;
     Ok(())
 }

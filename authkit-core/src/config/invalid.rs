@@ -24,6 +24,7 @@ impl Config {
         let (tokens, sessions, passwords) = (&self.tokens, &self.sessions, &self.passwords);
         let params = passwords.params;
         let mfa = &self.mfa;
+        let guessing = &self.limits.guessing;
         let issuer_ok = tokens.issuer.starts_with("https://") || tokens.issuer.starts_with("http://");
         let grace_ok = match sessions.reuse {
             ReusePolicy::Strict => true,
@@ -73,9 +74,14 @@ impl Config {
                 "must be at least an hour, and longer than tokens.lifetime by some minutes",
             ),
             (
-                self.retention.audit_events.is_none_or(|kept| kept >= Duration::from_hours(24)),
-                "retention.audit_events",
-                "must be at least a day",
+                (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&self.audit.seal_after),
+                "audit.seal_after",
+                "must be a second to an hour",
+            ),
+            (
+                self.audit.late_within >= self.audit.seal_after && self.audit.late_within <= Duration::from_hours(24),
+                "audit.late_within",
+                "must be at least audit.seal_after, and at most 24 hours",
             ),
             (grace_ok, "sessions.reuse", "must have a grace of at most 60 seconds"),
             (passwords.min_score <= 4, "passwords.min_score", "must be 0 to 4, the scale of zxcvbn"),
@@ -117,6 +123,18 @@ impl Config {
                 "must be at least a second and at most mfa.max_delay",
             ),
             (mfa.max_delay <= Duration::from_hours(24), "mfa.max_delay", "must be at most a day"),
+            ((1..=100).contains(&guessing.at_most), "limits.guessing.at_most", "must be 1 to 100 (SP 800-63B-4 §3.2.2)"),
+            ((1..=guessing.at_most).contains(&guessing.free), "limits.guessing.free", "must be 1 to limits.guessing.at_most"),
+            (guessing.first_delay >= Duration::from_secs(1), "limits.guessing.first_delay", "must be at least a second"),
+            (
+                guessing.first_delay <= guessing.max_delay && guessing.max_delay <= Duration::from_hours(24),
+                "limits.guessing.max_delay",
+                "must not be shorter than limits.guessing.first_delay, and at most a day",
+            ),
+            ((1..=100).contains(&guessing.per_device), "limits.guessing.per_device", "must be 1 to 100"),
+            ((1..=100).contains(&guessing.per_session), "limits.guessing.per_session", "must be 1 to 100"),
+            (sessions.device_lifetime <= Duration::from_hours(24 * 400), "sessions.device_lifetime", "must be at most 400 days"),
+            (self.retention.wrong_guesses >= Duration::from_hours(24), "retention.wrong_guesses", "must be at least a day"),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             None => Ok(()),
@@ -158,5 +176,13 @@ mod tests {
         assert_eq!(broken(&|c| c.mfa.free_guesses = 0), "mfa.free_guesses");
         assert_eq!(broken(&|c| c.mfa.first_delay = Duration::ZERO), "mfa.first_delay");
         assert_eq!(broken(&|c| c.mfa.max_delay = Duration::MAX), "mfa.max_delay");
+        assert_eq!(broken(&|c| c.limits.guessing.at_most = 101), "limits.guessing.at_most");
+        assert_eq!(broken(&|c| c.limits.guessing.free = 101), "limits.guessing.free");
+        assert_eq!(broken(&|c| c.limits.guessing.free = 0), "limits.guessing.free");
+        assert_eq!(broken(&|c| c.limits.guessing.first_delay = Duration::ZERO), "limits.guessing.first_delay");
+        assert_eq!(broken(&|c| c.limits.guessing.max_delay = Duration::from_millis(500)), "limits.guessing.max_delay");
+        assert_eq!(broken(&|c| c.limits.guessing.per_session = 0), "limits.guessing.per_session");
+        assert_eq!(broken(&|c| c.sessions.device_lifetime = Duration::MAX), "sessions.device_lifetime");
+        assert_eq!(broken(&|c| c.retention.wrong_guesses = Duration::ZERO), "retention.wrong_guesses");
     }
 }

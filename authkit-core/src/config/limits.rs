@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::GuessingConfig;
 use crate::model::{LimitScope, Quota};
 
 /// Settings of rate limits.
@@ -14,7 +15,7 @@ use crate::model::{LimitScope, Quota};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LimitConfig {
-    /// Whether anything is counted. Default yes. Without it nothing but the hashing pool bounds how fast passwords can be tried.
+    /// Whether anything is counted, wrong passwords in a row included. Default yes. Without it nothing but the hashing pool bounds how fast passwords can be tried.
     pub enabled: bool,
     /// Logins from one address, whatever account they are for. Default 100 at once and one a second.
     ///
@@ -23,19 +24,46 @@ pub struct LimitConfig {
     /// behind one address fits in, even when all of them log in within the same few minutes, which sessions of weeks make
     /// rare. It cannot be much less: carriers put thousands of subscribers behind one address.
     pub login_per_address: Quota,
-    /// Logins to one account, from wherever. Default 10 at once and one in 30 seconds.
+    /// Logins to one account from one address. Default 10 at once and one in 30 seconds.
     ///
-    /// It is against guessing at one account from many addresses, where the limit by address says nothing (ASVS 6.3.1).
-    /// Together with passwords that take a million guesses it leaves years to find the first; SP 800-63B-4 §3.2.2 asks for a
-    /// ceiling of 100 failures in a row besides. Whoever tries every password that she can think of does not try ten within a
-    /// minute. What is counted is the address that was written, whether it has an account or not, so that a refusal says
-    /// nothing about that.
+    /// Whoever tries every password that she can think of does not try ten within a minute. It stands in front of the quota of
+    /// the account, so that one address cannot use that up for everybody else.
+    pub login_per_address_and_account: Quota,
+    /// Logins to one account from unknown devices, from wherever. Default 20 at once and one in 15 seconds.
+    ///
+    /// It is against hammering at one account from many addresses (ASVS 6.3.1): what it refuses costs no look-up. How often
+    /// the password can be *guessed* is bounded more tightly, and durably, by [`guessing`](Self::guessing). What is counted is
+    /// the address that was written, whether it has an account or not, so that a refusal says nothing about that.
     pub login_per_account: Quota,
+    /// Logins by one known device. Default 10 at once and one in 30 seconds.
+    ///
+    /// A device that is known is counted by itself, and not with the strangers who try the same account, so that these cannot
+    /// keep the owner out (ASVS 6.1.1). A token that was stolen is no way around the limits.
+    pub login_per_device: Quota,
+    /// Logins from unknown devices on one node, whatever account and address. Default 500 at once and 50 a second.
+    ///
+    /// It is against the trying of stolen passwords from so many addresses that none of them stands out (OWASP Automated Threats
+    /// OAT-008): a list of a million takes a node five and a half hours. Known devices go on beside it. A node hashes about 50
+    /// passwords a second on one core, so that more would not be served anyway. Every node counts by itself, because it is its own
+    /// processors that it protects.
+    pub logins_per_node: Quota,
     /// Registrations from one address. Default 50 at once and one a minute.
     ///
     /// A classroom or a workshop registers at once and is through with it; whoever makes accounts to sell gets 60 an hour from
     /// each address (OWASP Automated Threats OAT-019). An account costs a hash and rows for ever, so it is less than for logins.
     pub registration_per_address: Quota,
+    /// Registrations on one node, from whatever address. Default 200 at once and 5 a second.
+    ///
+    /// It is against the making of accounts from many addresses (OWASP Automated Threats OAT-019): 18,000 an hour is a launch
+    /// day, and what costs a hash and rows for ever has a ceiling. Every node counts by itself.
+    pub registrations_per_node: Quota,
+    /// Requests of any kind from one address. Default 1,000 at once and 100 a second.
+    ///
+    /// It is for what checks no secret and has no quota of its own: a profile, a list, a logout. Such a request costs a
+    /// fraction of a millisecond, so that one address gets a few percent of a node, and thousands behind one carrier's address do
+    /// not notice. It is a ceiling against a client in a loop (ASVS 2.4.1), and every node counts by itself. Loopback is not
+    /// counted: there the host is the client, or a balancer that nobody has named, and all of its clients would be one.
+    pub requests_per_address: Quota,
     /// Refreshes of one session. Default 60 at once and one a second.
     ///
     /// A client refreshes every few minutes, and a browser with many tabs some times at once. It is against a client that
@@ -49,6 +77,8 @@ pub struct LimitConfig {
     /// to an account. It is counted apart from that: a stranger who guesses at the account cannot keep its owner, who is
     /// logged in, from changing the password.
     pub password_per_account: Quota,
+    /// What happens to wrong passwords in a row.
+    pub guessing: GuessingConfig,
     /// By how many nodes a quota is divided while the limiter that they share is away and each counts by itself. Default 3:
     /// the least number that survives the loss of one without being half of what it was.
     ///
@@ -67,6 +97,11 @@ impl LimitConfig {
             LimitScope::RegistrationAddress => self.registration_per_address,
             LimitScope::RefreshSession => self.refresh_per_session,
             LimitScope::PasswordAccount => self.password_per_account,
+            LimitScope::LoginAddressAccount => self.login_per_address_and_account,
+            LimitScope::LoginDevice => self.login_per_device,
+            LimitScope::LoginNode => self.logins_per_node,
+            LimitScope::RegistrationNode => self.registrations_per_node,
+            LimitScope::RequestAddress => self.requests_per_address,
         }
     }
 }
@@ -76,7 +111,13 @@ impl Default for LimitConfig {
         Self {
             enabled: true,
             login_per_address: Quota::of(100, Duration::from_secs(1)),
-            login_per_account: Quota::of(10, Duration::from_secs(30)),
+            login_per_address_and_account: Quota::of(10, Duration::from_secs(30)),
+            login_per_account: Quota::of(20, Duration::from_secs(15)),
+            login_per_device: Quota::of(10, Duration::from_secs(30)),
+            logins_per_node: Quota::of(500, Duration::from_millis(20)),
+            registrations_per_node: Quota::of(200, Duration::from_millis(200)),
+            requests_per_address: Quota::of(1_000, Duration::from_millis(10)),
+            guessing: GuessingConfig::default(),
             registration_per_address: Quota::of(50, Duration::from_mins(1)),
             refresh_per_session: Quota::of(60, Duration::from_secs(1)),
             password_per_account: Quota::of(10, Duration::from_secs(30)),

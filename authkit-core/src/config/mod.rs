@@ -2,6 +2,8 @@
 //!
 //! Start from `Config::new(issuer)` and change what has to differ.
 
+pub mod audit;
+pub mod guessing;
 pub mod hashing;
 mod invalid;
 pub mod limits;
@@ -11,6 +13,8 @@ pub mod retention;
 pub mod session;
 pub mod token;
 
+pub use audit::AuditConfig;
+pub use guessing::GuessingConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
@@ -38,6 +42,8 @@ pub struct Config {
     pub limits: LimitConfig,
     /// Second factors.
     pub mfa: MfaConfig,
+    /// The audit log.
+    pub audit: AuditConfig,
 }
 
 impl Config {
@@ -52,6 +58,7 @@ impl Config {
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
             mfa: MfaConfig::default(),
+            audit: AuditConfig::default(),
         }
     }
 }

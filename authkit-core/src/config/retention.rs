@@ -10,13 +10,17 @@ pub struct RetentionConfig {
     /// what happened, and no longer than needed (GDPR article 5(1)(e)). At least an hour, and longer than an access token is
     /// valid, or a revocation would be forgotten before it has done its work.
     pub ended_sessions: Duration,
-    /// How long an event of the audit log is kept. Default `None`: for ever, because how long it must be is for the law and the
-    /// policy of the host to say (PCI DSS 4.0 §10.5.1 asks for a year).
-    pub audit_events: Option<Duration>,
+    /// How long wrong passwords in a row are counted on after the last of them. Default 30 days: whoever guesses so slowly that he
+    /// starts anew each time gets some dozen guesses a year. At least a day.
+    ///
+    /// Counts of a device or a session that are used up stay as long as its token could be valid, and that of an account that
+    /// takes no passwords from strangers any more stays until the owner has logged in.
+    pub wrong_guesses: Duration,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { ended_sessions: Duration::from_hours(24 * 30), audit_events: None }
+        let month = Duration::from_hours(24 * 30);
+        Self { ended_sessions: month, wrong_guesses: month }
     }
 }

@@ -27,6 +27,9 @@ pub struct SessionConfig {
     pub reuse: ReusePolicy,
     /// How recent a proof of identity must be for what cannot be undone. Default 5 minutes (ASVS 7.5.1).
     pub recent_authentication: Duration,
+    /// How long a device is known on which somebody has logged in: its next login is not held up by strangers who guess at the
+    /// account. Default 180 days, from the last login there. It is forgotten before that when the password changes.
+    pub device_lifetime: Duration,
 }
 
 impl Default for SessionConfig {
@@ -37,6 +40,7 @@ impl Default for SessionConfig {
             max_per_user: 50,
             reuse: ReusePolicy::Grace(Duration::from_secs(10)),
             recent_authentication: Duration::from_mins(5),
+            device_lifetime: Duration::from_hours(24 * 180),
         }
     }
 }

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
+use crate::flows::guessing::Guess;
 use crate::flows::planned::Planned;
+use crate::flows::session_issue::device_token;
 use crate::flows::throttle::Throttled;
 use crate::model::{
-    AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
-    UserStatus,
+    AuditAction, ChangeSet, Committed, CredentialChange, Credentials, GuessSubject, Guesses, Outcome, RequestContext,
+    RevocationReason, SessionChange, UserChange, UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Verdict, Weakness};
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{Password, PasswordHash, Timestamp};
+use crate::primitives::{DeviceToken, Password, PasswordHash, Timestamp};
 
 /// The password to leave and the one to take.
 #[derive(Debug, Clone)]
@@ -21,6 +23,17 @@ pub struct PasswordChange {
     pub current: Password,
     /// The one to take, still to be judged.
     pub new: Password,
+}
+
+/// The password was changed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PasswordChanged {
+    /// How many other sessions ended.
+    pub sessions_ended: usize,
+    /// What makes the device known at its next login: after the change all that were known before are strangers, a thief's
+    /// among them.
+    pub device_token: DeviceToken,
 }
 
 /// Why the password was not changed.
@@ -33,7 +46,8 @@ pub enum ChangePasswordError {
     /// The new password can be guessed; the reasons say how to make a better one.
     #[error(transparent)]
     WeakPassword(#[from] Weakness),
-    /// The account was closed since the token was issued.
+    /// The account was closed since the token was issued, or the session has ended because the password was guessed at within it
+    /// too often.
     #[error("the account is closed")]
     Gone,
     /// The account is suspended.
@@ -74,6 +88,7 @@ impl ChangePasswordError {
 
 super::engine::hash_error_into!(ChangePasswordError);
 super::throttle::throttled_into!(ChangePasswordError);
+super::guessing::not_admitted_into!(ChangePasswordError);
 
 impl From<CommitError> for ChangePasswordError {
     fn from(error: CommitError) -> Self {
@@ -93,18 +108,18 @@ impl From<SetPasswordError> for ChangePasswordError {
 /// How often a change starts over when the account changes under it.
 const ATTEMPTS: usize = 3;
 
-/// Replaces the password, and ends every session of the caller but this one. Returns how many ended.
+/// Replaces the password, and ends every session of the caller but this one.
 pub(crate) async fn change_password(
     engine: &Engine,
     principal: &Principal,
     change: PasswordChange,
     context: &RequestContext,
-) -> Result<usize, ChangePasswordError> {
+) -> Result<PasswordChanged, ChangePasswordError> {
     engine.throttle.password_check(principal.user_id(), context).await?;
-    let mut overtaken = Conflict::PasswordChanged;
+    let (mut overtaken, mut reserved) = (Conflict::PasswordChanged, None);
     for _ in 0..ATTEMPTS {
-        match decide(engine, principal, &change, context).await?.commit().await {
-            Ok(ended) => return Ok(ended),
+        match decide(engine, principal, &change, &mut reserved, context).await?.commit().await {
+            Ok(changed) => return Ok(changed),
             // A login has upgraded the hash, or somebody has changed the password: judge again what is there now.
             Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => overtaken = conflict,
             Err(error) => return Err(error.into()),
@@ -119,39 +134,48 @@ pub(crate) async fn plan_change_password<'a>(
     principal: &Principal,
     change: &PasswordChange,
     context: &RequestContext,
-) -> Result<Planned<'a, usize>, ChangePasswordError> {
+) -> Result<Planned<'a, PasswordChanged>, ChangePasswordError> {
     engine.throttle.password_check(principal.user_id(), context).await?;
-    decide(engine, principal, change, context).await
+    decide(engine, principal, change, &mut None, context).await
 }
 
 async fn decide<'a>(
     engine: &'a Engine,
     principal: &Principal,
     change: &PasswordChange,
+    reserved: &mut Option<Guesses>,
     context: &RequestContext,
-) -> Result<Planned<'a, usize>, ChangePasswordError> {
+) -> Result<Planned<'a, PasswordChanged>, ChangePasswordError> {
     let id = principal.user_id();
     let identifier = id.to_string();
     let origin = HashOrigin::new(context.client.ip, &identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
-    let found = engine.store.credentials_by_id(id).await.map_err(Internal::from)?;
-    let Credentials { user, password } = found.ok_or(ChangePasswordError::Gone)?;
+    let subject = GuessSubject::session(principal.session_id());
+    let state = engine.store.login_by_id(id, subject).await.map_err(Internal::from)?;
+    let Credentials { user, password } = state.credentials.ok_or(ChangePasswordError::Gone)?;
     if user.status != UserStatus::Active {
         return Err(ChangePasswordError::Suspended);
     }
+    let at_most = engine.config.limits.guessing.per_session;
+    let guess = Guess::admit(engine, subject, state.guesses, at_most, reserved, context).await?;
     let event = |at, outcome| engine.event(at, AuditAction::PasswordChanged, outcome, context).by(actor(principal)).on(id);
     let verdict = admission.verify(change.current.clone(), password.clone()).await?;
     let (Some(from), Verdict::Match { .. }) = (password, verdict) else {
+        let at = engine.now();
+        let refusal = event(at, Outcome::Failure).with("reason", "wrong_password");
+        let has_ended = guess.fail_within(engine, principal, refusal, at, context).await?;
+        // The place is kept until the failure is counted: no more than two are evaluated on a count that does not know of them.
         drop(admission);
-        engine.record_refusal(event(engine.now(), Outcome::Failure).with("reason", "wrong_password")).await?;
-        return Err(ChangePasswordError::WrongPassword);
+        return Err(if has_ended { ChangePasswordError::Gone } else { ChangePasswordError::WrongPassword });
     };
     let policy = PolicyContext { email: Some(user.email.clone()), full_name: user.full_name.clone() };
     let to = admission.set(change.new.clone(), policy).await?;
     drop(admission);
     let at = engine.now();
-    let changes = replacement(principal, user.auth_epoch, from, to, at).and(event(at, Outcome::Success));
-    Ok(Planned::new(engine, id, changes, |committed| committed.revoked.len()))
+    let changes = guess.succeeded(replacement(principal, user.auth_epoch, from, to, at)).and(event(at, Outcome::Success));
+    let device_token = device_token(engine, &user, user.auth_epoch.saturating_add(1), at)?;
+    let finish = |committed: &Committed| PasswordChanged { sessions_ended: committed.revoked.len(), device_token };
+    Ok(Planned::new(engine, id, changes, finish))
 }
 
 fn replacement(principal: &Principal, auth_epoch: u32, from: PasswordHash, to: PasswordHash, at: Timestamp) -> ChangeSet {

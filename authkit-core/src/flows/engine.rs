@@ -136,12 +136,6 @@ impl Engine {
     pub(crate) fn found_ended(&self, session_id: SessionId, at: Timestamp) {
         self.revoked.sessions.insert(&[Revocation { session_id, at }]);
     }
-
-    /// Commits the event of an attempt that was refused: there is nothing else to change.
-    pub(crate) async fn record_refusal(&self, event: AuditEvent) -> Result<(), Internal> {
-        self.commit(&ChangeSet::new().and(event)).await?;
-        Ok(())
-    }
 }
 
 /// How far the clock of this node and the store's are apart, as it was found last.

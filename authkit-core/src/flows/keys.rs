@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::ports::{CommitError, Conflict, CustodyError, KeyCustody, StoreError};
 use crate::primitives::{SecretBytes, Timestamp};
-use crate::token::{AccessKey, DueKey, KeyMaterial, KeyState, Keyring, RefreshKey};
+use crate::token::{AccessKey, DueKey, KeyMaterial, KeyState, Keyring, RefreshKey, SealKey};
 
 /// A key, without what is secret about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) async fn reload(engine: &Engine) -> Result<(), Internal> {
     for _ in 0..ATTEMPTS {
         let ring = read(engine).await?;
         let now = engine.now();
-        let due = [KeyPurpose::AccessToken, KeyPurpose::RefreshToken]
+        let due = KeyPurpose::ALL
             .into_iter()
             .find_map(|purpose| ring.due_key(now, purpose, &engine.config.tokens).map(|due| (purpose, due)));
         engine.keyring.store(Arc::new(ring));
@@ -155,6 +155,7 @@ async fn open_all(engine: &Engine, stored: &[ServerKey]) -> Result<Keyring, Inte
     let held = engine.keyring.load_full();
     let mut access: Vec<Arc<AccessKey>> = Vec::new();
     let mut refresh: Vec<Arc<RefreshKey>> = Vec::new();
+    let mut seals: Vec<Arc<SealKey>> = Vec::new();
     if let SigningAlgorithm::Hs256(secret) = &engine.config.tokens.algorithm {
         access.push(Arc::new(AccessKey::shared(secret)?));
     }
@@ -168,9 +169,13 @@ async fn open_all(engine: &Engine, stored: &[ServerKey]) -> Result<Keyring, Inte
                 Some(held) => Arc::clone(held),
                 None => Arc::new(RefreshKey::load(key, &open(engine, key).await?)?),
             }),
+            KeyPurpose::AuditSeal => seals.push(match held.seal_by_id(&key.id) {
+                Some(held) => Arc::clone(held),
+                None => Arc::new(SealKey::load(key, &open(engine, key).await?)?),
+            }),
         }
     }
-    Ok(Keyring::new(access, refresh))
+    Ok(Keyring::new(access, refresh).with_seals(seals))
 }
 
 async fn open(engine: &Engine, key: &ServerKey) -> Result<SecretBytes, Internal> {

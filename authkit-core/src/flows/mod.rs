@@ -2,12 +2,13 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `first_factor` and `session_issue`.
+//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor` and `session_issue`.
 
 pub(crate) mod account_cache;
 pub(crate) mod engine;
 pub mod factor_check;
 pub mod first_factor;
+pub(crate) mod guessing;
 pub(crate) mod mfa_token;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
@@ -28,9 +29,10 @@ pub mod register;
 mod retention;
 pub mod second_factor;
 pub mod sessions;
+pub mod unlock;
 
 pub use authenticate::{Aal1, Aal2, AuthenticateError, InsufficientAuthentication, Principal};
-pub use change_password::{ChangePasswordError, PasswordChange};
+pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
 pub use enroll_mfa::{EnrollError, FactorStatus};
@@ -48,4 +50,5 @@ pub use register::{RegisterError, Registration};
 pub use second_factor::SecondFactorError;
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
-pub use throttle::RateLimitStats;
+pub use throttle::{RateLimitStats, TooManyRequests};
+pub use unlock::{Lock, LockStatus};

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::factor_check::{self, ATTEMPTS, NotChecked, SecondFactor};
+use crate::flows::guessing::Guess;
 use crate::flows::session_issue::access_token;
 use crate::flows::throttle::Throttled;
 use crate::model::FactorChange;
-use crate::model::{AuditAction, AuthMethod, ChangeSet, Outcome, RequestContext, SessionChange, UserStatus};
+use crate::model::{AuditAction, AuthMethod, ChangeSet, GuessSubject, Outcome, RequestContext, SessionChange, UserStatus};
 use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{AccessToken, Password, Timestamp};
@@ -26,7 +27,7 @@ pub enum ReauthenticateError {
     /// The code is wrong, or was used before, or no second factor is in force.
     #[error("the code is wrong, or was used before")]
     InvalidCode,
-    /// The session or the account has ended.
+    /// The session or the account has ended. The session ends when the password was guessed at within it too often.
     #[error("the session has ended")]
     SessionEnded,
     /// Too many were tried. Nothing was looked up or changed.
@@ -64,6 +65,7 @@ impl ReauthenticateError {
 
 super::engine::hash_error_into!(ReauthenticateError);
 super::throttle::throttled_into!(ReauthenticateError);
+super::guessing::not_admitted_into!(ReauthenticateError);
 
 /// Checks the password again, and issues an access token with a fresh `auth_time`.
 pub(crate) async fn reauthenticate(
@@ -77,26 +79,33 @@ pub(crate) async fn reauthenticate(
     let identifier = id.to_string();
     let origin = HashOrigin::new(context.client.ip, &identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
-    let found = engine.store.credentials_by_id(id).await.map_err(Internal::from)?;
-    let credentials = found.filter(|found| found.user.status == UserStatus::Active).ok_or(ReauthenticateError::SessionEnded)?;
+    let subject = GuessSubject::session(principal.session_id());
+    let state = engine.store.login_by_id(id, subject).await.map_err(Internal::from)?;
+    let found = state.credentials.filter(|found| found.user.status == UserStatus::Active);
+    let credentials = found.ok_or(ReauthenticateError::SessionEnded)?;
     // SECURITY: a stolen session and a stolen password must not be enough to take the second factor off.
     if !credentials.user.second_factors.is_empty() {
         return Err(ReauthenticateError::FactorRequired);
     }
+    let at_most = engine.config.limits.guessing.per_session;
+    let guess = Guess::admit(engine, subject, state.guesses, at_most, &mut None, context).await?;
     let verdict = admission.verify(password, credentials.password).await?;
-    drop(admission);
     let at = engine.now();
     let event = |outcome| {
         let event = engine.event(at, AuditAction::Reauthentication, outcome, context).by(actor(principal)).on(id);
         event.with("method", AuthMethod::Password.as_str())
     };
     if verdict == Verdict::Mismatch {
-        engine.record_refusal(event(Outcome::Failure).with("reason", "wrong_password")).await?;
-        return Err(ReauthenticateError::InvalidCredentials);
+        let refusal = event(Outcome::Failure).with("reason", "wrong_password");
+        let has_ended = guess.fail_within(engine, principal, refusal, at, context).await?;
+        // The place is kept until the failure is counted: no more than two are evaluated on a count that does not know of them.
+        drop(admission);
+        return Err(if has_ended { ReauthenticateError::SessionEnded } else { ReauthenticateError::InvalidCredentials });
     }
+    drop(admission);
     let (session_id, auth_epoch) = (principal.session_id(), credentials.user.auth_epoch);
     let change = SessionChange::Reauthenticate { id: session_id, auth_epoch, methods: None, at };
-    commit(engine, &ChangeSet::new().and(change).and(event(Outcome::Success))).await?;
+    commit(engine, &guess.succeeded(ChangeSet::new()).and(change).and(event(Outcome::Success))).await?;
     fresh_token(engine, principal, at).await
 }
 
@@ -125,7 +134,8 @@ pub(crate) async fn reauthenticate_by_factor(
     let mut factors = factor_check::reserve(engine, id, proof.factor, None, at).await?;
     for _ in 0..ATTEMPTS {
         let Some(used) = factor_check::check(engine, &user, &factors, proof, at).await? else {
-            engine.record_refusal(event(Outcome::Failure).with("reason", "wrong_code")).await?;
+            let refusal = event(Outcome::Failure).with("reason", "wrong_code");
+            engine.commit(&ChangeSet::new().and(refusal)).await.map_err(Internal::from)?;
             return Err(ReauthenticateError::InvalidCode);
         };
         let left = used.recovery.as_ref().map_or(0, |recovery| recovery.digests.len());

@@ -1,30 +1,39 @@
 //! What is long over is forgotten, a little at a time.
 
 use crate::flows::engine::{Engine, Internal};
-use crate::model::{AuditChange, Change, ChangeSet, SessionChange};
-use crate::primitives::AuditEventId;
+use crate::model::{Change, ChangeSet, GuessChange, SessionChange};
+use crate::primitives::Timestamp;
 
 /// How many rows one transaction removes: some milliseconds of work, so that nobody waits for it.
 const BATCH: u32 = 500;
 /// How many transactions one round may make, on each node: up to 10,000 rows a minute.
 const BATCHES: u32 = 20;
 
-/// Forgets ended sessions, and audit events where the settings set them an end.
+/// Forgets ended sessions and wrong passwords of long ago. The audit log is not touched: its retention is for a person to decide, see `audit_purge`.
 pub(crate) async fn purge(engine: &Engine) -> Result<(), Internal> {
-    let (now, retention) = (engine.now(), &engine.config.retention);
-    let ended_before = now - retention.ended_sessions;
+    let now = engine.now();
+    let ended_before = now - engine.config.retention.ended_sessions;
     let sessions = in_batches(engine, SessionChange::Purge { ended_before, limit: BATCH }.into()).await?;
-    let events = match retention.audit_events {
-        Some(kept) => {
-            let below = AuditEventId::first_of(now - kept);
-            in_batches(engine, AuditChange::Purge { below, limit: BATCH }.into()).await?
-        }
-        None => 0,
-    };
-    if sessions + events > 0 {
-        tracing::debug!(sessions, events, "forgot what is long over");
+    let guesses = guesses(engine, now).await?;
+    if sessions + guesses > 0 {
+        tracing::debug!(sessions, guesses, "forgot what is long over");
     }
     Ok(())
+}
+
+/// Forgets counts of wrong guesses: low ones soon, those of devices and sessions that are used up when their tokens are long over,
+/// and never one that has closed the way of passwords, because that is opened by its owner alone.
+async fn guesses(engine: &Engine, now: Timestamp) -> Result<u64, Internal> {
+    let (config, guessing) = (&engine.config, &engine.config.limits.guessing);
+    let used_up = guessing.per_device.min(guessing.per_session).min(guessing.at_most);
+    let tokens = config.sessions.device_lifetime.max(config.sessions.absolute_timeout);
+    let soon = GuessChange::Purge { last_before: now - config.retention.wrong_guesses, below: used_up, limit: BATCH };
+    let late = GuessChange::Purge {
+        last_before: now - config.retention.wrong_guesses.max(tokens),
+        below: guessing.at_most,
+        limit: BATCH,
+    };
+    Ok(in_batches(engine, soon.into()).await? + in_batches(engine, late.into()).await?)
 }
 
 async fn in_batches(engine: &Engine, change: Change) -> Result<u64, Internal> {

@@ -111,7 +111,7 @@ async fn refuse(
 ) -> Result<SecondFactorError, Internal> {
     let event = engine.event(at, AuditAction::Login, Outcome::Failure, context).on(challenge.user.id);
     let event = event.with("reason", "wrong_code").with("method", method.auth_method().as_str());
-    engine.record_refusal(event).await?;
+    engine.commit(&ChangeSet::new().and(event)).await?;
     Ok(SecondFactorError::InvalidCode)
 }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{AuthMethod, ChangeSet, Client, Session, SessionChange, User};
-use crate::primitives::{AccessToken, DeviceName, FullName, RefreshToken, SessionId, Timestamp, UserId};
-use crate::token::{Issuance, access, refresh};
+use crate::primitives::{AccessToken, DeviceName, DeviceToken, FullName, RefreshToken, SessionId, Timestamp, UserId};
+use crate::token::{Issuance, access, device, refresh};
 
 /// What a client gets to act for its user.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct LoggedIn {
     pub session_id: SessionId,
     /// Her tokens.
     pub tokens: TokenPair,
+    /// What makes the device known at its next login, after a login or a registration; `None` after a refresh.
+    pub device_token: Option<DeviceToken>,
 }
 
 impl LoggedIn {
@@ -41,6 +43,7 @@ impl LoggedIn {
             token_type: "Bearer",
             expires_in: self.tokens.expires_in.as_secs(),
             user: UserReply::from(&self.user),
+            device_token: self.device_token.map(|token| token.expose().to_owned()),
         }
     }
 }
@@ -54,6 +57,9 @@ pub struct TokenReply {
     /// Whole seconds.
     expires_in: u64,
     user: UserReply,
+    /// To be kept longer than the others, and shown at the next login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_token: Option<String>,
 }
 
 impl std::fmt::Debug for TokenReply {
@@ -89,6 +95,7 @@ pub(crate) struct NewSession {
     session: Session,
     auth_epoch: u32,
     tokens: TokenPair,
+    device_token: DeviceToken,
     user: User,
 }
 
@@ -123,7 +130,8 @@ impl NewSession {
             revoked: None,
         };
         let tokens = pair(engine, &session, minted.token, at)?;
-        Ok(Self { session, auth_epoch: user.auth_epoch, tokens, user: user.clone() })
+        let device_token = device_token(engine, user, user.auth_epoch, at)?;
+        Ok(Self { session, auth_epoch: user.auth_epoch, tokens, device_token, user: user.clone() })
     }
 
     /// Adds the session, and the cap on its user's sessions, to what is committed.
@@ -143,8 +151,14 @@ impl NewSession {
 
     /// Hands out the tokens. Call it after the commit: before, they are good for nothing.
     pub(crate) fn logged_in(self) -> LoggedIn {
-        LoggedIn { user: self.user, session_id: self.session.id, tokens: self.tokens }
+        let device_token = Some(self.device_token);
+        LoggedIn { user: self.user, session_id: self.session.id, tokens: self.tokens, device_token }
     }
+}
+
+/// Makes the device known on which the owner of an account has just shown who she is.
+pub(crate) fn device_token(engine: &Engine, user: &User, auth_epoch: u32, at: Timestamp) -> Result<DeviceToken, Internal> {
+    Ok(device::mint(&engine.keyring.load(), user.id, &user.email, auth_epoch, at, &*engine.entropy)?)
 }
 
 /// Issues an access token for a session, and joins it with its refresh token.

@@ -9,6 +9,7 @@ use crate::config::LimitConfig;
 use crate::model::{LimitScope, Reading, RequestContext};
 use crate::ports::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 use crate::primitives::{Clock, Email, SessionId, UserId, client_network};
+use crate::token::KnownDevice;
 
 /// How long a flow waits for the limiter that the nodes share. A limiter gives up sooner by itself; this is for one that does not.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -35,6 +36,42 @@ pub struct RateLimitStats {
     refused: [u64; LimitScope::ALL.len()],
     /// How often this node counted by itself because the shared limiter could not.
     pub fallbacks: u64,
+    /// How many passwords were not evaluated because wrong ones had come before, and have to wait.
+    pub delayed: u64,
+    /// How many passwords were not evaluated because too many wrong ones had come before.
+    pub stopped: u64,
+}
+
+/// Why a guess has to wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum HeldUp {
+    /// The last wrong one was not long enough ago.
+    Delayed,
+    /// No more are taken from where it comes from.
+    Stopped,
+}
+
+/// Too many requests came from one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests, retry in {retry_after:?}")]
+#[non_exhaustive]
+pub struct TooManyRequests {
+    /// When to try again.
+    pub retry_after: Duration,
+}
+
+impl TooManyRequests {
+    /// The stable code of the error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        Throttled::CODE
+    }
+}
+
+impl From<Throttled> for TooManyRequests {
+    fn from(throttled: Throttled) -> Self {
+        Self { retry_after: throttled.retry_after }
+    }
 }
 
 impl RateLimitStats {
@@ -60,6 +97,8 @@ pub(crate) struct Throttle {
     /// When the shared limiter failed, in microseconds; `i64::MIN` when it has counted since.
     failed_at: AtomicI64,
     fallbacks: AtomicU64,
+    delayed: AtomicU64,
+    stopped: AtomicU64,
     scopes: [ScopeBooks; LimitScope::ALL.len()],
 }
 
@@ -83,35 +122,87 @@ impl Throttle {
         shared: Option<Arc<dyn RateLimiter>>,
         own: Arc<dyn RateLimiter>,
     ) -> Self {
-        let (failed_at, fallbacks) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
-        Self { limits, clock, shared, own, failed_at, fallbacks, scopes: Default::default() }
+        let failed_at = AtomicI64::new(i64::MIN);
+        let (fallbacks, delayed, stopped) = Default::default();
+        Self { limits, clock, shared, own, failed_at, fallbacks, delayed, stopped, scopes: Default::default() }
     }
 
-    /// Counts a login, of whatever account and whether there is one or not.
-    pub(crate) async fn login(&self, email: &Email, context: &RequestContext) -> Result<(), Throttled> {
+    /// Counts a login, of whatever account and whether there is one or not. `device` has shown a token of the account.
+    pub(crate) async fn login(
+        &self,
+        email: &Email,
+        device: Option<&KnownDevice>,
+        context: &RequestContext,
+    ) -> Result<(), Throttled> {
         // SECURITY: the address in front of the account: an address that is used up cannot use up somebody's account.
-        let address = self.address(LimitScope::LoginAddress, context);
-        let account = self.charge(LimitScope::LoginAccount, email.normal().as_bytes());
-        self.count(address.into_iter().chain([account]), context).await
+        let mut charges: Vec<Charge> = self.address(LimitScope::LoginAddress, context).into_iter().collect();
+        // SECURITY: what is left of the account's quota would tell who asks that somebody else has tried it.
+        let shown = charges.len();
+        match device {
+            // A known device is not counted with strangers, so that these cannot keep the owner out.
+            Some(device) => charges.push(self.charge(LimitScope::LoginDevice, device.id())),
+            None => charges.extend(self.strangers(email, context)),
+        }
+        self.count(charges, shown, context).await?;
+        if device.is_some() { Ok(()) } else { self.node(LimitScope::LoginNode, context).await }
+    }
+
+    /// Counts a login with the strangers' after all, whose device is not known any more.
+    pub(crate) async fn stranger(&self, email: &Email, context: &RequestContext) -> Result<(), Throttled> {
+        self.count(self.strangers(email, context), 0, context).await?;
+        self.node(LimitScope::LoginNode, context).await
+    }
+
+    fn strangers(&self, email: &Email, context: &RequestContext) -> Vec<Charge> {
+        let account = email.normal().as_bytes();
+        let from_here = self.network(context).map(|network| {
+            let subject = [network.as_slice(), &[0], account].concat();
+            self.charge(LimitScope::LoginAddressAccount, &subject)
+        });
+        from_here.into_iter().chain([self.charge(LimitScope::LoginAccount, account)]).collect()
     }
 
     /// Counts a registration.
     pub(crate) async fn registration(&self, context: &RequestContext) -> Result<(), Throttled> {
-        self.count(self.address(LimitScope::RegistrationAddress, context), context).await
+        self.count(self.address(LimitScope::RegistrationAddress, context), 1, context).await?;
+        if context.client.ip.is_none() { Ok(()) } else { self.node(LimitScope::RegistrationNode, context).await }
+    }
+
+    /// Counts a request that checks no secret, on this node alone.
+    pub(crate) async fn request(&self, context: &RequestContext) -> Result<(), Throttled> {
+        // There the host is the client, or a balancer that nobody has named: all of its clients would be one.
+        if context.client.ip.is_some_and(|ip| ip.to_canonical().is_loopback()) {
+            return Ok(());
+        }
+        self.count_here(self.address(LimitScope::RequestAddress, context), 0, context).await
+    }
+
+    /// Counts against what this node can do, whoever asks.
+    async fn node(&self, scope: LimitScope, context: &RequestContext) -> Result<(), Throttled> {
+        self.count_here([self.charge(scope, &[])], 0, context).await
     }
 
     /// Counts a check of the password of somebody who is logged in.
     pub(crate) async fn password_check(&self, user_id: UserId, context: &RequestContext) -> Result<(), Throttled> {
-        self.count([self.charge(LimitScope::PasswordAccount, user_id.as_uuid().as_bytes())], context).await
+        self.count([self.charge(LimitScope::PasswordAccount, user_id.as_uuid().as_bytes())], 1, context).await
     }
 
     /// Counts a refresh, on this node alone: nothing can be guessed there, so it is worth no round trip.
     pub(crate) async fn refresh(&self, session_id: SessionId, context: &RequestContext) -> Result<(), Throttled> {
-        if !self.limits.enabled {
-            return Ok(());
-        }
-        let charges = [self.charge(LimitScope::RefreshSession, session_id.as_uuid().as_bytes())];
-        self.conclude(&charges, &self.count_alone(&charges).await, context)
+        self.count_here([self.charge(LimitScope::RefreshSession, session_id.as_uuid().as_bytes())], 1, context).await
+    }
+
+    /// Notes that a guess has to wait, for a reason that the store knows. It is told like a quota that is used up.
+    pub(crate) fn hold_up(&self, held_up: HeldUp, retry_after: Duration, context: &RequestContext) -> Throttled {
+        let (counter, why) = match held_up {
+            HeldUp::Delayed => (&self.delayed, "delayed"),
+            HeldUp::Stopped => (&self.stopped, "stopped"),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(why, ?retry_after, "a password is not evaluated");
+        let limit = self.limits.guessing.free;
+        context.rate_limit.note(&[Reading { limit, remaining: 0, reset_after: retry_after, retry_after: Some(retry_after) }]);
+        Throttled { retry_after }
     }
 
     /// How well the limits work.
@@ -126,6 +217,8 @@ impl Throttle {
         RateLimitStats {
             refused: std::array::from_fn(|index| self.scopes[index].refused.load(Ordering::Relaxed)),
             fallbacks: self.fallbacks.load(Ordering::Relaxed),
+            delayed: self.delayed.load(Ordering::Relaxed),
+            stopped: self.stopped.load(Ordering::Relaxed),
         }
     }
 
@@ -135,13 +228,25 @@ impl Throttle {
 
     /// The bucket of the client's network. A request without an address is one of the host's own.
     fn address(&self, scope: LimitScope, context: &RequestContext) -> Option<Charge> {
+        Some(self.charge(scope, &self.network(context)?))
+    }
+
+    /// The client's network as bytes.
+    #[expect(clippy::unused_self, reason = "reads as one of the things that are counted")]
+    fn network(&self, context: &RequestContext) -> Option<Vec<u8>> {
         Some(match client_network(context.client.ip?) {
-            IpAddr::V4(ip) => self.charge(scope, &ip.octets()),
-            IpAddr::V6(ip) => self.charge(scope, &ip.octets()),
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
         })
     }
 
-    async fn count(&self, charges: impl IntoIterator<Item = Charge> + Send, context: &RequestContext) -> Result<(), Throttled> {
+    /// Counts together with the other nodes. Of what is allowed, the first `shown` readings may be seen by the client.
+    async fn count(
+        &self,
+        charges: impl IntoIterator<Item = Charge> + Send,
+        shown: usize,
+        context: &RequestContext,
+    ) -> Result<(), Throttled> {
         if !self.limits.enabled {
             return Ok(());
         }
@@ -150,14 +255,28 @@ impl Throttle {
             return Ok(());
         }
         let Some(shared) = &self.shared else {
-            return self.conclude(&charges, &self.count_alone(&charges).await, context);
+            return self.conclude(&charges, &self.count_alone(&charges).await, shown, context);
         };
         if let Some(readings) = self.count_together(&**shared, &charges).await {
-            return self.conclude(&charges, &readings, context);
+            return self.conclude(&charges, &readings, shown, context);
         }
         let part = |charge: &Charge| Charge { quota: charge.quota.part_of(self.limits.nodes), ..*charge };
         let parts: Vec<Charge> = charges.iter().map(part).collect();
-        self.conclude(&parts, &self.count_alone(&parts).await, context)
+        self.conclude(&parts, &self.count_alone(&parts).await, shown, context)
+    }
+
+    /// Counts on this node alone.
+    async fn count_here(
+        &self,
+        charges: impl IntoIterator<Item = Charge> + Send,
+        shown: usize,
+        context: &RequestContext,
+    ) -> Result<(), Throttled> {
+        let charges: Vec<Charge> = charges.into_iter().collect();
+        if !self.limits.enabled || charges.is_empty() {
+            return Ok(());
+        }
+        self.conclude(&charges, &self.count_alone(&charges).await, shown, context)
     }
 
     /// Asks the shared limiter; `None` when it could not count.
@@ -192,13 +311,22 @@ impl Throttle {
     }
 
     /// Says what the readings mean. Too few of them are a refusal.
-    fn conclude(&self, charges: &[Charge], readings: &[Reading], context: &RequestContext) -> Result<(), Throttled> {
-        context.rate_limit.note(readings);
-        let refused = readings.iter().zip(charges).find_map(|(reading, charge)| Some((charge, reading.retry_after?)));
+    fn conclude(
+        &self,
+        charges: &[Charge],
+        readings: &[Reading],
+        shown: usize,
+        context: &RequestContext,
+    ) -> Result<(), Throttled> {
+        let refused = readings.iter().zip(charges).find_map(|(reading, charge)| Some((charge, reading, reading.retry_after?)));
         match refused {
-            None if readings.len() == charges.len() => Ok(()),
+            None if readings.len() == charges.len() => {
+                context.rate_limit.note(&readings[..shown.min(readings.len())]);
+                Ok(())
+            }
             None => Err(Throttled { retry_after: Duration::from_secs(1) }),
-            Some((charge, retry_after)) => {
+            Some((charge, reading, retry_after)) => {
+                context.rate_limit.note(&[*reading]);
                 self.tell(charge.key.scope(), context);
                 Err(Throttled { retry_after })
             }
@@ -277,7 +405,7 @@ mod tests {
             let throttle = Throttle::new(LimitConfig::default(), Arc::new(SystemClock), Some(shared), own);
             let (context, email) = (RequestContext::default(), Email::parse("user@example.com").unwrap());
             let second = Err(Throttled { retry_after: Duration::from_secs(1) });
-            assert_eq!(throttle.login(&email, &context).await, second);
+            assert_eq!(throttle.login(&email, None, &context).await, second);
             assert_eq!(throttle.refresh(SessionId::from_uuid(uuid::Uuid::nil()), &context).await, second);
             // A request without an address has no bucket: there is nothing to count, and nothing that could fail.
             assert_eq!(throttle.registration(&context).await, Ok(()));

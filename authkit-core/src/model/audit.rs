@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::audit_seal::{AuditLeaf, AuditSeal};
 use crate::model::client::{Client, RequestContext};
-use crate::primitives::{AuditEventId, RequestId, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, RequestId, SessionId, Timestamp, UserId, harmless};
 
 /// Declares the actions: each with its meaning and its stable name, once.
 macro_rules! actions {
@@ -75,6 +76,26 @@ actions! {
     RecoveryCodesReplaced = "mfa.recovery_codes_replaced",
     /// A recovery code was used up.
     RecoveryCodeUsed = "mfa.recovery_code_used",
+
+    // The audit log and what is recorded of refusals.
+    /// A refresh was refused.
+    RefreshRefused = "auth.refresh_refused",
+    /// Requests are being refused by a rate limit: the first of a while, for each scope and subject.
+    RateLimited = "auth.rate_limited",
+    /// Logins are being turned away because too many passwords are being hashed: the first of a while.
+    Overloaded = "auth.overloaded",
+    /// Sealed events of the audit log were released to be purged.
+    AuditPurged = "audit.purged",
+    /// The audit log was exported.
+    AuditExported = "audit.exported",
+
+    // Guessing.
+    /// Wrong passwords in a row have put off the next one; once for each step.
+    GuessingDelayed = "auth.guessing_delayed",
+    /// After too many wrong passwords in a row, none is taken from unknown devices any more, or the session has ended.
+    GuessingStopped = "auth.guessing_stopped",
+    /// An operator or administrator has forgotten the wrong passwords of an account.
+    AccountUnlocked = "account.unlocked",
 }
 
 /// Who did it.
@@ -171,26 +192,81 @@ impl AuditEvent {
     }
 
     /// Adds a detail.
+    ///
+    /// SECURITY: a value may come from whoever sent the request. What could forge a line is escaped, and what is too long is cut,
+    /// so that neither a reader of the log nor its size is in her hands.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.details.insert(name.to_owned(), value.into());
+    pub fn with(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.details.insert(name.to_owned(), harmless(value.as_ref(), Self::MAX_DETAIL_CHARS));
         self
+    }
+
+    /// The most characters of a detail's value.
+    pub const MAX_DETAIL_CHARS: usize = 512;
+
+    /// Adds what became of a field, `changed.<field>.from` and `changed.<field>.to`, where it is another than before; an absent
+    /// value is left out. Never for a secret: of a password or a token it is said *that* it changed, elsewhere.
+    #[must_use]
+    pub fn changed(self, field: &str, from: Option<&str>, to: Option<&str>) -> Self {
+        if from == to {
+            return self;
+        }
+        let with = |event: Self, end: &str, value: Option<&str>| match value {
+            Some(value) => event.with(&format!("changed.{field}.{end}"), value),
+            None => event,
+        };
+        with(with(self, "from", from), "to", to)
     }
 }
 
-/// One change of the audit log: it grows, and its old end may be cut off.
+/// One change of the audit log, of its seals, or of what was handed on of it.
+///
+/// The log itself grows, and is otherwise left alone by a server: that needs the rights to read and to insert. Only
+/// [`PurgeSealed`](Self::PurgeSealed), which no server does by itself, removes anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditChange {
     /// Appends an event. Guard: its id is new (`Conflict::DuplicateId`). The accounts and sessions that it names need not
     /// exist (any more).
     Append(Box<AuditEvent>),
-    /// Forgets the events whose id is below this one, the least id first; at most `limit`. No guard; `Committed::purged` says how
-    /// many. Events that rivals are purging too may be left to them.
-    Purge {
-        /// The first id that stays; [`AuditEventId::first_of`] makes one of an instant.
-        below: AuditEventId,
-        /// How many at most, so that no transaction is long.
-        limit: u32,
+    /// Adds a seal, with its leaves. Guard: it is the first seal and there is none, or the seal before it is there with the digest
+    /// that it names; and nobody has taken its number (`Conflict::AuditSealTaken`). So there is one chain, whoever seals.
+    Seal {
+        /// The seal.
+        seal: Box<AuditSeal>,
+        /// What it is the root of, in order.
+        leaves: Vec<AuditLeaf>,
+    },
+    /// Forgets the events of a seal, and its leaves; the seal itself stays. No guard: they may be gone.
+    /// `Committed::purged` says how many events that were.
+    PurgeSealed {
+        /// The number of the seal.
+        seal: u64,
+    },
+    /// Begins or prolongs the lease of a node on a receiver of the log. Guard: nobody else holds one that lasts beyond `at`
+    /// (`Conflict::AuditStreamHeld`). A receiver that is not known yet is made, with nothing handed over.
+    ClaimStream {
+        /// Names the receiver.
+        name: String,
+        /// The node.
+        holder: String,
+        /// When.
+        at: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Notes what was handed over, and prolongs the lease. Guard: the node still holds the lease, even if that is over, and the
+    /// position is the one that it started from (`Conflict::AuditStreamHeld`).
+    AdvanceStream {
+        /// Names the receiver.
+        name: String,
+        /// The node.
+        holder: String,
+        /// The seal up to which was handed over before.
+        from: u64,
+        /// The seal up to which was handed over now.
+        to: u64,
+        /// Until when the lease lasts now.
+        until: Timestamp,
     },
 }

@@ -1,6 +1,8 @@
 //! Plain data: one file per aggregate, the struct and the changes it can undergo side by side.
 
 pub mod audit;
+pub mod audit_filter;
+pub mod audit_seal;
 pub mod change;
 pub mod client;
 pub mod credential;
@@ -16,6 +18,8 @@ mod user_record;
 pub mod user_search;
 
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
+pub use audit_filter::{AuditFilter, AuditOrder};
+pub use audit_seal::{AuditLeaf, AuditSeal, AuditStream};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials, LoginState};

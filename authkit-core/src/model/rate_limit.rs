@@ -31,7 +31,7 @@ macro_rules! scopes {
 scopes! {
     /// Logins from one client network.
     LoginAddress = "login_address",
-    /// Logins to one email address, whether it has an account or not.
+    /// Logins by unknown devices to one email address, whether it has an account or not.
     LoginAccount = "login_account",
     /// Registrations from one client network.
     RegistrationAddress = "registration_address",
@@ -39,6 +39,16 @@ scopes! {
     RefreshSession = "refresh_session",
     /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.
     PasswordAccount = "password_account",
+    /// Logins to one email address from one client network.
+    LoginAddressAccount = "login_address_account",
+    /// Logins by one known device.
+    LoginDevice = "login_device",
+    /// Logins by unknown devices on one node.
+    LoginNode = "login_node",
+    /// Registrations on one node.
+    RegistrationNode = "registration_node",
+    /// Requests of any kind from one client network, on one node.
+    RequestAddress = "request_address",
 }
 
 /// A quota that cannot be counted.
@@ -152,13 +162,13 @@ impl Reading {
     }
 }
 
-/// What the tightest bucket said to a request: a flow writes it down, and the host reads it for its `RateLimit-*` headers,
+/// What a bucket said to a request: a flow writes it down, and the host reads it for its `RateLimit-*` headers,
 /// whatever became of the request. Clones are one report.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimitReport(Arc<Mutex<Option<Reading>>>);
 
 impl RateLimitReport {
-    /// What the tightest bucket said; `None` when nothing was counted.
+    /// What the bucket said that refused the request, or the one that may be shown; `None` when nothing was counted.
     #[must_use]
     pub fn reading(&self) -> Option<Reading> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -167,7 +177,8 @@ impl RateLimitReport {
     /// Writes down what the buckets of a request said: the one that refused it, or the one with the least left.
     pub(crate) fn note(&self, readings: &[Reading]) {
         let tightest = readings.iter().min_by_key(|reading| (reading.is_allowed(), reading.remaining));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tightest.copied();
+        let Some(tightest) = tightest else { return };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(*tightest);
     }
 }
 

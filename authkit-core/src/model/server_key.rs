@@ -41,24 +41,30 @@ impl fmt::Display for KeyId {
 pub enum KeyPurpose {
     /// Signs access tokens.
     AccessToken,
-    /// Authenticates refresh tokens and derives their successors.
+    /// Authenticates refresh tokens and derives their successors, and authenticates device tokens: each under a label of its own.
     RefreshToken,
+    /// Signs the seals of the audit log. Such a key is never deleted: what it has sealed stays to be verified.
+    AuditSeal,
 }
 
 impl KeyPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::AccessToken, Self::RefreshToken, Self::AuditSeal];
+
     /// The stable name, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
             Self::RefreshToken => "refresh_token",
+            Self::AuditSeal => "audit_seal",
         }
     }
 
     /// The purpose with a stable name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::AccessToken, Self::RefreshToken].into_iter().find(|purpose| purpose.as_str() == name)
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == name)
     }
 }
 

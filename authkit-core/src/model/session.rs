@@ -107,10 +107,12 @@ pub enum RevocationReason {
     EmailChanged,
     /// Whoever acted in it as its user may do so no more.
     ImpersonationEnded,
+    /// The password was guessed at within it, too often.
+    GuessedWithin,
 }
 
 impl RevocationReason {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Logout,
         Self::LogoutAll,
         Self::RevokedByUser,
@@ -122,6 +124,7 @@ impl RevocationReason {
         Self::AccountSuspended,
         Self::EmailChanged,
         Self::ImpersonationEnded,
+        Self::GuessedWithin,
     ];
 
     /// The stable name, as stored and as audited.
@@ -139,6 +142,7 @@ impl RevocationReason {
             Self::AccountSuspended => "account_suspended",
             Self::EmailChanged => "email_changed",
             Self::ImpersonationEnded => "impersonation_ended",
+            Self::GuessedWithin => "guessed_within",
         }
     }
 

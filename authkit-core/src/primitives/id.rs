@@ -40,6 +40,19 @@ impl AuditEventId {
         let millis = u64::try_from(at.unix_millis()).unwrap_or(0);
         Self(Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
     }
+
+    /// The identifier right behind this one: the bound that leaves this one out, or, as an end, the first that is too great.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().saturating_add(1)))
+    }
+
+    /// The instant in its leading bits, in whole milliseconds. An identifier that was not drawn here may say anything.
+    #[must_use]
+    pub fn instant(self) -> Timestamp {
+        let millis = i64::try_from(self.0.as_u128() >> 80).unwrap_or(i64::MAX);
+        Timestamp::from_unix_micros(millis.saturating_mul(1_000))
+    }
 }
 
 macro_rules! id {

@@ -32,6 +32,30 @@ fn is_hostile(c: char) -> bool {
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// A text that cannot forge anything in a log, however it is shown: what could is written as its escape, and what is longer than `max`
+/// characters is cut.
+#[must_use]
+pub fn harmless(text: &str, max: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(max));
+    let mut left = max;
+    for c in text.chars() {
+        if is_hostile(c) {
+            let escape = c.escape_unicode();
+            if escape.len() > left {
+                break;
+            }
+            left -= escape.len();
+            shown.extend(escape);
+        } else if left == 0 {
+            break;
+        } else {
+            left -= 1;
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 fn clean(input: &str, max: usize) -> Result<String, LabelError> {
     // NFC grows a text at most threefold (UAX #15), so this bound loses no label that could fit.
     if input.len() > max * 16 {
@@ -183,6 +207,14 @@ mod tests {
         assert_eq!(FullName::parse(&"x".repeat(201)), Err(LabelError::TooLong { max: 200 }));
         assert_eq!(FullName::parse(&"x".repeat(1_000_000)), Err(LabelError::TooLong { max: 200 }));
         assert_eq!(FullName::parse(" Zoe\u{308} ").map(|name| name.to_string()), Ok("Zo\u{eb}".to_owned()));
+    }
+
+    #[test]
+    fn a_text_for_the_log_is_escaped_and_cut() {
+        assert_eq!(harmless("a\r\n{\"x\":1}\u{202e}", 100), "a\\u{d}\\u{a}{\"x\":1}\\u{202e}");
+        assert_eq!(harmless(&"\u{1b}x".repeat(1_000_000), 12), "\\u{1b}x");
+        assert_eq!(harmless("Zo\u{eb} \u{1F511}", 5), "Zo\u{eb} \u{1F511}");
+        assert_eq!(harmless("abcdef", 3), "abc");
     }
 
     #[test]

@@ -154,6 +154,10 @@ token! {
     /// A code of a second factor, as it was typed.
     FactorCode
 }
+token! {
+    /// A device token: `ak_dt_` and opaque text. It tells a known device from a stranger's, and logs nobody in.
+    DeviceToken
+}
 
 /// Secret bytes: a key, or what a key sealed.
 pub struct SecretBytes(SecretBox<[u8]>);

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::model::Factors;
 use crate::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User, UserFilter, UserPage, UserPageRequest,
+    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
+    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
@@ -18,7 +18,7 @@ use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::ports::store::{OneTimeTokenReads, OutboxReads};
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// A method of [`Store`].
@@ -43,6 +43,16 @@ pub enum Method {
     ServerKeys,
     /// [`AuditReads::audit_events`]
     AuditEvents,
+    /// [`AuditReads::audit_event_count`]
+    AuditEventCount,
+    /// [`AuditReads::audit_seals`]
+    AuditSeals,
+    /// [`AuditReads::last_audit_seal`]
+    LastAuditSeal,
+    /// [`AuditReads::audit_leaves`]
+    AuditLeaves,
+    /// [`AuditReads::audit_stream`]
+    AuditStream,
     /// [`GuessReads::guesses`]
     Guesses,
     /// [`GuessReads::login_by_email`]
@@ -258,8 +268,28 @@ impl<S: Store> KeyReads for FaultyStore<S> {
 
 #[async_trait]
 impl<S: Store> AuditReads for FaultyStore<S> {
-    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
-        self.call(Method::AuditEvents, self.inner.audit_events(subject, page)).await
+    async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        self.call(Method::AuditEvents, self.inner.audit_events(filter, page)).await
+    }
+
+    async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+        self.call(Method::AuditEventCount, self.inner.audit_event_count(from, below)).await
+    }
+
+    async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+        self.call(Method::AuditSeals, self.inner.audit_seals(after, limit)).await
+    }
+
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError> {
+        self.call(Method::LastAuditSeal, self.inner.last_audit_seal()).await
+    }
+
+    async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+        self.call(Method::AuditLeaves, self.inner.audit_leaves(seal)).await
+    }
+
+    async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
+        self.call(Method::AuditStream, self.inner.audit_stream(name)).await
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::model::GuessSubject;
 use crate::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose, Outcome, RequestContext, Rotation,
-    ServerKey, Session, User, UserStatus,
+    Actor, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose,
+    Outcome, RequestContext, Rotation, ServerKey, Session, User, UserStatus,
 };
 use crate::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
@@ -131,6 +131,27 @@ impl Fixtures {
             created_at: self.now(),
             activates_at: self.now() + Duration::from_hours(1),
         }
+    }
+
+    /// A seal behind another one, of events with these ids, with a signature that verifies under no key.
+    #[must_use]
+    pub fn seal(&self, previous: Option<&AuditSeal>, events: &[AuditEventId]) -> AuditChange {
+        let through = events.iter().max().map_or(AuditEventId::first_of(self.now()), |last| last.next());
+        let seal = AuditSeal {
+            number: previous.map_or(0, |seal| seal.number) + 1,
+            previous: previous.map_or(Digest::from_bytes([0; 32]), |seal| seal.digest),
+            through,
+            count: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            late: 0,
+            root: self.digest(),
+            purged: 0,
+            sealed_at: self.now(),
+            key_id: self.key(KeyPurpose::AuditSeal, 1).id,
+            digest: self.digest(),
+            signature: "c2lnbmF0dXJl".to_owned(),
+        };
+        let leaves = events.iter().map(|id| AuditLeaf { id: *id, hash: self.digest() }).collect();
+        AuditChange::Seal { seal: Box::new(seal), leaves }
     }
 
     /// A one-time token of an account, with every field set and five attempts, valid for an hour.

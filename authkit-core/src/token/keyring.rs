@@ -8,6 +8,7 @@ use crate::model::{KeyAlgorithm, KeyId, KeyPurpose};
 use crate::primitives::Timestamp;
 use crate::token::access_key::AccessKey;
 use crate::token::refresh_key::{FINGERPRINT_BYTES, RefreshKey};
+use crate::token::seal_key::SealKey;
 
 /// Where a key stands in its life. It follows from the time alone, so nothing has to be moved when the hour comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +59,15 @@ impl Aged for AccessKey {
     }
 }
 
+impl Aged for SealKey {
+    fn key_id(&self) -> &KeyId {
+        self.id()
+    }
+    fn age(&self) -> (u32, Timestamp) {
+        (self.serial(), self.activates_at())
+    }
+}
+
 impl Aged for RefreshKey {
     fn key_id(&self) -> &KeyId {
         self.id()
@@ -73,16 +83,42 @@ impl Aged for RefreshKey {
 /// yet it is the first: a node whose clock is a little behind the one that made the very first key can work all the same.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
-    // INVARIANT: both are sorted by serial, and no id is there twice.
+    // INVARIANT: all are sorted by serial, and no id is there twice.
     access: Vec<Arc<AccessKey>>,
     refresh: Vec<Arc<RefreshKey>>,
+    seals: Vec<Arc<SealKey>>,
 }
 
 impl Keyring {
     /// Puts keys together, in any order.
     #[must_use]
     pub fn new(access: Vec<Arc<AccessKey>>, refresh: Vec<Arc<RefreshKey>>) -> Self {
-        Self { access: sorted(access), refresh: sorted(refresh) }
+        Self { access: sorted(access), refresh: sorted(refresh), seals: Vec::new() }
+    }
+
+    /// Adds the keys of seals, in any order.
+    #[must_use]
+    pub fn with_seals(mut self, seals: Vec<Arc<SealKey>>) -> Self {
+        self.seals = sorted(seals);
+        self
+    }
+
+    /// The keys of seals, oldest first.
+    #[must_use]
+    pub fn seal_keys(&self) -> &[Arc<SealKey>] {
+        &self.seals
+    }
+
+    /// The key that seals at `now`; `None` only when there is no such key at all.
+    #[must_use]
+    pub fn current_seal(&self, now: Timestamp) -> Option<&Arc<SealKey>> {
+        current(&self.seals, now)
+    }
+
+    /// The key of seals with a name.
+    #[must_use]
+    pub fn seal_by_id(&self, id: &KeyId) -> Option<&Arc<SealKey>> {
+        self.seals.iter().find(|key| key.id() == id)
     }
 
     /// The keys of access tokens, oldest first.
@@ -128,7 +164,7 @@ impl Keyring {
     /// Where a key stands at `now`; `None` when it is not here.
     #[must_use]
     pub fn state(&self, id: &KeyId, now: Timestamp) -> Option<KeyState> {
-        state(&self.access, id, now).or_else(|| state(&self.refresh, id, now))
+        state(&self.access, id, now).or_else(|| state(&self.refresh, id, now)).or_else(|| state(&self.seals, id, now))
     }
 
     /// The JWK set (RFC 7517 §5) to publish at `now`, as JSON: every public key that signs, will sign, or has signed a token
@@ -159,6 +195,11 @@ impl Keyring {
     pub fn due_key(&self, now: Timestamp, purpose: KeyPurpose, tokens: &TokenConfig) -> Option<DueKey> {
         let next = self.next_key(now, purpose, tokens)?;
         let Some((active_since, algorithm)) = self.youngest(purpose) else { return Some(next) };
+        if purpose == KeyPurpose::AuditSeal {
+            // Nothing that it signs is handed to strangers, and all of it has to be verified for as long as it is kept: it is rotated
+            // when somebody wants it to be.
+            return None;
+        }
         let ends_at = active_since + tokens.key_lifetime;
         let soonest = now + tokens.key_lead;
         if algorithm != next.algorithm {
@@ -173,6 +214,7 @@ impl Keyring {
     pub fn next_key(&self, activates_at: Timestamp, purpose: KeyPurpose, tokens: &TokenConfig) -> Option<DueKey> {
         let algorithm = match (purpose, &tokens.algorithm) {
             (KeyPurpose::RefreshToken, _) => KeyAlgorithm::Hs256,
+            (KeyPurpose::AuditSeal, _) => SealKey::ALGORITHM,
             (KeyPurpose::AccessToken, SigningAlgorithm::Es256) => KeyAlgorithm::Es256,
             (KeyPurpose::AccessToken, SigningAlgorithm::EdDsa) => KeyAlgorithm::EdDsa,
             (KeyPurpose::AccessToken, SigningAlgorithm::Rs256) => KeyAlgorithm::Rs256,
@@ -181,6 +223,7 @@ impl Keyring {
         let serial = match purpose {
             KeyPurpose::AccessToken => self.stored_access().last().map(|key| key.serial()),
             KeyPurpose::RefreshToken => self.refresh.last().map(|key| key.serial()),
+            KeyPurpose::AuditSeal => self.seals.last().map(|key| key.serial()),
         };
         Some(DueKey { serial: serial.unwrap_or(0).saturating_add(1), algorithm, activates_at })
     }
@@ -189,6 +232,7 @@ impl Keyring {
         match purpose {
             KeyPurpose::AccessToken => self.stored_access().last().map(|key| (key.activates_at(), key.algorithm())),
             KeyPurpose::RefreshToken => self.refresh.last().map(|key| (key.activates_at(), KeyAlgorithm::Hs256)),
+            KeyPurpose::AuditSeal => self.seals.last().map(|key| (key.activates_at(), SealKey::ALGORITHM)),
         }
     }
 
@@ -199,11 +243,12 @@ impl Keyring {
     }
 
     /// The keys that can be deleted at `now`, because nothing that they signed or authenticated can be valid any more: a
-    /// lifetime and the leeway after an access key was succeeded, the longest session after a refresh key was.
+    /// lifetime and the leeway after an access key was succeeded, the longest session, or the time for which a device is known,
+    /// after a refresh key was. A key of seals never is: what it signed is verified for as long as it is kept.
     #[must_use]
     pub fn useless(&self, now: Timestamp, tokens: &TokenConfig, sessions: &SessionConfig) -> Vec<KeyId> {
         let stored = self.stored_access();
-        let refresh_period = sessions.absolute_timeout + tokens.leeway;
+        let refresh_period = sessions.absolute_timeout.max(sessions.device_lifetime).saturating_add(tokens.leeway);
         let access =
             stored.iter().filter(|key| is_useless(&stored, key.as_ref(), now, verify_period(tokens))).map(|key| key.id());
         let refresh =

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`key_material`] | makes keys, ready to be sealed and stored |
 //! | [`access_key`], [`refresh_key`] | keys that were loaded and tried |
+//! | [`seal_key`] | signs and verifies the seals of the audit log |
 //! | [`keyring`] | which key is next, current, retired; what is published; when a new key is due |
 //! | [`access`] | issues and verifies access tokens (RFC 9068) |
 //! | [`verified`] | remembers what was verified |
@@ -29,6 +30,7 @@ pub mod access;
 pub mod access_key;
 mod backend;
 pub mod claims;
+pub mod device;
 mod header;
 mod jwk;
 mod jws;
@@ -37,6 +39,7 @@ pub mod keyring;
 pub mod refresh;
 pub mod refresh_key;
 pub mod revoked;
+pub mod seal_key;
 pub mod verified;
 
 #[cfg(test)]
@@ -45,9 +48,11 @@ mod tests;
 pub use access::{AccessTokenError, Issuance, IssueError, IssuedAccessToken};
 pub use access_key::AccessKey;
 pub use claims::AccessClaims;
+pub use device::KnownDevice;
 pub use key_material::{KeyError, KeyMaterial};
 pub use keyring::{DueKey, KeyState, Keyring};
 pub use refresh::{Minted, PresentedRefreshToken, RefreshTokenError};
 pub use refresh_key::RefreshKey;
 pub use revoked::RevokedSessions;
+pub use seal_key::{SealKey, SealVerifier};
 pub use verified::VerifiedTokens;

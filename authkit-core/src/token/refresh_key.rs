@@ -1,4 +1,4 @@
-//! A key that authenticates refresh tokens and derives their successors.
+//! A key that authenticates refresh tokens and derives their successors, and authenticates device tokens.
 
 use std::fmt;
 
@@ -6,15 +6,16 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{KeyAlgorithm, KeyId, KeyPurpose, ServerKey};
-use crate::primitives::{SecretBytes, Timestamp};
+use crate::primitives::{Email, SecretBytes, Timestamp};
 use crate::token::key_material::{KeyError, secret_id};
 
 /// How many bytes of a key's name stand in a refresh token.
 pub(super) const FINGERPRINT_BYTES: usize = 8;
 
-// INVARIANT: neither label is the beginning of the other, so no input of one use is an input of the other.
+// INVARIANT: no label is the beginning of another, so no input of one use is an input of the other.
 const MAC_LABEL: &[u8] = b"authkit refresh token mac v1\0";
 const ROTATE_LABEL: &[u8] = b"authkit refresh token rotate v1\0";
+const DEVICE_LABEL: &[u8] = b"authkit device token mac v1\0";
 
 /// A key of refresh tokens: 32 random bytes, used with HMAC-SHA256 (RFC 2104) under one label for each use.
 pub struct RefreshKey {
@@ -78,6 +79,16 @@ impl RefreshKey {
     /// The secret of the token that follows `presented`.
     pub(super) fn successor_secret(&self, presented: &[u8]) -> [u8; 32] {
         self.labelled(ROTATE_LABEL, presented).finalize().into_bytes().into()
+    }
+
+    /// The MAC of a device token, of a fixed length, with the address that it is for behind it.
+    pub(super) fn device_mac(&self, body: &[u8], email: &Email) -> [u8; 32] {
+        self.labelled(DEVICE_LABEL, body).chain_update(email.normal()).finalize().into_bytes().into()
+    }
+
+    /// Whether `mac` is this key's for a device token of an address, in constant time.
+    pub(super) fn authenticates_device(&self, body: &[u8], email: &Email, mac: &[u8]) -> bool {
+        self.labelled(DEVICE_LABEL, body).chain_update(email.normal()).verify_slice(mac).is_ok()
     }
 
     fn labelled(&self, label: &[u8], bytes: &[u8]) -> Hmac<Sha256> {

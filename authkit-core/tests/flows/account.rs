@@ -43,7 +43,7 @@ async fn a_new_password_ends_every_other_session() {
     let here = register(&auth).await;
     let (phone, laptop) = (log_in(&auth).await, log_in(&auth).await);
     let ended = auth.accounts().change_password(&principal(&auth, &here), change(PASSWORD, NEW_PASSWORD), &request()).await;
-    assert_eq!(ended.expect("changes"), 2);
+    assert_eq!(ended.expect("changes").sessions_ended, 2);
     assert!(is_authenticated(&auth, &here) && !is_authenticated(&auth, &phone) && !is_authenticated(&auth, &laptop));
     let old = auth.sessions().log_in(Login::new(email(), password(PASSWORD)), &request()).await;
     assert!(matches!(old, Err(LoginError::InvalidCredentials)));

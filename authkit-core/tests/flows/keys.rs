@@ -6,7 +6,7 @@ use std::time::Duration;
 use authkit_core::config::{HmacSecret, SigningAlgorithm};
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::flows::AuthenticateError;
-use authkit_core::model::{AuditAction, KeyPurpose};
+use authkit_core::model::{AuditAction, AuditFilter, KeyPurpose};
 use authkit_core::token::KeyState;
 use authkit_core::{AuthKit, OsEntropy, PageRequest};
 
@@ -20,11 +20,11 @@ fn states(keys: &[authkit_core::flows::KeyStatus], purpose: KeyPurpose) -> Vec<K
 async fn nodes_that_start_at_once_share_one_key_of_each_purpose() {
     let world = World::new();
     let nodes = tokio::join!(world.node(), world.node(), world.node(), world.node());
-    assert_eq!(nodes.0.keys().list().await.expect("lists").len(), 2);
+    assert_eq!(nodes.0.keys().list().await.expect("lists").len(), 3);
     let registered = register(&nodes.0).await;
     assert!(is_authenticated(&nodes.1, &registered) && is_authenticated(&nodes.3, &registered));
-    let page = world.store.audit_events(None, PageRequest::default()).await.expect("reads");
-    assert_eq!(page.items.iter().filter(|event| event.action == AuditAction::KeyCreated).count(), 2);
+    let page = world.store.audit_events(&AuditFilter::new(), PageRequest::default()).await.expect("reads");
+    assert_eq!(page.items.iter().filter(|event| event.action == AuditAction::KeyCreated).count(), 3);
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn keys_that_are_due_are_made_and_useless_ones_forgotten_in_the_background
         states(&auth.keys().list().await.expect("lists"), KeyPurpose::RefreshToken),
         [KeyState::Retired, KeyState::Current]
     );
-    let deleted = world.store.audit_events(None, PageRequest::default()).await.expect("reads").items;
+    let deleted = world.store.audit_events(&AuditFilter::new(), PageRequest::default()).await.expect("reads").items;
     assert_eq!(deleted.iter().filter(|event| event.action == AuditAction::KeyDeleted).count(), 1);
 }
 
@@ -82,7 +82,7 @@ async fn another_master_key_opens_nothing_and_makes_nothing() {
     let stranger = Arc::new(LocalKeyCustody::ephemeral(Arc::new(OsEntropy)));
     let refused = AuthKit::builder(world.config.clone()).store(world.store.clone()).custody(stranger).build().await;
     refused.expect_err("the keys are sealed under another one");
-    assert_eq!(world.store.server_keys().await.expect("reads").len(), 2);
+    assert_eq!(world.store.server_keys().await.expect("reads").len(), 3);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod account;
 mod account_cache;
 mod authentication;
 mod faults;
+mod guessing;
 mod keys;
 mod limits;
 mod login;

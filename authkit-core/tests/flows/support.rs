@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use authkit_core::config::Argon2Params;
 use authkit_core::embedded::{LocalKeyCustody, LocalRevocationBus, MemoryStore};
-use authkit_core::model::{AuditAction, AuditEvent, Outcome};
+use authkit_core::model::{AuditAction, AuditEvent, AuditFilter, Outcome};
 use authkit_core::ports::Store;
 use authkit_core::testkit::{FrozenClock, SeededEntropy};
 use authkit_core::{
@@ -63,7 +63,7 @@ impl World {
 
     /// The events of the log, the youngest first, without those about keys. Those of one instant are in no order.
     pub(crate) async fn events(&self) -> Vec<AuditEvent> {
-        let page = self.store.audit_events(None, PageRequest::default()).await.expect("reads");
+        let page = self.store.audit_events(&AuditFilter::new(), PageRequest::default()).await.expect("reads");
         page.items.into_iter().filter(|event| event.action != AuditAction::KeyCreated).collect()
     }
 

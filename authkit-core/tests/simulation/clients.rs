@@ -261,7 +261,7 @@ pub(crate) async fn ask(node: AuthKit, op: Op, with: Credentials) -> Outcome {
         Op::Revoke { target, .. } => done(sessions.revoke(principal(), target, &context).await.map(|()| 1)),
         Op::ChangePassword { current, new, .. } => {
             let change = PasswordChange { current: password(current), new: password(new) };
-            done(accounts.change_password(principal(), change, &context).await)
+            done(accounts.change_password(principal(), change, &context).await.map(|changed| changed.sessions_ended))
         }
         Op::Reauthenticate { password: number, .. } => {
             match sessions.reauthenticate(principal(), password(number), &context).await {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::Factors;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User, UserFilter, UserPage, UserPageRequest,
+    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
+    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
@@ -21,7 +21,7 @@ use authkit_core::ports::{
 };
 use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
 use authkit_core::testkit::{Method, MutantStore};
-use authkit_core::{Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
+use authkit_core::{AuditEventId, Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 use crate::flow::{Point, Verdict, current, pass};
@@ -189,8 +189,28 @@ impl KeyReads for NodeStore {
 
 #[async_trait]
 impl AuditReads for NodeStore {
-    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
-        self.call(Method::AuditEvents, self.inner().audit_events(subject, page)).await
+    async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        self.call(Method::AuditEvents, self.inner().audit_events(filter, page)).await
+    }
+
+    async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+        self.call(Method::AuditEventCount, self.inner().audit_event_count(from, below)).await
+    }
+
+    async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+        self.call(Method::AuditSeals, self.inner().audit_seals(after, limit)).await
+    }
+
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError> {
+        self.call(Method::LastAuditSeal, self.inner().last_audit_seal()).await
+    }
+
+    async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+        self.call(Method::AuditLeaves, self.inner().audit_leaves(seal)).await
+    }
+
+    async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
+        self.call(Method::AuditStream, self.inner().audit_stream(name)).await
     }
 }
 

@@ -2,9 +2,9 @@
 
 use authkit_core::flows::{Login, Refreshed, Registration};
 use authkit_core::model::RequestContext;
-use authkit_core::{AuthKit, RefreshToken};
+use authkit_core::{AuthKit, DeviceToken, RefreshToken};
 use poem::web::Data;
-use poem_openapi::payload::Json;
+use poem_openapi::payload::{Json, Response};
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
 
@@ -12,9 +12,10 @@ use super::caller::Caller;
 use super::field::Fields;
 use super::mfa::FactorName;
 use super::refusal::{refused, reused};
+use super::reply::with_cookie;
 use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBody};
 use super::tag::Tag;
-use crate::http::StrictJson;
+use crate::http::{DeviceCookie, StrictJson};
 
 // SECURITY: none of these bodies is `Debug`, so that no log line can ever show a password or a token.
 
@@ -47,6 +48,9 @@ struct LoginBody {
     password: String,
     /// What she calls the device, at most 100 characters.
     device_name: Option<String>,
+    /// The `device_token` of the last login on this device, for clients that keep no cookies: strangers who guess at the account
+    /// do not hold up a device that is known. What is no token of the account is ignored.
+    device_token: Option<String>,
 }
 
 /// A refresh token.
@@ -93,8 +97,9 @@ impl AuthRoutes {
     async fn register(
         &self,
         context: Data<&RequestContext>,
+        device: DeviceCookie,
         StrictJson(body): StrictJson<RegisterBody>,
-    ) -> poem::Result<Created> {
+    ) -> poem::Result<Response<Created>> {
         let mut fields = Fields::default();
         let email = fields.email("email", &body.email);
         let password = fields.password("password", &body.password);
@@ -104,26 +109,33 @@ impl AuthRoutes {
         let (email, password) = fields.complete((email, password))?;
         let registration = Registration { email, password, full_name, locale, device_name };
         let logged_in = self.auth.accounts().register(registration, &context).await.map_err(refused)?;
-        Ok(Created::Created(Json(logged_in.into())))
+        let cookie = logged_in.device_token.as_ref().map(|token| device.cookies.set(token));
+        Ok(with_cookie(Created::Created(Json(logged_in.into())), cookie))
     }
 
     /// Log in
     ///
     /// `auth.invalid_credentials` whether the address or the password is wrong; `account.suspended` only after the right password.
     /// `auth.mfa_required` when a second factor is on: the login goes on at `/api/v1/auth/mfa/verify` with its `mfa_token`.
+    /// After five wrong passwords in a row the next one is not evaluated for a while: `rate_limit.exceeded`, for the right one as
+    /// well. A device that shows the cookie or the `device_token` of an earlier login is not held up by what strangers try.
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
         context: Data<&RequestContext>,
+        device: DeviceCookie,
         StrictJson(body): StrictJson<LoginBody>,
-    ) -> poem::Result<Json<TokensBody>> {
+    ) -> poem::Result<Response<Json<TokensBody>>> {
         let mut fields = Fields::default();
         let device_name = fields.device_name("device_name", body.device_name.as_deref());
         let email = fields.email("email", &body.email);
         let password = fields.password("password", &body.password);
         let (email, password) = fields.complete((email, password))?;
-        let logged_in = self.auth.sessions().log_in(Login { email, password, device_name }, &context).await.map_err(refused)?;
-        Ok(Json(logged_in.into()))
+        let device_token = body.device_token.map(DeviceToken::new).or(device.token);
+        let login = Login { email, password, device_name, device_token };
+        let logged_in = self.auth.sessions().log_in(login, &context).await.map_err(refused)?;
+        let cookie = logged_in.device_token.as_ref().map(|token| device.cookies.set(token));
+        Ok(with_cookie(Json(logged_in.into()), cookie))
     }
 
     /// Refresh

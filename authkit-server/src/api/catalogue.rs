@@ -31,7 +31,8 @@ const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 const LIMITED: &[ProblemCode] = &[(429, "rate_limit.exceeded")];
 
 /// What every route can answer.
-const ANY: &[ProblemCode] = &[(500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
+const ANY: &[ProblemCode] =
+    &[(429, "rate_limit.exceeded"), (500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
 
 /// The id of an operation, the problems of what it reads, and those that are its own.
 type Operation = (&'static str, &'static [&'static [ProblemCode]], &'static [ProblemCode]);
@@ -75,10 +76,18 @@ pub(super) fn problems_of(operation: &str) -> BTreeMap<u16, Vec<&'static str>> {
     let mut problems: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     if let Some((_, shared, own)) = OPERATIONS.iter().find(|(id, ..)| *id == operation) {
         for (status, code) in own.iter().chain(shared.iter().copied().flatten()).chain(ANY) {
-            problems.entry(*status).or_default().push(code);
+            let codes = problems.entry(*status).or_default();
+            if !codes.contains(code) {
+                codes.push(code);
+            }
         }
     }
     problems
+}
+
+/// Whether an operation counts its requests by itself, and tells what is left.
+pub(super) fn is_limited(operation: &str) -> bool {
+    OPERATIONS.iter().any(|(id, shared, _)| *id == operation && shared.contains(&LIMITED))
 }
 
 #[cfg(test)]

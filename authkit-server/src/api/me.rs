@@ -6,7 +6,7 @@ use authkit_core::{AuthKit, Cursor, PageLimit, PageRequest, SessionId};
 use poem::http::StatusCode;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
+use poem_openapi::payload::{Json, Response};
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
@@ -14,9 +14,10 @@ use serde::Deserialize;
 use super::caller::Caller;
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
-use super::reply::{Gone, RevokedBody, SessionPageBody, UserBody};
+use super::reply::{Gone, SessionPageBody, UserBody};
+use super::reply::{PasswordChangedBody, with_cookie};
 use super::tag::Tag;
-use crate::http::StrictJson;
+use crate::http::{DeviceCookie, StrictJson};
 use crate::problem::Problem;
 
 /// What becomes of the profile: members that are not there stay, `null` empties.
@@ -96,24 +97,23 @@ impl MeRoutes {
 
     /// Change your password
     ///
-    /// Every other session of yours ends.
+    /// Every other session of yours ends, and every device that was known before is a stranger at its next login; this one is not.
     #[oai(path = "/me/password", method = "post", operation_id = "changePassword")]
     async fn change_password(
         &self,
         Caller(caller): Caller,
         context: Data<&RequestContext>,
+        device: DeviceCookie,
         StrictJson(body): StrictJson<PasswordChangeBody>,
-    ) -> poem::Result<Json<RevokedBody>> {
+    ) -> poem::Result<Response<Json<PasswordChangedBody>>> {
         let mut fields = Fields::default();
         let current = fields.password("current_password", &body.current_password);
         let new = fields.password("new_password", &body.new_password);
         let (current, new) = fields.complete((current, new))?;
         let change = PasswordChange { current, new };
-        let revoked = self.auth.accounts().change_password(&caller, change, &context).await.map_err(refused)?;
-        Ok(Json(RevokedBody {
-            message: "Password changed; your other sessions were logged out".to_owned(),
-            revoked: revoked as u64,
-        }))
+        let changed = self.auth.accounts().change_password(&caller, change, &context).await.map_err(refused)?;
+        let cookie = device.cookies.set(&changed.device_token);
+        Ok(with_cookie(Json(PasswordChangedBody::new(&changed)), Some(cookie)))
     }
 
     /// Your sessions

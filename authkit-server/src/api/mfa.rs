@@ -127,8 +127,9 @@ impl MfaRoutes {
     async fn verify(
         &self,
         context: Data<&RequestContext>,
+        device: DeviceCookie,
         StrictJson(body): StrictJson<VerifyBody>,
-    ) -> poem::Result<Json<TokensBody>> {
+    ) -> poem::Result<Response<Json<TokensBody>>> {
         let token = MfaToken::new(body.mfa_token);
         let logged_in = self.auth.mfa().verify(&token, &body.factor.proof(body.code), &context).await.map_err(refused)?;
         Ok(Json(logged_in.into()))

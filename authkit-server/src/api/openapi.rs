@@ -79,8 +79,11 @@ fn describe_problems(operation: &mut Value) {
         let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
         responses.insert(status.to_string(), json!({ "description": codes.join(", "), "content": content }));
     }
-    if responses.contains_key("429") {
+    if catalogue::is_limited(&id) {
         responses.iter_mut().filter(|(status, _)| counts(status)).for_each(|(_, response)| describe_rate_limit(response));
+    }
+    if responses.contains_key("429") {
+        describe_rate_limit(&mut responses["429"]);
         responses["429"]["headers"]["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
     }
 }

@@ -1,9 +1,10 @@
 //! What the routes answer: the members of each JSON reply.
 
 use authkit_core::Page;
-use authkit_core::flows::{LoggedIn, TokenPair};
+use authkit_core::flows::{LoggedIn, PasswordChanged, TokenPair};
 use authkit_core::model::{Client, Session, User};
-use poem_openapi::payload::Json;
+use poem::http::header::SET_COOKIE;
+use poem_openapi::payload::{Json, Response};
 use poem_openapi::{ApiResponse, Object};
 
 /// An account, as its owner sees it.
@@ -59,6 +60,10 @@ pub(super) struct TokensBody {
     expires_in: u64,
     /// Whose tokens they are.
     user: UserBody,
+    /// After a login or a registration: what makes the device known at its next login, for clients that keep no cookies. Keep it
+    /// longer than the others, and show it as `device_token`.
+    #[oai(skip_serializing_if_is_none)]
+    device_token: Option<String>,
 }
 
 impl From<LoggedIn> for TokensBody {
@@ -70,7 +75,16 @@ impl From<LoggedIn> for TokensBody {
             token_type: "Bearer".to_owned(),
             expires_in: expires_in.as_secs(),
             user: UserBody::from(&logged_in.user),
+            device_token: logged_in.device_token.as_ref().map(|token| token.expose().to_owned()),
         }
+    }
+}
+
+/// A reply that sets a cookie, where there is one.
+pub(super) fn with_cookie<T>(reply: T, cookie: Option<String>) -> Response<T> {
+    match cookie {
+        Some(cookie) => Response::new(reply).header(SET_COOKIE, cookie),
+        None => Response::new(reply),
     }
 }
 
@@ -161,6 +175,29 @@ impl SessionPageBody {
         Self {
             items: page.items.iter().map(|session| SessionBody::new(session, session.id == current)).collect(),
             next_cursor: page.next.map(|cursor| cursor.to_string()),
+        }
+    }
+}
+
+// SECURITY: not `Debug`, so that no log line can ever show a token.
+/// The password was changed.
+#[derive(Object)]
+#[oai(rename = "PasswordChanged")]
+pub(super) struct PasswordChangedBody {
+    /// What was done, in words.
+    message: String,
+    /// How many other sessions ended.
+    revoked: u64,
+    /// What makes the device known at its next login, for clients that keep no cookies.
+    device_token: String,
+}
+
+impl PasswordChangedBody {
+    pub(super) fn new(changed: &PasswordChanged) -> Self {
+        Self {
+            message: "Password changed; your other sessions were logged out".to_owned(),
+            revoked: changed.sessions_ended as u64,
+            device_token: changed.device_token.expose().to_owned(),
         }
     }
 }

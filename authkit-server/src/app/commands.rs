@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::Write;
 
-use authkit_core::flows::{KeyStatus, RotateKeyError};
+use authkit_core::flows::{KeyStatus, Lock, RotateKeyError};
 use authkit_core::model::KeyPurpose;
 use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId};
 
@@ -60,8 +60,28 @@ impl Operations for App {
         })
     }
 
-    fn reset_mfa(&self, settings: &Settings, email: Email) -> Result<bool, OperationError> {
-        with_auth(settings, async |auth| Ok(auth.mfa().reset_by_email(&email, &RequestContext::default()).await?))
+    fn reset_mfa(&self, settings: &Settings, email: &Email) -> Result<bool, OperationError> {
+        with_auth(settings, async |auth| Ok(auth.mfa().reset_by_email(email, &RequestContext::default()).await?))
+    }
+
+    fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError> {
+        let status = with_auth(settings, async |auth| {
+            let accounts = auth.accounts();
+            Ok(if unlock {
+                accounts.unlock(email, &RequestContext::default()).await?
+            } else {
+                accounts.lock_status(email).await?
+            })
+        })?;
+        let Some(guesses) = status.guesses else { return Ok(writeln!(out, "no wrong passwords in a row")?) };
+        let stands = match status.lock {
+            Lock::Open => "open: passwords are evaluated at once",
+            Lock::Delayed => "delayed: the next password of an unknown device is evaluated after a while",
+            Lock::Closed => "closed: no password of an unknown device is evaluated until the owner logs in on a known one",
+            _ => "unknown",
+        };
+        let done = if unlock { ", now forgotten; it was " } else { ", " };
+        Ok(writeln!(out, "{} wrong in a row, the last at {}{done}{stands}", guesses.failures, guesses.last_at)?)
     }
 
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {

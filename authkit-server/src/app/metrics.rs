@@ -65,6 +65,14 @@ impl Collector for Figures {
             let counter = ConstCounter::new(limits.refused(scope));
             counter.encode(family.encode_family(&[("scope", scope.as_str())])?)?;
         }
+        let held_up = [
+            ("guesses_delayed", "Passwords that were not evaluated because wrong ones came before them", limits.delayed),
+            ("guesses_stopped", "Passwords that were not evaluated because too many wrong ones came before them", limits.stopped),
+        ];
+        for (name, help, value) in held_up {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
         let shed = ConstCounter::new(0_u64);
         let mut family = encoder.encode_descriptor("hashing_shed", "Requests that got no place", None, shed.metric_type())?;
         for class in HashClass::ALL {

@@ -12,7 +12,7 @@ use super::operations_routes;
 use crate::api;
 use crate::banner::Banner;
 use crate::cli::OperationError;
-use crate::http::{HttpShell, Limits, RouteTable, TrustedProxies, raise_file_limit};
+use crate::http::{CountRequests, DeviceCookies, HttpShell, Limits, RouteTable, TrustedProxies, raise_file_limit};
 use crate::settings::Settings;
 use crate::telemetry::{self, Metrics};
 
@@ -57,7 +57,9 @@ fn shell(settings: &Settings, metrics: &Metrics) -> HttpShell {
 fn routes(settings: &Settings, auth: &AuthKit, metrics: &Metrics, shell: &HttpShell) -> impl poem::Endpoint + use<> {
     let service = api::service(auth, settings.public_url.as_str());
     let routes = operations_routes::add_to(Route::new(), settings, &service, auth, metrics, shell.readiness());
-    routes.nest("/", service).data(auth.clone())
+    let cookies = DeviceCookies::new(settings.public_url.is_https(), settings.device_lifetime);
+    let service = service.with(CountRequests::new(auth.clone()));
+    routes.nest("/", service).data(auth.clone()).data(cookies)
 }
 
 /// Resolves when the process is asked to stop.

@@ -105,7 +105,11 @@ pub enum UsersCommand {
     /// Create an account.
     Create(CreateUserArgs),
     /// Turn every second factor of an account off, for an owner who has lost hers. Be sure who asks.
-    ResetMfa(ResetMfaArgs),
+    ResetMfa(AddressArgs),
+    /// Say how an account stands with those who guess at its password.
+    Lock(AddressArgs),
+    /// Forget the wrong passwords that were tried at an account, so that its owner need not wait.
+    Unlock(AddressArgs),
 }
 
 /// Arguments of `users create`.
@@ -122,9 +126,9 @@ pub struct CreateUserArgs {
     pub password_stdin: bool,
 }
 
-/// Arguments of `users reset-mfa`.
+/// Arguments of a command on the account with an address.
 #[derive(Debug, Args)]
-pub struct ResetMfaArgs {
+pub struct AddressArgs {
     /// The address of the account.
     #[arg(long)]
     pub email: String,

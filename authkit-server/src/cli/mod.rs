@@ -102,10 +102,17 @@ fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, 
             Ok(writeln!(out, "{id}")?)
         }
         Command::Users(UsersCommand::ResetMfa(args)) => {
-            let settings = settings()?;
-            let email = users::address(&args.email)?;
-            let was_on = operations.reset_mfa(&settings, email).map_err(failed)?;
+            let email = users::address(&args)?;
+            let was_on = operations.reset_mfa(&settings()?, &email).map_err(failed)?;
             Ok(writeln!(out, "{}", if was_on { "second factors are off" } else { "no second factor was on" })?)
+        }
+        Command::Users(UsersCommand::Lock(args)) => {
+            let email = users::address(&args)?;
+            operations.lock_status(&settings()?, &email, false, out).map_err(failed)
+        }
+        Command::Users(UsersCommand::Unlock(args)) => {
+            let email = users::address(&args)?;
+            operations.lock_status(&settings()?, &email, true, out).map_err(failed)
         }
         Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),

@@ -45,7 +45,10 @@ pub trait Operations {
     fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError>;
 
     /// Turns every second factor of the account with an address off. Whether there was one.
-    fn reset_mfa(&self, settings: &Settings, email: Email) -> Result<bool, OperationError>;
+    fn reset_mfa(&self, settings: &Settings, email: &Email) -> Result<bool, OperationError>;
+
+    /// Writes how an account stands with those who guess at its password, and with `unlock` forgets what they tried.
+    fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError>;
 
     /// Writes the signing keys, one a line.
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError>;

@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use authkit_core::{Email, FullName, Password};
 
-use super::args::CreateUserArgs;
+use super::args::{AddressArgs, CreateUserArgs};
 use super::{Failure, NewUser};
 
 /// Checks the arguments, and reads the password from the first line of `stdin`.
@@ -17,9 +17,9 @@ pub(super) fn new_user(args: &CreateUserArgs, stdin: &mut dyn BufRead) -> Result
     Ok(NewUser::new(email, full_name, password))
 }
 
-/// Checks an address.
-pub(super) fn address(text: &str) -> Result<Email, Failure> {
-    Email::parse(text).map_err(|error| Failure::Usage(format!("--email: {error}")))
+/// Checks the address of an account.
+pub(super) fn address(args: &AddressArgs) -> Result<Email, Failure> {
+    Email::parse(&args.email).map_err(|error| Failure::Usage(format!("--email: {error}")))
 }
 
 /// Reads one line. Only its end is taken off: white space belongs to the password.

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use authkit_core::config::LimitConfig;
 use authkit_core::config::{Argon2Params, HashingConfig, ReusePolicy};
 
 use super::entry::Entry;
@@ -26,6 +27,7 @@ pub(super) fn load(inputs: &Inputs) -> Result<Settings, Problems> {
     check_redis(&mut reading);
     check_sessions(&parsed, &mut reading);
     check_argon2(&parsed, &mut reading);
+    check_guesses(&parsed, &mut reading);
     if let Some(problems) = Problems::some(problems) {
         return Err(problems);
     }
@@ -105,7 +107,18 @@ fn check_argon2(parsed: &Parsed, reading: &mut Reading<'_>) {
     }
 }
 
+/// Wrong passwords put off the next one before they close the way.
+fn check_guesses(parsed: &Parsed, reading: &mut Reading<'_>) {
+    if let (Some(free), Some(most)) = (parsed.guesses_before_delay, parsed.guesses_at_most)
+        && free > most
+    {
+        let what = format!("is {free} and more than AUTHKIT_GUESSES_AT_MOST ({most})");
+        reading.refuse("AUTHKIT_GUESSES_BEFORE_DELAY", what, "make it the smaller of the two");
+    }
+}
+
 fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Settings> {
+    let limits = limits(&parsed)?;
     let listen = parsed.listen?;
     let public_url = parsed.public_url?.unwrap_or_else(|| PublicUrl::of_listener(listen));
     let data_dir = tidy(&working_dir.join(parsed.data_dir?));
@@ -126,6 +139,9 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         max_connections_per_address: parsed.max_connections_per_address? as usize,
         drain_delay: parsed.drain_delay?,
         rate_limiting: parsed.rate_limiting?,
+        limits,
+        device_lifetime: parsed.device_lifetime?,
+        keep_wrong_guesses: parsed.keep_wrong_guesses?,
         data_dir,
         database,
         database_connections: parsed.database_connections?,
@@ -142,7 +158,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
             Reuse::Grace => ReusePolicy::Grace(parsed.refresh_grace?),
         },
         keep_ended_sessions: parsed.keep_sessions?,
-        keep_audit_events: parsed.keep_audit?,
+        audit_seal_after: parsed.audit_seal_after?,
         password_profile: parsed.password_profile?,
         password_min_score: u8::try_from(parsed.password_min_score?).ok()?,
         argon2: Argon2Params { memory_kib: parsed.argon2_memory?, iterations: parsed.argon2_iterations?, ..Argon2Params::OWASP },
@@ -160,6 +176,25 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
     settings.warnings = warnings(&settings);
     settings.entries = TABLE.iter().map(|setting| Entry::of(setting, sources.value(setting.env), &settings)).collect();
     Some(settings)
+}
+
+fn limits(parsed: &Parsed) -> Option<LimitConfig> {
+    let mut limits = LimitConfig::default();
+    limits.login_per_address = parsed.login_per_address?;
+    limits.login_per_address_and_account = parsed.login_per_address_and_account?;
+    limits.login_per_account = parsed.login_per_account?;
+    limits.login_per_device = parsed.login_per_device?;
+    limits.logins_per_node = parsed.logins_per_node?;
+    limits.registration_per_address = parsed.registration_per_address?;
+    limits.registrations_per_node = parsed.registrations_per_node?;
+    limits.refresh_per_session = parsed.refresh_per_session?;
+    limits.password_per_account = parsed.password_per_account?;
+    limits.requests_per_address = parsed.requests_per_address?;
+    limits.nodes = parsed.limit_nodes?;
+    limits.guessing.free = parsed.guesses_before_delay?;
+    limits.guessing.max_delay = parsed.guess_max_delay?;
+    limits.guessing.at_most = parsed.guesses_at_most?;
+    Some(limits)
 }
 
 /// What works and should be known.

@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use authkit_core::config::LimitConfig;
 use authkit_core::config::{Argon2Params, Config, HmacSecret, PasswordProfile, ReusePolicy, SigningAlgorithm};
 use authkit_core::embedded::MasterKey;
 use ipnet::IpNet;
@@ -62,6 +63,12 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// Whether rate limits are kept.
     pub rate_limiting: bool,
+    /// How often something may be tried, and what becomes of wrong passwords.
+    pub limits: LimitConfig,
+    /// How long a device is known after a login there.
+    pub device_lifetime: Duration,
+    /// How long wrong passwords in a row are counted on.
+    pub keep_wrong_guesses: Duration,
     /// The data directory, as an absolute path.
     pub data_dir: PathBuf,
     /// The durable store, its file as an absolute path.
@@ -90,8 +97,8 @@ pub struct Settings {
     pub refresh_reuse: ReusePolicy,
     /// How long a session is kept after it has ended.
     pub keep_ended_sessions: Duration,
-    /// How long an event of the audit log is kept; `None`: for ever.
-    pub keep_audit_events: Option<Duration>,
+    /// How old an event of the audit log is before it is sealed.
+    pub audit_seal_after: Duration,
     /// The rules for a new password.
     pub password_profile: PasswordProfile,
     /// The least strength of a new password.
@@ -144,13 +151,16 @@ impl Settings {
         config.sessions.max_per_user = self.max_sessions_per_user;
         config.sessions.reuse = self.refresh_reuse;
         config.retention.ended_sessions = self.keep_ended_sessions;
-        config.retention.audit_events = self.keep_audit_events;
+        config.audit.seal_after = self.audit_seal_after;
         config.passwords.profile = self.password_profile;
         config.passwords.min_score = self.password_min_score;
         config.passwords.params = self.argon2;
         config.hashing.threads = self.hashing_threads;
         config.hashing.max_wait = self.hashing_max_wait;
+        config.limits = self.limits.clone();
         config.limits.enabled = self.rate_limiting;
+        config.sessions.device_lifetime = self.device_lifetime;
+        config.retention.wrong_guesses = self.keep_wrong_guesses;
         config
     }
 

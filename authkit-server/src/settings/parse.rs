@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use authkit_core::model::Quota;
+
 use super::problem::Refusal;
 
 /// One of a few words. `true` and `false`, as TOML has them, stand for `on` and `off`.
@@ -52,6 +54,15 @@ pub(super) fn show_duration(value: Duration) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let unit = units.iter().find(|(size, _)| millis >= *size && millis.is_multiple_of(*size));
     unit.map_or_else(|| format!("{millis}ms"), |(size, name)| format!("{}{name}", millis / size))
+}
+
+/// So many at once, and one more per interval: `10/30s`.
+pub(super) fn quota(text: &str) -> Result<Quota, Refusal> {
+    let form = || Refusal::new("is not a quota", "write how many are allowed at once and how soon one more is, as in 10/30s");
+    let (burst, interval) = text.split_once('/').ok_or_else(form)?;
+    let burst = number(burst, 1, Quota::MAX_BURST)?;
+    let interval = duration(interval, Duration::from_millis(1), Duration::from_hours(24))?;
+    Quota::new(burst, interval).map_err(|error| Refusal::new("takes too long to be full again", error.to_string()))
 }
 
 /// A text without surrounding white space or control characters, and not empty.
@@ -106,6 +117,30 @@ mod tests {
         }
         // The largest count saturates instead of wrapping into bounds.
         assert!(duration(&format!("{}d", u64::MAX), Duration::ZERO, Duration::from_hours(1)).is_err());
+    }
+
+    #[test]
+    fn a_quota_is_a_number_and_an_interval() {
+        let read = quota("10/30s").map(|quota| (quota.burst(), quota.interval()));
+        assert_eq!(read, Ok((10, Duration::from_secs(30))));
+        for text in [
+            "",
+            "10",
+            "/",
+            "10/",
+            "/30s",
+            "10/30",
+            "0/1s",
+            "10/0s",
+            "-1/1s",
+            "1/2d",
+            "10/30s/1",
+            "31/24h",
+            " 1/1s",
+            "1000001/1ms",
+        ] {
+            assert!(quota(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

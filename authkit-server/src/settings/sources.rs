@@ -149,7 +149,22 @@ fn is_ours(name: &str) -> bool {
     name.get(..8).is_some_and(|prefix| prefix.eq_ignore_ascii_case("AUTHKIT_"))
 }
 
+/// Settings that there are no more, as a variable and in the file, and what has taken their place.
+const RETIRED: &[(&str, &str, &str)] = &[(
+    "AUTHKIT_KEEP_AUDIT_EVENTS",
+    "retention.audit_events",
+    "remove it and run `authkit-server audit purge --older-than 365d` when it is time: a server does not delete from its audit log",
+)];
+
+fn retired(name: &str) -> Option<Problem> {
+    let (_, _, instead) = RETIRED.iter().find(|(variable, key, _)| *variable == name || *key == name)?;
+    Some(Problem::new(name, Refusal::new("is no setting any more", *instead)))
+}
+
 fn unknown_variable(name: &str) -> Problem {
+    if let Some(problem) = retired(name) {
+        return problem;
+    }
     let known = TABLE.iter().map(|setting| setting.env);
     let fix = suggestion(name, known).map_or_else(
         || "remove it; `authkit-server config` lists all settings".to_owned(),
@@ -159,6 +174,9 @@ fn unknown_variable(name: &str) -> Problem {
 }
 
 fn unknown_key(key: &str, file: &Path) -> Problem {
+    if let Some(problem) = retired(key) {
+        return problem.at(file.display());
+    }
     let last = key.rsplit('.').next().unwrap_or(key);
     let fix = if let Some(setting) = Setting::by_env(last) {
         format!("in this file it is called {}", setting.key)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use authkit_core::config::{HmacSecret, PasswordProfile};
 use authkit_core::embedded::MasterKey;
+use authkit_core::model::Quota;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
@@ -55,6 +56,10 @@ pub enum Section {
     Sessions,
     /// How long what is over is kept.
     Retention,
+    /// The audit log.
+    Audit,
+    /// How often something may be tried.
+    Limits,
     /// Passwords and how they are hashed.
     Passwords,
     /// The log and the pages of operations.
@@ -71,6 +76,8 @@ impl Section {
             Self::Tokens => "Access tokens and keys",
             Self::Sessions => "Sessions",
             Self::Retention => "Retention",
+            Self::Audit => "Audit log",
+            Self::Limits => "Limits",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
         }
@@ -171,8 +178,8 @@ settings! {
         /// balancer takes to notice, so that a rolling restart loses no request. 0s where nothing is in front.
         drain_delay: Duration = Text("0s"), Public, "AUTHKIT_DRAIN_DELAY", "server.drain_delay",
             required(|t| parse::duration(t, Duration::ZERO, Duration::from_mins(5)));
-        /// Whether logins, registrations, refreshes and checks of a password are counted, by client address and by account, and
-        /// refused with 429 when there are too many: on or off. Off is for tests and for load that comes from one address.
+        /// Whether requests are counted, by client address and by account, and refused with 429 when there are too many, and wrong
+        /// passwords put off the next one: on or off. Off is for tests and for load that comes from one address.
         rate_limiting: bool = Text("on"), Public, "AUTHKIT_RATE_LIMITING", "server.rate_limiting", required(kinds::switch);
     }
     Storage {
@@ -235,13 +242,65 @@ settings! {
         refresh_grace: Duration = Text("10s"), Public, "AUTHKIT_REFRESH_GRACE", "sessions.refresh_grace",
             required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(1)));
     }
+    Limits {
+        /// Logins from one address (one /64 for IPv6), whatever account they are for: so many at once, and one more per interval.
+        login_per_address: Quota = Text("100/1s"), Public,
+            "AUTHKIT_LIMIT_LOGIN_PER_ADDRESS", "limits.login_per_address", required(parse::quota);
+        /// Logins to one account from one address.
+        login_per_address_and_account: Quota = Text("10/30s"), Public,
+            "AUTHKIT_LIMIT_LOGIN_PER_ADDRESS_AND_ACCOUNT", "limits.login_per_address_and_account", required(parse::quota);
+        /// Logins to one account from unknown devices, from wherever.
+        login_per_account: Quota = Text("20/15s"), Public,
+            "AUTHKIT_LIMIT_LOGIN_PER_ACCOUNT", "limits.login_per_account", required(parse::quota);
+        /// Logins by one known device.
+        login_per_device: Quota = Text("10/30s"), Public,
+            "AUTHKIT_LIMIT_LOGIN_PER_DEVICE", "limits.login_per_device", required(parse::quota);
+        /// Logins from unknown devices on one node, whatever account and address.
+        logins_per_node: Quota = Text("500/20ms"), Public,
+            "AUTHKIT_LIMIT_LOGINS_PER_NODE", "limits.logins_per_node", required(parse::quota);
+        /// Registrations from one address.
+        registration_per_address: Quota = Text("50/1m"), Public,
+            "AUTHKIT_LIMIT_REGISTRATION_PER_ADDRESS", "limits.registration_per_address", required(parse::quota);
+        /// Registrations on one node, from whatever address.
+        registrations_per_node: Quota = Text("200/200ms"), Public,
+            "AUTHKIT_LIMIT_REGISTRATIONS_PER_NODE", "limits.registrations_per_node", required(parse::quota);
+        /// Refreshes of one session.
+        refresh_per_session: Quota = Text("60/1s"), Public,
+            "AUTHKIT_LIMIT_REFRESH_PER_SESSION", "limits.refresh_per_session", required(parse::quota);
+        /// Checks of the password of somebody who is logged in.
+        password_per_account: Quota = Text("10/30s"), Public,
+            "AUTHKIT_LIMIT_PASSWORD_PER_ACCOUNT", "limits.password_per_account", required(parse::quota);
+        /// Requests of any kind from one address, on one node. Loopback is not counted.
+        requests_per_address: Quota = Text("1000/10ms"), Public,
+            "AUTHKIT_LIMIT_REQUESTS_PER_ADDRESS", "limits.requests_per_address", required(parse::quota);
+        /// Among how many nodes these are divided while Redis is away and each counts by itself.
+        limit_nodes: u32 = Text("3"), Public, "AUTHKIT_LIMIT_NODES", "limits.nodes", required(|t| parse::number(t, 1, 1_000));
+        /// After how many wrong passwords in a row the next one has to wait: 1 s, 2 s, 4 s and so on.
+        guesses_before_delay: u32 = Text("5"), Public,
+            "AUTHKIT_GUESSES_BEFORE_DELAY", "limits.guesses_before_delay", required(|t| parse::number(t, 1, 100));
+        /// How long it has to wait at most.
+        guess_max_delay: Duration = Text("15m"), Public, "AUTHKIT_GUESS_MAX_DELAY", "limits.guess_max_delay",
+            required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_hours(24)));
+        /// After how many wrong passwords in a row none is taken from unknown devices any more, until the owner has logged in on
+        /// a known one or the operator has unlocked the account. Never more than 100 (SP 800-63B-4 §3.2.2).
+        guesses_at_most: u32 = Text("100"), Public,
+            "AUTHKIT_GUESSES_AT_MOST", "limits.guesses_at_most", required(|t| parse::number(t, 1, 100));
+        /// How long a device is known after a login there, so that strangers who guess at the account do not hold it up.
+        device_lifetime: Duration = Text("180d"), Public, "AUTHKIT_DEVICE_LIFETIME", "limits.device_lifetime",
+            required(|t| parse::duration(t, Duration::from_mins(1), Duration::from_hours(24 * 400)));
+        /// How long wrong passwords in a row are counted on after the last of them.
+        keep_wrong_guesses: Duration = Text("30d"), Public, "AUTHKIT_KEEP_WRONG_GUESSES", "limits.keep_wrong_guesses",
+            required(|t| parse::duration(t, Duration::from_hours(24), Duration::from_hours(24 * 3_650)));
+    }
     Retention {
         /// How long a session is kept after it has ended.
         keep_sessions: Duration = Text("30d"), Public, "AUTHKIT_KEEP_ENDED_SESSIONS", "retention.ended_sessions",
             required(|t| parse::duration(t, Duration::from_hours(25), Duration::from_hours(24 * 3_650)));
-        /// How long an event of the audit log is kept.
-        keep_audit: Option<Duration> = Unset("for ever"), Public, "AUTHKIT_KEEP_AUDIT_EVENTS", "retention.audit_events",
-            optional(|t| parse::duration(t, Duration::from_hours(24), Duration::from_hours(24 * 36_500)));
+    }
+    Audit {
+        /// How old an event of the audit log is before it is sealed; what lands later than that is sealed as late.
+        audit_seal_after: Duration = Text("90s"), Public, "AUTHKIT_AUDIT_SEAL_AFTER", "audit.seal_after",
+            required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(15)));
     }
     Passwords {
         /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).

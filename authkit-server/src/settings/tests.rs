@@ -274,7 +274,8 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         refresh_grace = "20s"
         [retention]
         ended_sessions = "48h"
-        audit_events = "365d"
+        [audit]
+        seal_after = "5s"
         [passwords]
         profile = "nist-800-63b-4"
         min_score = 3
@@ -300,7 +301,7 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(config.sessions.max_per_user, 9);
     assert_eq!(config.sessions.reuse, ReusePolicy::Grace(Duration::from_secs(20)));
     assert_eq!(config.retention.ended_sessions, Duration::from_hours(48));
-    assert_eq!(config.retention.audit_events, Some(Duration::from_hours(24 * 365)));
+    assert_eq!(config.audit.seal_after, Duration::from_secs(5));
     assert_eq!((config.passwords.profile, config.passwords.min_score), (PasswordProfile::Nist80063b4, 3));
     assert_eq!(config.passwords.params, Argon2Params { memory_kib: 65_536, iterations: 4, parallelism: 1 });
     assert_eq!((config.hashing.threads, config.hashing.max_wait), (2, Duration::from_millis(250)));

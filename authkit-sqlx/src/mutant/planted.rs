@@ -59,11 +59,15 @@ pub enum Mutant {
     FactorLockDropped,
     /// The second factors in force are set whatever was read of the account.
     FactorEpochGuardDropped,
+    /// A seal is added behind any seal of the number before it: the chain can fork.
+    SealForks,
+    /// A receiver of the log is taken over whoever serves it.
+    StreamLeaseDropped,
 }
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
@@ -86,6 +90,8 @@ impl Mutant {
         Self::FactorGuardDropped,
         Self::FactorLockDropped,
         Self::FactorEpochGuardDropped,
+        Self::SealForks,
+        Self::StreamLeaseDropped,
     ];
 
     /// What is written instead of what, in any dialect. The arguments keep their numbers, and each is still named once.
@@ -127,6 +133,8 @@ impl Mutant {
             Self::FactorEpochGuardDropped => {
                 &[("AND status <> 'closed' AND auth_epoch = $2", "AND status <> 'closed' AND $2 IS NOT NULL")]
             }
+            Self::SealForks => &[("AND p.digest = $2", "AND $2 IS NOT NULL")],
+            Self::StreamLeaseDropped => &[("WHERE s.holder = excluded.holder OR s.lease_until <= $4", "WHERE $4 IS NOT NULL")],
             Self::ChangeOutsideTheTransaction | Self::DeadlockReported => &[],
         }
     }

@@ -1,8 +1,8 @@
 //! Every text that a store sends, with arguments: what tests of texts and of plans go through.
 
 use authkit_core::model::{
-    AuditChange, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, UserChange,
-    UserFilter, UserPageRequest, UserQuery, UserStatus,
+    AuditChange, AuditFilter, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange,
+    UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use authkit_core::model::{GuessChange, Guesses};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState};
@@ -57,7 +57,7 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         KeyChange::Delete { id: key.id }.into(),
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
-        AuditChange::Purge { below: fixtures.event(user.id).id, limit: 10 }.into(),
+        AuditChange::PurgeSealed { seal: 1 }.into(),
         GuessChange::Count { subject: fixtures.guess_subject(), at: now }.into(),
         GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
         GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
@@ -74,6 +74,10 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at: now }.into(),
         UserChange::ChangeEmail { id: user.id, from: user.email.clone(), to: fixtures.user().email, at: now }.into(),
         UserChange::Close { id: user.id, at: now }.into(),
+        // The audit log.
+        fixtures.seal(None, &[fixtures.event(user.id).id]).into(),
+        AuditChange::ClaimStream { name: "file".to_owned(), holder: "node".to_owned(), at: now, until: now }.into(),
+        AuditChange::AdvanceStream { name: "file".to_owned(), holder: "node".to_owned(), from: 0, to: 1, until: now }.into(),
     ])
     .collect()
 }
@@ -108,6 +112,18 @@ fn outbox_changes(fixtures: &Fixtures) -> Vec<Change> {
     ]
 }
 
+/// A filter for each text that reads events, in both orders.
+fn audit_filters(fixtures: &Fixtures) -> Vec<AuditFilter> {
+    let event = fixtures.event(fixtures.user().id);
+    let all = AuditFilter::new();
+    let mut filters = vec![all.clone(), all.clone().action(event.action), all.clone().outcome(event.outcome)];
+    filters.extend(event.subject.map(|subject| all.clone().subject(subject)));
+    filters.extend(event.subject.map(|actor| all.clone().actor(actor)));
+    filters.extend(event.request_id.map(|request_id| all.clone().request_id(request_id)));
+    let oldest_first = filters.clone().into_iter().map(AuditFilter::oldest_first);
+    filters.iter().cloned().chain(oldest_first).collect()
+}
+
 /// Every read, and the rotation.
 fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
     let user = fixtures.user();
@@ -139,9 +155,18 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         }
     }
     for page in pages {
+        queries.push(session::live(user.id, now, page));
+        queries.extend(audit_filters(fixtures).iter().filter_map(|filter| audit::page(filter, page)));
         queries.push(outbox::page(OutboxState::Dead, page));
-        queries.extend([session::live(user.id, now, page), audit::page(None, page), audit::page(Some(user.id), page)]);
     }
+    let event = fixtures.event(user.id).id;
+    queries.extend([
+        audit::count(event, event.next()),
+        audit::seals(1, limit),
+        audit::last_seal(),
+        audit::leaves(1),
+        audit::stream("file"),
+    ]);
     queries
 }
 

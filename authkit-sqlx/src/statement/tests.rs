@@ -43,7 +43,7 @@ fn every_guard_of_the_model_is_in_a_statement() {
     assert_eq!(
         free,
         [
-            &["DELETE", "DELETE", "INSERT", "DELETE", "UPDATE", "UPDATE", "UPDATE", "DELETE", "DELETE"][..],
+            &["DELETE", "DELETE", "INSERT", "DELETE", "UPDATE", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE"][..],
             &guesses,
             &proofs,
             &["DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "DELETE", "INSERT"],

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use authkit_core::model::Factors;
 use authkit_core::model::{
-    AuditEvent, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser,
-    User, UserFilter, UserPage, UserPageRequest,
+    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
+    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
@@ -14,7 +14,7 @@ use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
-use authkit_core::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 /// Two stores on one database, asked in turn, as by a balancer: what one acknowledged, the other must know.
@@ -77,8 +77,28 @@ impl<S: Store> KeyReads for InTurn<S> {
 
 #[async_trait]
 impl<S: Store> AuditReads for InTurn<S> {
-    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
-        self.next().audit_events(subject, page).await
+    async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        self.next().audit_events(filter, page).await
+    }
+
+    async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+        self.next().audit_event_count(from, below).await
+    }
+
+    async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+        self.next().audit_seals(after, limit).await
+    }
+
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError> {
+        self.next().last_audit_seal().await
+    }
+
+    async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+        self.next().audit_leaves(seal).await
+    }
+
+    async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
+        self.next().audit_stream(name).await
     }
 }
 

@@ -17,8 +17,8 @@ use async_trait::async_trait;
 
 use crate::model::Factors;
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, Credentials, Revocation, Rotation, RotationOutcome, ServerKey, Session,
-    SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
+    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, Credentials, Revocation, Rotation,
+    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
@@ -26,7 +26,7 @@ use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
 use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::ports::store::{OneTimeTokenReads, OutboxReads};
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use audit::AuditLog;
@@ -176,8 +176,28 @@ impl KeyReads for MemoryStore {
 
 #[async_trait]
 impl AuditReads for MemoryStore {
-    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
-        Ok(self.tables()?.audit.page(subject, page))
+    async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        Ok(self.tables()?.audit.page(filter, page))
+    }
+
+    async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+        Ok(self.tables()?.audit.count(from, below))
+    }
+
+    async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+        Ok(self.tables()?.audit.seals(after, limit))
+    }
+
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError> {
+        Ok(self.tables()?.audit.last_seal())
+    }
+
+    async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+        Ok(self.tables()?.audit.leaves(seal))
+    }
+
+    async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
+        Ok(self.tables()?.audit.stream(name))
     }
 }
 

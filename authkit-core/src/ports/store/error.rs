@@ -39,6 +39,12 @@ pub enum Conflict {
     /// A row with this identifier exists.
     #[error("the identifier is taken")]
     DuplicateId,
+    /// Another node has made this seal of the audit log, or the one before it is another.
+    #[error("another node has made the next seal")]
+    AuditSealTaken,
+    /// Another node hands the audit log to this receiver.
+    #[error("another node hands the audit log over")]
+    AuditStreamHeld,
 }
 
 /// The store could not answer.

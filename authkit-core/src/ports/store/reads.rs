@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 
 use crate::model::Factors;
-use crate::model::{AuditEvent, Credentials, Revocation, ServerKey, Session, SessionWithUser, User};
+use crate::model::{
+    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session, SessionWithUser,
+    User,
+};
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::ports::store::StoreError;
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// Reads of accounts. A closed account is absent from all of them.
@@ -66,8 +69,25 @@ pub trait KeyReads: Send + Sync {
 /// Reads of the audit log.
 #[async_trait]
 pub trait AuditReads: Send + Sync {
-    /// The events, the greatest id first; of one account only where `subject` is given. Events of closed accounts stay.
-    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError>;
+    /// The events that the filter asks for, in its order. Events of closed accounts stay.
+    ///
+    /// Whatever one member of the filter is given alone is found by an index, also among ten million events.
+    async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError>;
+
+    /// How many events there are with an id from `from` to below `below`.
+    async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError>;
+
+    /// The seals whose number is greater than `after`, in order, at most `limit`.
+    async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError>;
+
+    /// The seal with the greatest number.
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError>;
+
+    /// The leaves of a seal, in order; `None` where there is no such seal, or its events were purged.
+    async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError>;
+
+    /// How far a receiver of the log is.
+    async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError>;
 }
 
 /// Reads of the counts of wrong guesses, alone or beside the account that they are about.

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 
 use crate::embedded::MemoryStore;
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Committed, CredentialChange, Credentials, Revocation, RevocationReason, Rotation,
-    RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange, UserFilter, UserPage, UserPageRequest,
+    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, CredentialChange, Credentials,
+    Revocation, RevocationReason, Rotation, RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User,
+    UserChange, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
@@ -22,7 +23,9 @@ use crate::ports::FactorReads;
 use crate::ports::GuessReads;
 use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
 use crate::ports::{OneTimeTokenReads, OutboxReads};
-use crate::primitives::{Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use crate::primitives::{
+    AuditEventId, Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId,
+};
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 pub use bug::Bug;
@@ -89,7 +92,8 @@ impl MutantStore {
         let distorted = match (self.bug, change.clone()) {
             (Bug::DropsAuditEvents, Change::Audit(_))
             | (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
-            | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. })) => return Ok(Vec::new()),
+            | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. }))
+            | (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
             (Bug::ComparesSpellings, Change::User(UserChange::Insert(user))) => {
                 UserChange::Insert(User { email: case_sensitive(&user.email), ..user }).into()
             }
@@ -156,7 +160,6 @@ impl MutantStore {
             (Bug::ReservesWhateverWasRead, Change::Guess(GuessChange::Reserve { subject, at, .. })) => {
                 GuessChange::Count { subject, at }.into()
             }
-            (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
             (Bug::PurgesEveryCount, Change::Guess(GuessChange::Purge { last_before, limit, .. })) => {
                 GuessChange::Purge { last_before, below: u32::MAX, limit }.into()
             }
@@ -352,13 +355,34 @@ impl KeyReads for MutantStore {
 
 #[async_trait]
 impl AuditReads for MutantStore {
-    async fn audit_events(&self, subject: Option<UserId>, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
-        let subject = if self.is(Bug::ForgetsTheSubject) { None } else { subject };
-        let mut read = self.inner.audit_events(subject, page).await?;
+    async fn audit_events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, StoreError> {
+        let filter =
+            &AuditFilter { subject: if self.is(Bug::ForgetsTheSubject) { None } else { filter.subject }, ..filter.clone() };
+        let mut read = self.inner.audit_events(filter, page).await?;
         if self.is(Bug::PagesNeverEnd) {
             read.next = read.items.last().map(|event| Cursor::after(event.id.as_uuid()));
         }
         Ok(read)
+    }
+
+    async fn audit_event_count(&self, from: AuditEventId, below: AuditEventId) -> Result<u64, StoreError> {
+        self.inner.audit_event_count(from, below).await
+    }
+
+    async fn audit_seals(&self, after: u64, limit: PageLimit) -> Result<Vec<AuditSeal>, StoreError> {
+        self.inner.audit_seals(after, limit).await
+    }
+
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError> {
+        self.inner.last_audit_seal().await
+    }
+
+    async fn audit_leaves(&self, seal: u64) -> Result<Option<Vec<AuditLeaf>>, StoreError> {
+        self.inner.audit_leaves(seal).await
+    }
+
+    async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
+        self.inner.audit_stream(name).await
     }
 }
 

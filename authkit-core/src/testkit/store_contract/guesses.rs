@@ -126,7 +126,7 @@ pub async fn one_of_many_reserves_the_guess(stores: Stores) {
         .await;
         let let_through = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(let_through, 1, "of all who have read the same count one is let through");
-        assert!(results.iter().flat_map(|result| result.as_ref().err()).all(|conflict| *conflict == Conflict::GuessesChanged));
+        assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|conflict| *conflict == Conflict::GuessesChanged));
         assert_eq!(read(&trial, subject).await, Some(Guesses { failures: 2, last_at: at }));
     }
 }

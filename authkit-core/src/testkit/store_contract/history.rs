@@ -8,9 +8,9 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use uuid::Uuid;
 
 use crate::model::{
-    AuditAction, AuditChange, AuditEvent, AuthMethod, Change, ChangeSet, Client, CredentialChange, Impersonator, KeyAlgorithm,
-    KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation, ServerKey, Session, SessionChange,
-    User, UserChange, UserStatus,
+    AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Change, ChangeSet, Client, CredentialChange,
+    Impersonator, KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation,
+    ServerKey, Session, SessionChange, User, UserChange, UserStatus,
 };
 use crate::model::{FactorChange, FactorKind, FactorSet, Factors, TotpSecret};
 use crate::model::{GuessChange, GuessSubject, Guesses};
@@ -65,7 +65,10 @@ pub(super) enum Move {
     InsertKey { key: u8, access: bool, serial: u8 },
     DeleteKey { key: u8 },
     Append { event: u8, subject: Option<u8> },
-    PurgeEvents { below: u8, limit: u8 },
+    Seal { forked: bool, skipped: bool, events: Vec<u8> },
+    PurgeSealed { seal: u8 },
+    ClaimStream { holder: u8, at: u8, until: u8 },
+    AdvanceStream { holder: u8, stale: bool, to: u8, until: u8 },
     CountGuess { subject: u8, at: u8 },
     ReserveGuess { subject: u8, stale: bool, at: u8 },
     ForgetGuesses { subject: u8 },
@@ -127,9 +130,10 @@ pub(super) fn opening() -> ChangeSet {
 pub(super) fn universe() -> ChangeSet {
     let users = (0..USERS).map(|index| UserChange::Insert(user(index, index.min(EMAILS - 1), false, false)).into());
     let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
+    let stream = AuditChange::ClaimStream { name: "stream".to_owned(), holder: String::new(), at: at(0), until: at(0) };
     let guesses = (0..SUBJECTS).map(|index| GuessChange::Forget { subject: guessed(index) }.into());
     let tokens = (0..TOKENS).map(|index| OneTimeTokenChange::Insert(Box::new(token(index, 0, true, 1))).into());
-    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).chain(tokens).collect()
+    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).chain(tokens).chain([stream.into()]).collect()
 }
 
 /// An hour of the history.
@@ -140,7 +144,12 @@ pub(super) fn at(hour: u8) -> Timestamp {
 impl Move {
     /// The change that this is, given how the model stands.
     pub(super) async fn change(&self, model: &dyn Store) -> Change {
+        if let Self::Seal { forked, skipped, events } = self {
+            let last = model.last_audit_seal().await.expect("the model answers");
+            return seal(last.as_ref(), *forked, *skipped, events).into();
+        }
         match *self {
+            Self::Seal { .. } => unreachable!("it is made above"),
             Self::InsertUser { user: index, email, shouted, suspended } => {
                 UserChange::Insert(user(index, email, shouted, suspended)).into()
             }
@@ -215,8 +224,16 @@ impl Move {
             Self::InsertKey { key: index, access, serial } => KeyChange::Insert(key(index, access, serial)).into(),
             Self::DeleteKey { key } => KeyChange::Delete { id: key_id(key) }.into(),
             Self::Append { event: index, subject } => event(index, subject).into(),
-            Self::PurgeEvents { below, limit } => {
-                AuditChange::Purge { below: AuditEventId::from_uuid(uuid(3, below)), limit: limit.into() }.into()
+            Self::PurgeSealed { seal } => AuditChange::PurgeSealed { seal: seal.into() }.into(),
+            Self::ClaimStream { holder, at: hour, until } => {
+                let (name, holder) = ("stream".to_owned(), holder.to_string());
+                AuditChange::ClaimStream { name, holder, at: at(hour), until: at(until) }.into()
+            }
+            Self::AdvanceStream { holder, stale, to, until } => {
+                let read = model.audit_stream("stream").await.expect("the model answers");
+                let from = read.map_or(0, |stream| stream.position) + u64::from(stale);
+                let (name, holder) = ("stream".to_owned(), holder.to_string());
+                AuditChange::AdvanceStream { name, holder, from, to: to.into(), until: at(until) }.into()
             }
             Self::CountGuess { subject, at: hour } => GuessChange::Count { subject: guessed(subject), at: at(hour) }.into(),
             Self::ReserveGuess { subject, stale, at: hour } => {
@@ -346,7 +363,12 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => (0..3_u8, any::<bool>(), 1..3_u8).prop_map(|(key, access, serial)| Move::InsertKey { key, access, serial }),
         1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
         3 => (any::<u8>(), option::of(user())).prop_map(|(event, subject)| Move::Append { event, subject }),
-        1 => (any::<u8>(), 0..4_u8).prop_map(|(below, limit)| Move::PurgeEvents { below, limit }),
+        2 => (rarely(), rarely(), vec(any::<u8>(), 0..4))
+            .prop_map(|(forked, skipped, events)| Move::Seal { forked, skipped, events }),
+        1 => (0..4_u8).prop_map(|seal| Move::PurgeSealed { seal }),
+        1 => (0..2_u8, hour(), hour()).prop_map(|(holder, at, until)| Move::ClaimStream { holder, at, until }),
+        1 => (0..2_u8, rarely(), 0..4_u8, hour())
+            .prop_map(|(holder, stale, to, until)| Move::AdvanceStream { holder, stale, to, until }),
         3 => (0..SUBJECTS, hour()).prop_map(|(subject, at)| Move::CountGuess { subject, at }),
         2 => (0..SUBJECTS, prop_oneof![4 => Just(false), 1 => Just(true)], hour())
             .prop_map(|(subject, stale, at)| Move::ReserveGuess { subject, stale, at }),
@@ -391,6 +413,10 @@ fn messages() -> impl Strategy<Value = ProofMove> {
         1 => (0..MESSAGES).prop_map(|message| ProofMove::DiscardMessage { message }),
         1 => early().prop_map(|at| ProofMove::PurgeMessages { at }),
     ]
+}
+
+fn rarely() -> impl Strategy<Value = bool> {
+    prop_oneof![5 => Just(false), 1 => Just(true)]
 }
 
 /// An hour at which most sessions still live.
@@ -576,4 +602,24 @@ fn event(index: u8, subject: Option<u8>) -> AuditEvent {
         Some(subject) => event.on(user_id(subject)),
         None => event,
     }
+}
+
+fn seal(last: Option<&AuditSeal>, forked: bool, skipped: bool, events: &[u8]) -> AuditChange {
+    let number = last.map_or(0, |last| last.number) + 1 + u64::from(skipped);
+    let leaves: Vec<AuditLeaf> =
+        events.iter().map(|index| AuditLeaf { id: AuditEventId::from_uuid(uuid(3, *index)), hash: digest(*index) }).collect();
+    let seal = AuditSeal {
+        number,
+        previous: if forked { digest(77) } else { last.map_or(digest(0), |last| last.digest) },
+        through: AuditEventId::from_uuid(uuid(3, u8::MAX)),
+        count: u32::try_from(leaves.len()).expect("few"),
+        late: 0,
+        root: digest(1),
+        purged: 0,
+        sealed_at: at(0),
+        key_id: key_id(0),
+        digest: Digest::of(&number.to_be_bytes()),
+        signature: String::new(),
+    };
+    AuditChange::Seal { seal: Box::new(seal), leaves }
 }

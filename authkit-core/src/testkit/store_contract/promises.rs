@@ -143,7 +143,10 @@ macro_rules! __store_promises {
                 events_come_in_pages_the_greatest_id_first
                 events_of_one_account_come_in_pages_of_their_own
                 events_outlive_their_account
-                old_events_are_purged_the_oldest_first
+                every_member_of_a_filter_chooses_its_events
+                seals_are_one_chain
+                the_events_of_a_seal_are_purged_and_the_seal_stays
+                a_receiver_is_served_by_one_node_at_a_time
             }
             guesses {
                 guesses_are_counted_one_by_one
@@ -211,6 +214,8 @@ macro_rules! __store_promises {
                 the_cap_holds_among_rivals
                 a_session_is_revoked_by_one_of_many
                 one_of_many_keys_takes_the_serial
+                one_of_many_seals_takes_the_number
+                one_of_many_nodes_serves_a_receiver
                 one_of_many_uses_up_a_token
                 no_more_guesses_are_paid_for_than_there_are
                 one_address_is_changed_to_once

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::model::{
-    ChangeSet, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Rotation, RotationOutcome, Session,
-    SessionChange, User, UserChange,
+    AuditChange, AuditSeal, ChangeSet, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Rotation,
+    RotationOutcome, Session, SessionChange, User, UserChange,
 };
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange};
 use crate::ports::store::Conflict;
@@ -15,7 +16,7 @@ use super::super::fixtures::email;
 use super::Stores;
 use super::one_time_tokens::consume;
 use super::trial::{Trial, attempt, begin, race, revoke, rounds};
-use super::view::{events, limit, live_sessions, revocations};
+use super::view::{events, limit, live_sessions, revocations, seals};
 
 pub async fn one_address_is_registered_once(stores: Stores) {
     let trial = Trial::begin(&stores).await;
@@ -227,6 +228,45 @@ pub async fn one_of_many_keys_takes_the_serial(stores: Stores) {
         .await;
         let winner = the_one(results, Conflict::KeySerialTaken);
         assert_eq!(trial.store.server_keys().await.expect("reads").last(), Some(&winner));
+    }
+}
+
+pub async fn one_of_many_seals_takes_the_number(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let mut last: Option<AuditSeal> = None;
+    for number in 1..=u64::from(rounds()) {
+        let results = race(16, |_| {
+            let (store, change) = (trial.store.share(), trial.fixtures.seal(last.as_ref(), &[]));
+            async move { attempt(store, ChangeSet::new().and(change.clone())).await.map(|_| change) }
+        })
+        .await;
+        let AuditChange::Seal { seal, .. } = the_one(results, Conflict::AuditSealTaken) else { unreachable!("a seal") };
+        assert_eq!(seals(&*trial.store).await.len() as u64, number);
+        assert_eq!(trial.store.last_audit_seal().await.expect("reads"), Some((*seal).clone()));
+        last = Some(*seal);
+    }
+}
+
+pub async fn one_of_many_nodes_serves_a_receiver(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    for round in 0..rounds() {
+        let name = format!("receiver {}", round / 2);
+        // Every other time the receiver is known already, and the lease on it is over.
+        let at = trial.now() + Duration::from_secs(u64::from(round % 2) * 60);
+        let results = race(16, |rival| {
+            let (store, name) = (trial.store.share(), name.clone());
+            let change = AuditChange::ClaimStream {
+                name,
+                holder: format!("node {rival} {round}"),
+                at,
+                until: at + Duration::from_secs(30),
+            };
+            async move { attempt(store, ChangeSet::new().and(change)).await.map(|_| format!("node {rival} {round}")) }
+        })
+        .await;
+        let winner = the_one(results, Conflict::AuditStreamHeld);
+        let stream = trial.store.audit_stream(&name).await.expect("reads").expect("it is known");
+        assert_eq!((stream.holder, stream.position), (winner, 0));
     }
 }
 

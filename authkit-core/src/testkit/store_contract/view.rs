@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use crate::model::{
-    AuditEvent, Change, ChangeSet, Credentials, Revocation, ServerKey, Session, SessionChange, SessionWithUser, User, UserChange,
-    UserFilter, UserPageRequest, UserQuery, UserStatus,
+    AuditChange, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Credentials, Revocation,
+    ServerKey, Session, SessionChange, SessionWithUser, User, UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses};
@@ -21,6 +21,7 @@ pub(super) struct Known {
     emails: Vec<Email>,
     sessions: BTreeSet<SessionId>,
     instants: BTreeSet<Timestamp>,
+    streams: BTreeSet<String>,
     guessed: Vec<GuessSubject>,
     tokens: BTreeSet<OneTimeTokenId>,
 }
@@ -41,6 +42,9 @@ impl Known {
                     self.sessions.insert(session.id);
                 }
                 Change::Factor(FactorChange::Put(factors)) => drop(self.users.insert(factors.user_id)),
+                Change::Audit(AuditChange::ClaimStream { name, .. } | AuditChange::AdvanceStream { name, .. }) => {
+                    self.streams.insert(name.clone());
+                }
                 Change::Guess(change) => {
                     let (GuessChange::Count { subject, .. }
                     | GuessChange::Reserve { subject, .. }
@@ -100,6 +104,9 @@ pub(super) struct View {
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
+    seals: Vec<AuditSeal>,
+    leaves: Vec<Option<Vec<AuditLeaf>>>,
+    streams: Vec<Option<AuditStream>>,
     listed: Vec<Vec<User>>,
     guesses: Vec<Option<Guesses>>,
     factors: Vec<Option<Factors>>,
@@ -121,12 +128,21 @@ impl View {
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
+            seals: seals(store).await,
+            leaves: Vec::new(),
+            streams: Vec::new(),
             listed: Vec::new(),
             guesses: Vec::new(),
             factors: Vec::new(),
             tokens: Vec::new(),
             outbox: Vec::new(),
         };
+        for number in 0..=view.seals.len() as u64 {
+            view.leaves.push(store.audit_leaves(number).await.expect("leaves are read"));
+        }
+        for name in &known.streams {
+            view.streams.push(store.audit_stream(name).await.expect("a stream is read"));
+        }
         for filter in filters() {
             view.listed.push(list_users(store, &filter, limit(2)).await);
         }
@@ -178,6 +194,9 @@ impl View {
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
+            .or_else(|| differ("audit_seals", &self.seals, &expected.seals))
+            .or_else(|| differ_in("audit_leaves", &self.leaves, &expected.leaves))
+            .or_else(|| differ_in("audit_stream", &self.streams, &expected.streams))
             .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
             .or_else(|| differ_in("factors", &self.factors, &expected.factors))
             .or_else(|| differ_in("one_time_token", &self.tokens, &expected.tokens))
@@ -234,12 +253,33 @@ pub(super) async fn list_users(store: &dyn Store, filter: &UserFilter, limit: Pa
 
 /// All events, of one account or of everybody, page by page.
 pub(super) async fn events(store: &dyn Store, subject: Option<UserId>, limit: PageLimit) -> Vec<AuditEvent> {
+    let filter = subject.map_or_else(AuditFilter::new, |subject| AuditFilter::new().subject(subject));
+    filtered(store, &filter, limit).await
+}
+
+/// All events that a filter asks for, page by page.
+pub(super) async fn filtered(store: &dyn Store, filter: &AuditFilter, limit: PageLimit) -> Vec<AuditEvent> {
     let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
     loop {
-        let read = store.audit_events(subject, page).await.expect("events are read");
+        let read = store.audit_events(filter, page).await.expect("events are read");
         if turn(&mut all, read, &mut page) {
             return all;
         }
+    }
+}
+
+/// All seals, one by one. The last of them is the one that is said to be the last.
+pub(super) async fn seals(store: &dyn Store) -> Vec<AuditSeal> {
+    let mut all: Vec<AuditSeal> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |seal| seal.number);
+        let read = store.audit_seals(after, limit(1)).await.expect("seals are read");
+        assert!(read.len() <= 1, "more seals than were asked for");
+        if read.is_empty() {
+            assert_eq!(store.last_audit_seal().await.expect("a seal is read").as_ref(), all.last(), "the last seal");
+            return all;
+        }
+        all.extend(read);
     }
 }
 

@@ -78,11 +78,11 @@ fn a_token_of_the_next_key_is_accepted_before_this_node_signs_with_it() {
 }
 
 #[test]
-fn a_refresh_key_stays_for_the_longest_session_after_its_successor_began() {
+fn a_refresh_key_stays_for_the_longest_session_and_device_after_its_successor_began() {
     let (config, sessions) = (config(), SessionConfig::default());
     let keyring = Keyring::new(Vec::new(), vec![refresh_key(1, NOW - DAY), refresh_key(2, NOW)]);
-    assert!(keyring.useless(NOW + sessions.absolute_timeout, &config, &sessions).is_empty());
-    let gone = NOW + sessions.absolute_timeout + config.leeway;
+    assert!(keyring.useless(NOW + sessions.device_lifetime, &config, &sessions).is_empty());
+    let gone = NOW + sessions.device_lifetime + config.leeway;
     assert_eq!(keyring.useless(gone, &config, &sessions), [keyring.refresh_keys()[0].id().clone()]);
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use authkit_core::embedded::MemoryStore;
-use authkit_core::model::{AuditEvent, Session};
+use authkit_core::model::{AuditEvent, AuditFilter, Session};
 use authkit_core::ports::{AuditReads as _, SessionReads as _};
 use authkit_core::{AuditEventId, Cursor, PageLimit, PageRequest, Timestamp, UserId};
 
@@ -29,7 +29,7 @@ pub(super) fn live_sessions(store: &MemoryStore, user: UserId, at: Timestamp) ->
 
 pub(super) fn events(store: &MemoryStore, items: u16, before: Option<AuditEventId>) -> Vec<AuditEvent> {
     let cursor = before.map(|id| Cursor::after(id.as_uuid()));
-    at_once(store.audit_events(None, PageRequest { limit: limit(items), cursor })).expect("reads").items
+    at_once(store.audit_events(&AuditFilter::new(), PageRequest { limit: limit(items), cursor })).expect("reads").items
 }
 
 /// The event of the greatest id up to this one.
