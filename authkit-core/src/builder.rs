@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::authkit::AuthKit;
 use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
+use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::throttle::Throttle;
@@ -170,6 +171,7 @@ impl Builder<Ready> {
             bus,
             throttle,
             accounts,
+            access: AccessBook::default(),
             pool: pool.map_err(BuildError::Threads)?,
             keyring: ArcSwap::from_pointee(Keyring::default()),
             keyring_turn: tokio::sync::Mutex::new(()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::flows::TooManyRequests;
 use crate::flows::{
-    AuthenticateError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
+    AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, SessionError,
 };
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
@@ -69,6 +69,9 @@ impl ErrorKind {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Of what needs a permission.
+    #[error(transparent)]
+    Authorize(#[from] AuthorizeError),
     /// Of `authenticate`.
     #[error(transparent)]
     Authenticate(#[from] AuthenticateError),
@@ -123,6 +126,7 @@ impl Error {
         match self {
             Self::Authenticate(error) => error.code(),
             Self::Register(error) => error.code(),
+            Self::Authorize(error) => error.code(),
             Self::Login(error) => error.code(),
             Self::Refresh(error) => error.code(),
             Self::Logout(error) => error.code(),
@@ -164,6 +168,7 @@ impl Error {
             | Self::Reauthenticate(ReauthenticateError::FactorRequired)
             | Self::Enroll(EnrollError::ReauthenticationRequired)
             | Self::InsufficientAuthentication(_)
+            | Self::Authorize(AuthorizeError::Forbidden { .. })
             | Self::Profile(ProfileError::Suspended)
             | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired) => ErrorKind::Forbidden,
@@ -199,7 +204,8 @@ impl Error {
     #[must_use]
     pub const fn internal(&self) -> Option<&Internal> {
         match self {
-            Self::Register(RegisterError::Internal(error))
+            Self::Authorize(AuthorizeError::Internal(error))
+            | Self::Register(RegisterError::Internal(error))
             | Self::Login(LoginError::Internal(error))
             | Self::Refresh(RefreshError::Internal(error))
             | Self::Logout(LogoutError::Internal(error))

@@ -41,6 +41,7 @@ pub mod model;
 pub mod password;
 pub mod ports;
 pub mod primitives;
+pub mod rbac;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod token;

@@ -14,7 +14,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
     ("mfa", &["primitives", "model", "config"]),
-    ("flows", &["primitives", "model", "ports", "config", "password", "token", "mfa"]),
+    ("rbac", &["primitives", "model"]),
+    ("flows", &["primitives", "model", "ports", "config", "password", "rbac", "token", "mfa"]),
     ("error", &["password", "flows"]),
     ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
     ("authkit", &["primitives", "model", "ports", "config", "password", "token", "mfa", "flows", "builder"]),
@@ -32,6 +33,8 @@ const DOORS: &[&str] = &[
     "first_factor",
     "session_issue",
     "authenticate",
+    "access_book",
+    "authorize",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

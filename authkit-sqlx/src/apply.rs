@@ -72,6 +72,7 @@ async fn run<E: Executor>(
     let (sql, args) = (statement.query.sql, &statement.query.args);
     let touched = match statement.yields {
         Yields::Count => executor.affect(sql, args).await?,
+        Yields::Found => executor.rows(sql, args).await?.len() as u64,
         Yields::Purged => {
             let purged = executor.affect(sql, args).await?;
             committed.purged += purged;

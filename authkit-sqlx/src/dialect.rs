@@ -2,9 +2,9 @@
 
 use crate::aggregate::factor;
 use crate::aggregate::guess;
-use crate::aggregate::{audit, credential, session};
+use crate::aggregate::user_search;
+use crate::aggregate::{audit, credential, role, session, user};
 use crate::aggregate::{one_time_token, outbox};
-use crate::aggregate::{user, user_search};
 
 /// The texts that no single spelling serves.
 #[derive(Debug)]
@@ -19,6 +19,12 @@ pub(crate) struct Dialect {
     pub(crate) purge_sessions: &'static str,
     /// The end of the audit events of a seal.
     pub(crate) purge_sealed_events: &'static str,
+    /// The lock that whoever looks after those who hold everything takes first.
+    pub(crate) lock_roles: &'static str,
+    /// The guard that the roles are of a version.
+    pub(crate) expect_roles: &'static str,
+    /// The guard that an account is active and its access of a version.
+    pub(crate) hold_access: &'static str,
     /// A new account, and in the same statement what it is found by, where that can be one.
     pub(crate) insert_user_with_terms: Option<&'static str>,
     /// A change of the profile, and in the same statement what the account is found by, where that can be one.
@@ -48,6 +54,9 @@ pub(crate) const SQLITE: Dialect = Dialect {
     insert_password: credential::INSERT_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_sealed_events: audit::PURGE_SQLITE,
+    lock_roles: role::LOCK_SQLITE,
+    expect_roles: role::EXPECT_VERSION_SQLITE,
+    hold_access: user::HOLD_ACCESS_SQLITE,
     insert_user_with_terms: None,
     update_profile_with_terms: None,
     keep_terms: user_search::KEEP_SQLITE,
@@ -67,6 +76,9 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     insert_password: credential::INSERT_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_sealed_events: audit::PURGE_POSTGRES,
+    lock_roles: role::LOCK_POSTGRES,
+    expect_roles: role::EXPECT_VERSION_POSTGRES,
+    hold_access: user::HOLD_ACCESS_POSTGRES,
     insert_user_with_terms: Some(user::INSERT_WITH_TERMS_POSTGRES),
     update_profile_with_terms: Some(user::UPDATE_PROFILE_WITH_TERMS_POSTGRES),
     keep_terms: user_search::KEEP_POSTGRES,

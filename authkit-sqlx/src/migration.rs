@@ -51,7 +51,8 @@ histories! {
     4 "administration" "0004_administration",
     5 "audit" "0005_audit",
     6 "one_time_tokens_and_outbox" "0006_one_time_tokens_and_outbox",
-    7 "factors" "0007_factors",
+    7 "roles" "0007_roles",
+    8 "factors" "0008_factors",
 }
 
 /// A step that a database has.

@@ -7,21 +7,23 @@ macro_rules! impl_reads {
             use async_trait::async_trait;
             use authkit_core::model::Factors;
             use authkit_core::model::{
-                AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session,
-                SessionWithUser, User,
+                AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey,
+                Session, SessionWithUser, StoredRoles, User,
             };
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
             use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
             use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
             use authkit_core::ports::FactorReads;
-            use authkit_core::ports::{AuditReads, KeyReads, RevocationMark, SessionReads, StoreError, UserReads};
+            use authkit_core::ports::{
+                AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, StoreError, UserReads,
+            };
             use authkit_core::ports::{CommitError, GuessReads};
             use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
-            use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+            use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
             use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
             use crate::aggregate::factor;
-            use crate::aggregate::{audit, credential, server_key, session, user};
+            use crate::aggregate::{audit, credential, role, server_key, session, user};
             use crate::aggregate::{guess, user_search};
             use crate::aggregate::{one_time_token, outbox};
             use crate::row::{DecodeError, Fields};
@@ -167,6 +169,26 @@ macro_rules! impl_reads {
 
                 async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
                     self.optional(audit::stream(name), audit::decode_stream).await
+                }
+            }
+
+            #[async_trait]
+            impl RoleReads for $store {
+                async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+                    let rows = self.all(role::all(known), role::decode).await?;
+                    let version = rows.first().map(|(version, _)| *version);
+                    Ok(version.map(|version| StoredRoles { version, roles: rows.into_iter().map(|(_, role)| role).collect() }))
+                }
+
+                async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+                    let rows = self.all(role::changed_after(mark, limit), role::decode_change).await?;
+                    let roles_version = rows.first().map_or(0, |(version, _)| *version);
+                    Ok(AccessNews { roles_version, changes: rows.into_iter().filter_map(|(_, change)| change).collect() })
+                }
+
+                async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+                    let users = self.all(role::users(role, page), user::decode).await?;
+                    Ok(Page::from_surplus(users, page.limit, |user| user.id.as_uuid()))
                 }
             }
 

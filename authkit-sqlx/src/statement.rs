@@ -5,7 +5,7 @@ use authkit_core::ports::{Conflict, StoreError};
 
 use crate::aggregate::factor;
 use crate::aggregate::guess;
-use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{audit, credential, role, server_key, session, user};
 use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::value::Value;
@@ -50,6 +50,8 @@ pub(crate) enum Yields {
     Revocations,
     /// How many rows it removed, for the caller to know.
     Purged,
+    /// The rows that it found: it writes nothing.
+    Found,
     /// The messages that it took.
     Claimed,
 }
@@ -104,6 +106,12 @@ impl Statement {
         self
     }
 
+    /// A statement that only looks.
+    pub(crate) const fn looking(mut self) -> Self {
+        self.yields = Yields::Found;
+        self
+    }
+
     /// The same write, which returns the messages that it took.
     pub(crate) const fn claiming(mut self) -> Self {
         self.yields = Yields::Claimed;
@@ -137,6 +145,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Session(change) => statements.push(session::statement(dialect, change)?),
             Change::Key(change) => statements.push(server_key::statement(change)?),
             Change::Audit(change) => audit::statements(dialect, change, &mut statements)?,
+            Change::Role(change) => role::statements(dialect, change, &mut statements)?,
             Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
             Change::Factor(change) => statements.push(factor::statement(dialect, change)?),
             Change::OneTimeToken(change) => statements.push(one_time_token::statement(dialect, change)?),

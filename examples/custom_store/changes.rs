@@ -7,23 +7,25 @@
 use std::cmp::Reverse;
 
 use authkit_core::model::{
-    AuditChange, AuditEvent, AuditLeaf, AuditStream, Change, Client, Committed, CredentialChange, KeyChange, Patch, Revocation,
-    RevocationReason, Rotation, Session, SessionChange, SessionWithUser, User, UserChange, UserStatus,
+    Access, Assignment, AuditChange, AuditEvent, AuditLeaf, AuditStream, Change, Client, Committed, CredentialChange, KeyChange,
+    Patch, Revocation, RevocationReason, Role, RoleChange, Rotation, Session, SessionChange, SessionWithUser, User, UserChange,
+    UserStatus,
 };
 use authkit_core::model::{FactorChange, Factors};
 use authkit_core::model::{GuessChange, GuessSubject};
 use authkit_core::ports::{CommitError, Conflict, StoreError};
-use authkit_core::{PasswordHash, Timestamp, UserId};
+use authkit_core::{PasswordHash, RoleName, Timestamp, UserId};
 use redb::{ReadableTable as _, WriteTransaction};
 
 use crate::proofs;
 use crate::reads::guesses;
 use crate::reads::{
-    active_user, audit_leaves, last_audit_seal, password, server_keys, session, session_with_user, sessions_of, user,
+    active_user, audit_leaves, holders, last_audit_seal, password, roles_version, server_keys, session, session_with_user,
+    sessions_of, user,
 };
 use crate::tables::{
-    CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, LEAVES, PASSWORDS, REVOCATIONS, SESSIONS, SESSIONS_BY_USER, USERS,
-    USERS_BY_EMAIL, all, get, has, put, remove, set, value,
+    ACCESS_CHANGED_AT, ACCESS_CHANGES, CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, LEAVES, META, PASSWORDS, REVOCATIONS,
+    ROLES, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL, USERS_BY_ROLE, all, get, has, put, remove, set, value,
 };
 use crate::tables::{FACTORS, GUESSES, Readable as _, broken};
 
@@ -34,6 +36,7 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Credential(change) => apply_credential(tx, change),
         Change::Session(change) => apply_session(tx, change, committed),
         Change::Key(change) => apply_key(tx, change),
+        Change::Role(change) => apply_role(tx, change),
         Change::Audit(change) => apply_audit(tx, change, committed),
         Change::Guess(change) => apply_guess(tx, change, committed),
         Change::Factor(change) => apply_factor(tx, change),
@@ -50,7 +53,8 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             guard(!has(tx, USERS_BY_EMAIL, email)?, Conflict::EmailTaken)?;
             guard(!has(tx, USERS, id)? && !has(tx, CLOSED_USERS, id)?, Conflict::DuplicateId)?;
             set(tx, USERS_BY_EMAIL, email, id)?;
-            put(tx, user)?;
+            // Roles are assigned, never brought along.
+            put(tx, &User { access: Access::default(), ..user.clone() })?;
         }
         UserChange::UpdateProfile { id, full_name, locale, at } => {
             let mut user = active_user(tx, *id)?.ok_or(Conflict::UserChanged)?;
@@ -123,6 +127,7 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             remove(tx, PASSWORDS, id.as_uuid())?;
             remove(tx, FACTORS, id.as_uuid())?;
             set(tx, CLOSED_USERS, id.as_uuid(), ())?;
+            forget_roles(tx, &user)?;
             // The sessions stay, so that their revocation can be read, but without what was personal in them.
             for session in sessions_of(tx, *id)? {
                 let (created_by, last_used_by) = (Client::default(), Client::default());
@@ -130,9 +135,98 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
             }
             proofs::forget_all_of(tx, *id)?;
         }
+        UserChange::ReplaceAssignments { id, from, to, roles_version: decided_on, at } => {
+            guard(roles_version(tx)? == *decided_on, Conflict::RolesChanged)?;
+            let user = user(tx, *id)?.filter(|user| user.access.version == *from).ok_or(Conflict::AccessChanged)?;
+            assign(tx, user, to, *at)?;
+        }
+        UserChange::HoldAccess { id, version } => {
+            let user = active_user(tx, *id)?;
+            guard(user.is_some_and(|user| user.access.version == *version), Conflict::AuthorityChanged)?;
+        }
         _ => return Err(unknown()),
     }
     Ok(())
+}
+
+/// Gives an account other roles, and keeps the two indexes in step.
+fn assign(tx: &WriteTransaction, user: User, to: &[Assignment], at: Timestamp) -> Result<(), CommitError> {
+    forget_roles(tx, &user)?;
+    for assignment in to {
+        guard(has(tx, ROLES, assignment.role.as_str())?, Conflict::RolesChanged)?;
+        set(tx, USERS_BY_ROLE, (assignment.role.as_str(), user.id.as_uuid()), ())?;
+    }
+    set(tx, ACCESS_CHANGES, (at.unix_micros(), user.id.as_uuid()), ())?;
+    set(tx, ACCESS_CHANGED_AT, user.id.as_uuid(), at.unix_micros())?;
+    let access = Access { version: next(user.access.version)?, assignments: to.to_vec() };
+    Ok(put_changed(tx, User { access, ..user }, at)?)
+}
+
+fn forget_roles(tx: &WriteTransaction, user: &User) -> Result<(), StoreError> {
+    for assignment in &user.access.assignments {
+        remove(tx, USERS_BY_ROLE, (assignment.role.as_str(), user.id.as_uuid()))?;
+    }
+    if let Some(at) = value(tx, ACCESS_CHANGED_AT, user.id.as_uuid(), |at| at)? {
+        remove(tx, ACCESS_CHANGES, (at, user.id.as_uuid()))?;
+        remove(tx, ACCESS_CHANGED_AT, user.id.as_uuid())?;
+    }
+    Ok(())
+}
+
+fn apply_role(tx: &WriteTransaction, change: &RoleChange) -> Result<(), CommitError> {
+    match change {
+        RoleChange::Insert { role, from } => {
+            raise_roles_version(tx, *from)?;
+            guard(!has(tx, ROLES, role.name.as_str())?, Conflict::RoleTaken)?;
+            put(tx, &Role { built_in: false, version: 0, ..(**role).clone() })?;
+        }
+        RoleChange::Update { role, from } => {
+            raise_roles_version(tx, *from)?;
+            let stands = custom_role(tx, &role.name)?;
+            let (version, created_at) = (next(stands.version)?, stands.created_at);
+            put(tx, &Role { built_in: false, version, created_at, ..(**role).clone() })?;
+        }
+        RoleChange::Delete { name, from } => {
+            raise_roles_version(tx, *from)?;
+            custom_role(tx, name)?;
+            guard(holders(tx, name, None, 1)?.is_empty(), Conflict::RoleInUse)?;
+            remove(tx, ROLES, name.as_str())?;
+        }
+        RoleChange::SpareLastHolder { user_id } => {
+            guard(holders_of_everything(tx)? != [*user_id], Conflict::LastSuperuser)?;
+        }
+        RoleChange::KeepAHolder => guard(!holders_of_everything(tx)?.is_empty(), Conflict::LastSuperuser)?,
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+fn raise_roles_version(tx: &WriteTransaction, from: u32) -> Result<(), CommitError> {
+    guard(roles_version(tx)? == from, Conflict::RolesChanged)?;
+    Ok(set(tx, META, "roles", next(from)?)?)
+}
+
+/// A role that can be changed.
+fn custom_role(tx: &WriteTransaction, name: &RoleName) -> Result<Role, CommitError> {
+    let role = get::<Role>(tx, name.as_str())?.filter(|role| !role.built_in);
+    Ok(role.ok_or(Conflict::RolesChanged)?)
+}
+
+/// Who has, everywhere and for good, a role that holds everything.
+fn holders_of_everything(tx: &WriteTransaction) -> Result<Vec<UserId>, StoreError> {
+    let roles: Vec<Role> = all(tx)?;
+    let supers = Role::holding_everything(&roles);
+    let mut ids = Vec::new();
+    for name in &supers {
+        for user in holders(tx, name, None, usize::MAX)? {
+            let counts = |assignment: &Assignment| assignment.scope.is_none() && assignment.expires_at.is_none();
+            let holds = |assignment: &Assignment| counts(assignment) && supers.contains(&assignment.role);
+            if user.status == UserStatus::Active && user.access.assignments.iter().any(holds) && !ids.contains(&user.id) {
+                ids.push(user.id);
+            }
+        }
+    }
+    Ok(ids)
 }
 
 /// Keeps an account as a change left it.

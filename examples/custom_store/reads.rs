@@ -4,14 +4,14 @@ use std::ops::Bound;
 
 use authkit_core::OneTimeTokenId;
 use authkit_core::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditOrder, AuditSeal, Credentials, Revocation, ServerKey, Session, SessionWithUser,
-    User, UserStatus,
+    AccessChange, AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditOrder, AuditSeal, Credentials, Revocation, Role,
+    ServerKey, Session, SessionWithUser, StoredRoles, User, UserStatus,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeToken, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
-use authkit_core::ports::{RevocationMark, StoreError};
-use authkit_core::{AuditEventId, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId};
+use authkit_core::ports::{AccessMark, RevocationMark, StoreError};
+use authkit_core::{AuditEventId, Page, PageLimit, PageRequest, PasswordHash, RoleName, SessionId, Timestamp, UserId};
 use redb::ReadableTable as _;
 use uuid::Uuid;
 
@@ -19,8 +19,8 @@ use crate::records::Stored;
 use crate::tables::GUESSES;
 use crate::tables::OUTBOX;
 use crate::tables::{
-    EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, LEAVES, PASSWORDS, REVOCATIONS, Readable, SEALS, SESSIONS_BY_USER, USERS_BY_EMAIL,
-    all, broken, get, value,
+    ACCESS_CHANGES, EVENTS, EVENTS_BY_SUBJECT, Index, KEYS, LEAVES, META, PASSWORDS, REVOCATIONS, Readable, SEALS,
+    SESSIONS_BY_USER, USERS_BY_EMAIL, USERS_BY_ROLE, all, broken, get, value,
 };
 
 /// The account, active or suspended.
@@ -125,6 +125,51 @@ pub(crate) fn revocations_after(
             Ok(Revocation { session_id: SessionId::from_uuid(id), at: Timestamp::from_unix_micros(at) })
         })
         .collect()
+}
+
+/// The version of all roles.
+pub(crate) fn roles_version(tx: &impl Readable) -> Result<u32, StoreError> {
+    Ok(value(tx, META, "roles", |version| version)?.unwrap_or_default())
+}
+
+/// Every role, unless their version is known. The table is in the order of the names.
+pub(crate) fn roles(tx: &impl Readable, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+    let version = roles_version(tx)?;
+    if known == Some(version) { Ok(None) } else { Ok(Some(StoredRoles { version, roles: all::<Role>(tx)? })) }
+}
+
+pub(crate) fn access_after(tx: &impl Readable, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+    let at = mark.at.unix_micros();
+    let start = match mark.user_id {
+        Some(id) => Bound::Excluded((at, id.as_uuid())),
+        None => Bound::Included((at, Uuid::nil())),
+    };
+    let rows = tx.rows(ACCESS_CHANGES)?;
+    let mut changes = Vec::new();
+    for entry in rows.range((start, Bound::Unbounded)).map_err(broken)?.take(usize::from(limit.value())) {
+        let (at, id) = entry.map_err(broken)?.0.value();
+        if let Some(user) = user(tx, UserId::from_uuid(id))? {
+            changes.push(AccessChange { user_id: user.id, access: user.access, at: Timestamp::from_unix_micros(at) });
+        }
+    }
+    Ok(AccessNews { roles_version: roles_version(tx)?, changes })
+}
+
+/// Whose the role is, the greatest id first, from below a cursor.
+pub(crate) fn holders(tx: &impl Readable, role: &RoleName, before: Option<Uuid>, limit: usize) -> Result<Vec<User>, StoreError> {
+    let end = before.map_or(Bound::Included((role.as_str(), Uuid::max())), |before| Bound::Excluded((role.as_str(), before)));
+    let rows = tx.rows(USERS_BY_ROLE)?;
+    let mut found = Vec::new();
+    for entry in rows.range((Bound::Included((role.as_str(), Uuid::nil())), end)).map_err(broken)?.rev().take(limit) {
+        let (_, id) = entry.map_err(broken)?.0.value();
+        found.extend(user(tx, UserId::from_uuid(id))?);
+    }
+    Ok(found)
+}
+
+pub(crate) fn users_with_role(tx: &impl Readable, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+    let found = holders(tx, role, page.cursor.map(|cursor| cursor.id()), surplus(page.limit))?;
+    Ok(Page::from_surplus(found, page.limit, User::key))
 }
 
 /// Every key, in the order of purpose and serial. They are few enough to be sorted here.

@@ -4,24 +4,25 @@
 //! Each record names the fields of its model once, and the compiler holds them against it (`remote` is a derive of serde for a
 //! type of somebody else's): when a release of AuthKit adds a field, this file stops compiling instead of forgetting it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm, KeyId, KeyPurpose,
-    Outcome, RevocationReason, ServerKey, Session, User, UserStatus,
+    Access, Actor, Assignment, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm,
+    KeyId, KeyPurpose, Outcome, RevocationReason, Role, ServerKey, Session, User, UserStatus,
 };
 use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use authkit_core::ports::StoreError;
 use authkit_core::{
-    AuditEventId, DeviceName, Digest, Email, FullName, Locale, RequestId, Sealed, SessionId, Timestamp, UserAgent, UserId,
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, Permission, RequestId, RoleDescription, RoleName, Scope, Sealed,
+    SessionId, Timestamp, UserAgent, UserId,
 };
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, FACTORS, KEYS, Records, SEALS, SESSIONS, STREAMS, USERS};
+use crate::tables::{EVENTS, FACTORS, KEYS, ROLES, Records, SEALS, SESSIONS, STREAMS, USERS};
 use crate::tables::{OUTBOX, TOKENS};
 
 /// A model that is a row of its own table.
@@ -66,6 +67,7 @@ stored! {
     Session as SessionRecord, in SESSIONS by Uuid: |session| session.id.as_uuid();
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
     Factors as FactorsRecord, in FACTORS by Uuid: |factors| factors.user_id.as_uuid();
+    Role as RoleRecord, in ROLES by &'static str: |role| role.name.as_str();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
     AuditSeal as AuditSealRecord, in SEALS by u64: |seal| seal.number;
     AuditStream as AuditStreamRecord, in STREAMS by &'static str: |stream| stream.name.as_str();
@@ -88,9 +90,35 @@ struct UserRecord {
     #[serde(with = "field")]
     status: UserStatus,
     auth_epoch: u32,
-    version: u32,
     #[serde(with = "field")]
     second_factors: FactorSet,
+    #[serde(with = "AccessRecord")]
+    access: Access,
+    version: u32,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Access")]
+struct AccessRecord {
+    version: u32,
+    #[serde(with = "field")]
+    assignments: Vec<Assignment>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Role")]
+struct RoleRecord {
+    name: RoleName,
+    #[serde(with = "field")]
+    description: Option<RoleDescription>,
+    permissions: BTreeSet<Permission>,
+    inherits: BTreeSet<RoleName>,
+    built_in: bool,
+    version: u32,
     #[serde(with = "field")]
     created_at: Timestamp,
     #[serde(with = "field")]
@@ -322,6 +350,20 @@ fields! {
         |email| (email.normal().to_owned(), email.spelling().to_owned()),
         |pair| Some(Self::from_stored(pair.0, pair.1));
     FullName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    RoleDescription as String: |text| text.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    Assignment as (RoleName, Option<Scope>, Option<i64>, Option<UserId>, i64):
+        |given| (
+            given.role.clone(),
+            given.scope.clone(),
+            given.expires_at.map(Timestamp::unix_micros),
+            given.assigned_by,
+            given.assigned_at.unix_micros(),
+        ),
+        |plain| {
+            let (role, scope, expires_at, assigned_by, assigned_at) = plain;
+            let expires_at = expires_at.map(Timestamp::from_unix_micros);
+            Some(Self { role, scope, expires_at, assigned_by, assigned_at: Timestamp::from_unix_micros(assigned_at) })
+        };
     DeviceName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
     Locale as String: |locale| locale.as_str().to_owned(), |text| Some(Self::from_stored(text));
     UserAgent as String: |agent| agent.as_str().to_owned(), |text| Some(Self::from_stored(text));

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authkit_core::model::Factors;
 use authkit_core::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
-    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
+    AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
+    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
-use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use authkit_core::ports::{
+    AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
+};
 use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
-use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::Semaphore;
@@ -148,6 +150,22 @@ impl AuditReads for RedbStore {
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         let name = name.to_owned();
         self.read(move |tx| tables::get(tx, name.as_str())).await
+    }
+}
+
+#[async_trait]
+impl RoleReads for RedbStore {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.read(move |tx| reads::roles(tx, known)).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.read(move |tx| reads::access_after(tx, mark, limit)).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        let role = role.clone();
+        self.read(move |tx| reads::users_with_role(tx, &role, page)).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Borrow;
 
+use authkit_core::model::Role;
 use authkit_core::ports::StoreError;
 use redb::{Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction};
 use uuid::Uuid;
@@ -52,11 +53,19 @@ pub(crate) const FACTORS: Records<Uuid> = Table::new("factors");
 pub(crate) const TOKENS: Records<Uuid> = Table::new("one_time_tokens");
 /// Messages by id.
 pub(crate) const OUTBOX: Records<Uuid> = Table::new("outbox");
-/// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read.
+/// Roles by name.
+pub(crate) const ROLES: Records<&str> = Table::new("roles");
+/// (role, account) of every assignment.
+pub(crate) const USERS_BY_ROLE: Table<(&str, Uuid), ()> = Table::new("users_by_role");
+/// (microseconds since the epoch, account) of the last time that the roles of an account were replaced, and that instant by account.
+pub(crate) const ACCESS_CHANGES: Table<(i64, Uuid), ()> = Table::new("access_changes");
+pub(crate) const ACCESS_CHANGED_AT: Table<Uuid, i64> = Table::new("access_changed_at");
+/// Under `"format"` the layout of all of the above, so that a program knows a file that it cannot read; under `"roles"` the
+/// version of all roles.
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
 /// The layout that this program reads and writes. A store that lives on needs a migration for each time it is raised.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Makes what a new file lacks (a table that was never written to cannot be opened for reading), and refuses a foreign one.
 pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
@@ -64,6 +73,12 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
         return Err(StoreError::failed("the file was written in another format"));
     }
     set(tx, META, "format", FORMAT)?;
+    if value(tx, META, "roles", |version| version)?.is_none() {
+        set(tx, META, "roles", 0)?;
+        for role in Role::built_in() {
+            put(tx, &role)?;
+        }
+    }
     for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX, FACTORS] {
         tx.rows(records)?;
     }
@@ -74,6 +89,9 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.rows(USERS_BY_EMAIL)?;
     tx.rows(PASSWORDS)?;
     tx.rows(REVOCATIONS)?;
+    tx.rows(USERS_BY_ROLE)?;
+    tx.rows(ACCESS_CHANGES)?;
+    tx.rows(ACCESS_CHANGED_AT)?;
     tx.rows(KEYS)?;
     tx.rows(SEALS)?;
     tx.rows(LEAVES)?;

@@ -66,10 +66,11 @@ impl AccountCache {
                 | UserChange::Restore { id, .. }
                 | UserChange::VerifyEmail { id, .. }
                 | UserChange::ChangeEmail { id, .. }
-                | UserChange::Close { id, .. },
+                | UserChange::Close { id, .. }
+                | UserChange::ReplaceAssignments { id, .. },
             ) => Some(RecordKey::User(*id)),
             // An account that is new was in no cache: absence is not cached. The others are no part of an account.
-            Change::User(UserChange::Insert(_) | UserChange::Expect { .. })
+            Change::User(UserChange::Insert(_) | UserChange::Expect { .. } | UserChange::HoldAccess { .. })
             | Change::Credential(_)
             | Change::Session(_)
             | Change::Key(_)
@@ -77,7 +78,8 @@ impl AccountCache {
             | Change::Outbox(_)
             | Change::Audit(_)
             | Change::Guess(_)
-            | Change::Factor(_) => None,
+            | Change::Factor(_)
+            | Change::Role(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };
         let keys: Vec<_> = changes.changes().iter().filter_map(touched).collect();

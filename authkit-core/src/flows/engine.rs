@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
@@ -85,6 +86,7 @@ pub(crate) struct Engine {
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
     pub(crate) accounts: AccountCache,
+    pub(crate) access: AccessBook,
     pub(crate) pool: HashPool,
     pub(crate) keyring: ArcSwap<Keyring>,
     /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.

@@ -2,9 +2,12 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor` and `session_issue`.
+//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
+//! `access_book` and `authorize`.
 
+pub(crate) mod access_book;
 pub(crate) mod account_cache;
+pub mod authorize;
 pub(crate) mod engine;
 pub mod factor_check;
 pub mod first_factor;
@@ -32,6 +35,7 @@ pub mod sessions;
 pub mod unlock;
 
 pub use authenticate::{Aal1, Aal2, AuthenticateError, InsufficientAuthentication, Principal};
+pub use authorize::AuthorizeError;
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;

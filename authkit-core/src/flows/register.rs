@@ -11,7 +11,7 @@ use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::FactorSet;
 use crate::model::{
-    Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
+    Access, Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Weakness};
 use crate::ports::{CommitError, Conflict};
@@ -145,6 +145,7 @@ async fn prepare(
         status: UserStatus::Active,
         auth_epoch: 0,
         second_factors: FactorSet::NONE,
+        access: Access::default(),
         version: 0,
         created_at: at,
         updated_at: at,

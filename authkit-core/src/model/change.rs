@@ -6,6 +6,7 @@ use crate::model::factor::FactorChange;
 use crate::model::guess::GuessChange;
 use crate::model::one_time_token::OneTimeTokenChange;
 use crate::model::outbox::{OutboxChange, OutboxMessage};
+use crate::model::role::RoleChange;
 use crate::model::server_key::KeyChange;
 use crate::model::session::{Revocation, SessionChange};
 use crate::model::user::UserChange;
@@ -24,6 +25,8 @@ pub enum Change {
     Key(KeyChange),
     /// Of the audit log.
     Audit(AuditChange),
+    /// Of roles.
+    Role(RoleChange),
     /// Of the count of wrong guesses.
     Guess(GuessChange),
     /// Of second factors.
@@ -44,6 +47,7 @@ macro_rules! into_change {
     };
 }
 
+into_change!(RoleChange => Role);
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
 into_change!(GuessChange => Guess);
 into_change!(FactorChange => Factor);

@@ -1,5 +1,6 @@
 //! Plain data: one file per aggregate, the struct and the changes it can undergo side by side.
 
+pub mod access;
 pub mod audit;
 pub mod audit_filter;
 pub mod audit_seal;
@@ -11,12 +12,14 @@ pub mod guess;
 pub mod one_time_token;
 pub mod outbox;
 pub mod rate_limit;
+pub mod role;
 pub mod server_key;
 pub mod session;
 pub mod user;
 mod user_record;
 pub mod user_search;
 
+pub use access::{Access, AccessChange, AccessNews, Assignment};
 pub use audit::{Actor, AuditAction, AuditChange, AuditEvent, Outcome};
 pub use audit_filter::{AuditFilter, AuditOrder};
 pub use audit_seal::{AuditLeaf, AuditSeal, AuditStream};
@@ -28,6 +31,7 @@ pub use guess::{GuessChange, GuessSubject, Guesses};
 pub use one_time_token::{OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser};
 pub use outbox::{MessageKind, OutboxChange, OutboxMessage, OutboxState};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
+pub use role::{Role, RoleChange, StoredRoles};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
 pub use session::AssuranceLevel;
 pub use session::{

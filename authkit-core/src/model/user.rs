@@ -1,5 +1,6 @@
 //! An account.
 
+use crate::model::access::{Access, Assignment};
 use crate::model::factor::FactorSet;
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
@@ -50,6 +51,8 @@ pub struct User {
     pub auth_epoch: u32,
     /// The second factors that are in force.
     pub second_factors: FactorSet,
+    /// The roles that she has.
+    pub access: Access,
     /// How often the account itself was changed. It only grows, and whoever has read the account can guard a change of it by it: of two
     /// administrators who have read the same, one changes it.
     pub version: u32,
@@ -88,11 +91,11 @@ impl<T> Patch<T> {
     }
 }
 
-/// One change of an account, with its guard. Each but `Insert` and `Expect` raises the `version` by one.
+/// One change of an account, with its guard. Each but `Insert`, `Expect` and `HoldAccess` raises the `version` by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserChange {
-    /// Makes the account, without a password. Guard: no account has the address (`Conflict::EmailTaken`), and no account,
+    /// Makes the account, without a password and without roles, whatever `access` says. Guard: no account has the address (`Conflict::EmailTaken`), and no account,
     /// closed ones included, the id (`Conflict::DuplicateId`). Where both are taken, either is named.
     Insert(User),
     /// Changes the named profile fields and `updated_at`. Guard: the account is active (`Conflict::UserChanged`).
@@ -197,7 +200,33 @@ pub enum UserChange {
         /// The version that was read.
         version: u32,
     },
-    /// Closes the account for good: no read returns it, its address is free again, its password and its second factors are gone,
+    /// Replaces the roles of an account, raises the version of its access and sets `updated_at`. Guards, in this order: the version of
+    /// all roles is `roles_version` (`Conflict::RolesChanged`); the account is there, active or suspended, and the version of its access
+    /// is `from` (`Conflict::AccessChanged`); every role exists (`Conflict::RolesChanged`).
+    ///
+    /// All roles stay as they are until the set is committed: what a role gives is what it gave when its assignment was decided.
+    ReplaceAssignments {
+        /// Whose.
+        id: UserId,
+        /// The version of her access that was read.
+        from: u32,
+        /// Her roles, in the order of role and scope, no role twice in one scope.
+        to: Vec<Assignment>,
+        /// The version of all roles that was read.
+        roles_version: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Changes nothing, and stands in front of what a user does by the power of her roles. Guard: her account is active, and the
+    /// version of its access is `version` (`Conflict::AuthorityChanged`). It stays so until the set is committed.
+    HoldAccess {
+        /// Whose.
+        id: UserId,
+        /// The version of her access that was read.
+        version: u32,
+    },
+    /// Closes the account for good: no read returns it, its address is free again, its password, its second factors and
+    /// its roles are gone,
     /// and so is what was personal in its row and in those of its sessions, with its one-time tokens and its messages in the
     /// outbox. Its id stays taken, and its sessions stay so that their
     /// revocation can be read; it does not end them, `SessionChange::RevokeAll` behind it does.

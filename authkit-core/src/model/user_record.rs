@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::access::Access;
 use crate::model::factor::FactorSet;
 use crate::model::user::{User, UserStatus};
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
 /// The first byte of every record. A node reads no other version, and takes what it cannot read for a miss.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// The fields of an account. Its password is not among them, as it is not in [`User`].
 #[derive(Serialize, Deserialize)]
@@ -21,6 +22,8 @@ struct Fields {
     status: String,
     auth_epoch: u32,
     second_factors: u32,
+    access_version: u32,
+    assignments: Option<String>,
     version: u32,
     created_at: i64,
     updated_at: i64,
@@ -39,6 +42,8 @@ impl User {
             status: self.status.as_str().to_owned(),
             auth_epoch: self.auth_epoch,
             second_factors: self.second_factors.bits(),
+            access_version: self.access.version,
+            assignments: self.access.to_stored(),
             version: self.version,
             created_at: self.created_at.unix_micros(),
             updated_at: self.updated_at.unix_micros(),
@@ -63,6 +68,7 @@ impl User {
             status: UserStatus::from_name(&fields.status)?,
             auth_epoch: fields.auth_epoch,
             second_factors: FactorSet::from_bits(fields.second_factors)?,
+            access: Access::from_stored(fields.access_version, fields.assignments.as_deref())?,
             version: fields.version,
             created_at: Timestamp::from_unix_micros(fields.created_at),
             updated_at: Timestamp::from_unix_micros(fields.updated_at),
@@ -85,6 +91,7 @@ mod tests {
             status: UserStatus::Suspended,
             auth_epoch: 3,
             second_factors: FactorSet::NONE.with(FactorKind::Totp),
+            access: Access::from_stored(4, Some(r#"[{"role":"admin","scope":"tenant:acme","until":5,"at":1}]"#)).unwrap(),
             version: 9,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::from_unix_micros(-1),

@@ -12,5 +12,8 @@ pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, Reco
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
 pub use store::FactorReads;
 pub use store::GuessReads;
-pub use store::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+pub use store::{
+    AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
+    UserReads,
+};
 pub use store::{OneTimeTokenReads, OutboxReads};

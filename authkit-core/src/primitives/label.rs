@@ -144,6 +144,10 @@ label! {
     /// What a user calls the device of a session: at most 100 characters.
     DeviceName, 100
 }
+label! {
+    /// What a role is for: at most 200 characters.
+    RoleDescription, 200
+}
 
 /// A language tag in its canonical case (BCP 47): `en`, `de-CH`, `zh-Hant-TW`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,16 +9,18 @@ use tokio::sync::watch;
 
 use crate::model::Factors;
 use crate::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
-    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
+    AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
+    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
-use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{
+    AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
+};
 use crate::ports::store::{OneTimeTokenReads, OutboxReads};
-use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// A method of [`Store`].
@@ -73,6 +75,12 @@ pub enum Method {
     Rotate,
     /// [`Store::ping`]
     Ping,
+    /// [`RoleReads::roles`]
+    Roles,
+    /// [`RoleReads::access_after`]
+    AccessAfter,
+    /// [`RoleReads::users_with_role`]
+    UsersWithRole,
 }
 
 /// What goes wrong with a call.
@@ -290,6 +298,21 @@ impl<S: Store> AuditReads for FaultyStore<S> {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         self.call(Method::AuditStream, self.inner.audit_stream(name)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> RoleReads for FaultyStore<S> {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.call(Method::Roles, self.inner.roles(known)).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.call(Method::AccessAfter, self.inner.access_after(mark, limit)).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.call(Method::UsersWithRole, self.inner.users_with_role(role, page)).await
     }
 }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::model::GuessSubject;
 use crate::model::{
-    Actor, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm, KeyId, KeyPurpose,
-    Outcome, RequestContext, Rotation, ServerKey, Session, User, UserStatus,
+    Access, Actor, Assignment, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm,
+    KeyId, KeyPurpose, Outcome, RequestContext, Role, Rotation, ServerKey, Session, User, UserStatus,
 };
 use crate::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{
-    AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RequestId, Sealed, SessionId, Timestamp,
-    UserAgent, UserId,
+    AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RequestId, RoleDescription, Sealed,
+    SessionId, Timestamp, UserAgent, UserId,
 };
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
@@ -61,6 +61,7 @@ impl Fixtures {
             status: UserStatus::Active,
             auth_epoch: 0,
             second_factors: FactorSet::NONE,
+            access: Access::default(),
             version: 0,
             created_at: self.now(),
             updated_at: self.now(),
@@ -114,6 +115,34 @@ impl Fixtures {
             .by(Actor::User(subject, Some(SessionId::generate(self.now(), &self.entropy))))
             .on(subject)
             .with("method", "pwd")
+    }
+
+    /// A role with every field set, which inherits what is built in.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
+    pub fn role(&self) -> Role {
+        let name: String = random_bytes::<8>(&self.entropy).iter().map(|byte| format!("{byte:02x}")).collect();
+        let permission = |text: &str| text.parse().expect("a permission");
+        Role {
+            name: format!("role-{name}").parse().expect("a name"),
+            description: Some(RoleDescription::from_stored("Büro: liest, schreibt".to_owned())),
+            permissions: [permission("invoice:read"), permission("report_2.x:*")].into(),
+            inherits: ["user".parse().expect("a name")].into(),
+            built_in: false,
+            version: 0,
+            created_at: self.now(),
+            updated_at: self.now(),
+        }
+    }
+
+    /// A role for somebody, everywhere and for good, assigned by the operator.
+    ///
+    /// # Panics
+    /// When the text is no name of a role.
+    #[must_use]
+    pub fn assignment(&self, role: &str) -> Assignment {
+        let role = role.parse().expect("a name that a test wrote down is one");
+        Assignment { role, scope: None, expires_at: None, assigned_by: None, assigned_at: self.now() }
     }
 
     /// A key pair of a purpose, with a sealed half that nothing can open.

@@ -8,20 +8,22 @@ use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::Factors;
 use authkit_core::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
-    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
+    AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
+    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
-    AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
-    RevocationSink, SessionReads, Store, StoreError, UserReads,
+    AccessMark, AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
+    RevocationSink, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
 use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
 use authkit_core::testkit::{Method, MutantStore};
-use authkit_core::{AuditEventId, Clock, Email, Page, PageLimit, PageRequest, Sealed, SecretBytes, SessionId, Timestamp, UserId};
+use authkit_core::{
+    AuditEventId, Clock, Email, Page, PageLimit, PageRequest, RoleName, Sealed, SecretBytes, SessionId, Timestamp, UserId,
+};
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 use crate::flow::{Point, Verdict, current, pass};
@@ -218,6 +220,21 @@ impl AuditReads for NodeStore {
 impl FactorReads for NodeStore {
     async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
         self.call(Method::Factors, self.inner().factors(user_id)).await
+    }
+}
+
+#[async_trait]
+impl RoleReads for NodeStore {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.call(Method::Roles, self.inner().roles(known)).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.call(Method::AccessAfter, self.inner().access_after(mark, limit)).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.call(Method::UsersWithRole, self.inner().users_with_role(role, page)).await
     }
 }
 

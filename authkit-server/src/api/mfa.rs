@@ -5,15 +5,15 @@ use authkit_core::mfa::RecoveryCode;
 use authkit_core::model::RequestContext;
 use authkit_core::{AuthKit, FactorCode, MfaToken};
 use poem::web::Data;
-use poem_openapi::payload::Json;
+use poem_openapi::payload::{Json, Response};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Deserialize;
 
 use super::caller::Caller;
 use super::refusal::refused;
-use super::reply::{Gone, TokensBody};
+use super::reply::{Gone, TokensBody, with_cookie};
 use super::tag::Tag;
-use crate::http::StrictJson;
+use crate::http::{DeviceCookie, StrictJson};
 
 // SECURITY: none of these bodies is `Debug`, so that no log line can ever show a token, a secret or a code.
 
@@ -132,7 +132,8 @@ impl MfaRoutes {
     ) -> poem::Result<Response<Json<TokensBody>>> {
         let token = MfaToken::new(body.mfa_token);
         let logged_in = self.auth.mfa().verify(&token, &body.factor.proof(body.code), &context).await.map_err(refused)?;
-        Ok(Json(logged_in.into()))
+        let cookie = logged_in.device_token.as_ref().map(|token| device.cookies.set(token));
+        Ok(with_cookie(Json(logged_in.into()), cookie))
     }
 
     /// Your second factors

@@ -1,11 +1,12 @@
 //! Accounts.
 
 use authkit_core::model::FactorSet;
-use authkit_core::model::{Patch, User, UserChange, UserStatus};
+use authkit_core::model::{Access, Patch, User, UserChange, UserStatus};
 use authkit_core::ports::{Conflict, StoreError};
 use authkit_core::{Email, FullName, Locale, UserId};
 
 use crate::aggregate::factor;
+use crate::aggregate::role;
 use crate::aggregate::user_search;
 use crate::dialect::Dialect;
 use crate::row::{DecodeError, Fields};
@@ -15,8 +16,9 @@ use crate::value::{Value, args};
 /// What [`decode`] reads, of a table that is called `u`.
 macro_rules! user_columns {
     () => {
-        "u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, u.second_factors, u.version, \
-         u.created_at, u.updated_at"
+        "u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, \
+         u.second_factors, u.access_version, \
+         u.assignments, u.version, u.created_at, u.updated_at"
     };
 }
 
@@ -112,8 +114,24 @@ const RESTORE: &str = "UPDATE authkit_users SET status = 'active', version = ver
 const EXPECT: &str = "UPDATE authkit_users SET version = version WHERE id = $1 AND status <> 'closed' AND version = $2";
 
 const CLOSE: &str = "UPDATE authkit_users SET status = 'closed', email_normal = NULL, email = NULL, \
-    email_verified_at = NULL, full_name = NULL, locale = NULL, second_factors = 0, version = version + 1, \
-    updated_at = $2 WHERE id = $1 AND status <> 'closed'";
+    email_verified_at = NULL, full_name = NULL, locale = NULL, second_factors = 0, assignments = NULL, \
+    version = version + 1, updated_at = $2 WHERE id = $1 AND status <> 'closed'";
+
+const REPLACE_ASSIGNMENTS: &str = "UPDATE authkit_users SET assignments = $3, access_version = access_version + 1, \
+    version = version + 1, updated_at = $4 \
+    WHERE id = $1 AND access_version = $2 AND status <> 'closed'";
+
+macro_rules! hold_access {
+    ($lock:literal) => {
+        concat!("SELECT 1 FROM authkit_users WHERE id = $1 AND access_version = $2 AND status = 'active'", $lock)
+    };
+}
+
+/// SQLite has one writer at a time: what was read stays true until the transaction ends.
+pub(crate) const HOLD_ACCESS_SQLITE: &str = hold_access!("");
+
+/// INVARIANT: the account stays as it is until the transaction ends: nobody acts by a power that a rival has just taken away.
+pub(crate) const HOLD_ACCESS_POSTGRES: &str = hold_access!(" FOR SHARE");
 
 const FORGET_PASSWORD: &str = "DELETE FROM authkit_password_credentials WHERE user_id = $1";
 
@@ -136,6 +154,7 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<User, DecodeError> {
         status: fields.named("account status", UserStatus::from_name)?,
         auth_epoch: fields.number()?,
         second_factors: decode_factors(fields)?,
+        access: role::access(fields)?,
         version: fields.number()?,
         created_at: fields.time()?,
         updated_at: fields.time()?,
@@ -205,6 +224,17 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
             let args = args![*id, *from, to.bits(), *at];
             statements.push(Statement::guarded(SET_SECOND_FACTORS, args, Conflict::UserChanged));
         }
+        UserChange::ReplaceAssignments { id, from, to, roles_version, at } => {
+            let access = Access { version: *from, assignments: to.clone() };
+            statements.push(role::expect_version(dialect, *roles_version));
+            let args = args![*id, *from, access.to_stored(), *at];
+            statements.push(Statement::guarded(REPLACE_ASSIGNMENTS, args, Conflict::AccessChanged));
+            role::assign(*id, to, *at, statements);
+        }
+        UserChange::HoldAccess { id, version } => {
+            let look = Statement::guarded(dialect.hold_access, args![*id, *version], Conflict::AuthorityChanged);
+            statements.push(look.looking());
+        }
         UserChange::Close { id, at } => {
             statements.push(Statement::guarded(CLOSE, args![*id, *at], Conflict::UserChanged));
             statements.push(Statement::free(FORGET_PASSWORD, args![*id]));
@@ -213,6 +243,7 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
             statements.push(Statement::free(user_search::FORGET, args![*id]));
             statements.push(Statement::free(FORGET_TOKENS, args![*id]));
             statements.push(Statement::free(FORGET_MESSAGES, args![*id]));
+            role::forget(*id, statements);
         }
         _ => return Err(unknown_change()),
     }

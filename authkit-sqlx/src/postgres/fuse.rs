@@ -78,7 +78,7 @@ pub(super) fn riders(statements: Vec<Statement>) -> Vec<Statement> {
 /// Whether something can ride along with a statement.
 fn carries(change: &Statement) -> bool {
     // What is fused already is no rider any more: its text is another one.
-    Rider::of(change).is_none() && !matches!(change.yields, Yields::Purged | Yields::Claimed)
+    Rider::of(change).is_none() && !matches!(change.yields, Yields::Purged | Yields::Claimed | Yields::Found)
 }
 
 fn text(change: &Statement, rider: Rider) -> &'static str {

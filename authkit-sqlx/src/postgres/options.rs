@@ -147,6 +147,8 @@ impl PgOptions {
     pub(super) fn working(&self) -> PgConnectOptions {
         let millis = |timeout: Duration| timeout.as_millis().to_string();
         self.connect.clone().options([
+            // Every statement is over before it could be compiled.
+            ("jit", "off".to_owned()),
             ("statement_timeout", millis(self.statement_timeout)),
             ("lock_timeout", millis(self.lock_timeout)),
             // INVARIANT: the guards rely on it: a statement that waited for a row sees what its rival has committed. A snapshot of the

@@ -22,7 +22,9 @@ async fn every_statement_finds_its_rows_by_an_index() {
         let (explain, text) = (format!("EXPLAIN {}", statement.execute(&name)), statement.text());
         for step in connection.fetch_all(AssertSqlSafe(explain)).await.expect("a plan") {
             let step: String = step.get(0);
-            assert!(!step.contains("Seq Scan") || step.contains("Seq Scan on server_keys"), "{step} in {text}");
+            let handful =
+                ["server_keys", "roles", "role_graph"].iter().any(|table| step.contains(&format!("Seq Scan on {table} ")));
+            assert!(!step.contains("Seq Scan") || handful, "{step} in {text}");
         }
     }
 }

@@ -1,24 +1,23 @@
 //! Every text that a store sends, with arguments: what tests of texts and of plans go through.
 
 use authkit_core::model::{
-    AuditChange, AuditFilter, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange,
-    UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
+    AuditChange, AuditFilter, Change, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, RoleChange, Session,
+    SessionChange, UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
 };
 use authkit_core::model::{GuessChange, Guesses};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange, OutboxState};
-use authkit_core::ports::RevocationMark;
+use authkit_core::ports::{AccessMark, RevocationMark};
 use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest};
 
 use super::{Guard, Query, Statement, compile};
 use crate::aggregate::factor;
-use crate::aggregate::{audit, credential, server_key, session, user};
+use crate::aggregate::{audit, credential, role, server_key, session, user};
 use crate::aggregate::{guess, user_search};
 use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::work::Work;
 use authkit_core::model::{FactorChange, FactorSet, Factors};
-use authkit_core::model::{GuessChange, Guesses};
 
 /// Every change, with every field that can be absent present.
 fn every_change(fixtures: &Fixtures) -> Vec<Change> {
@@ -58,6 +57,14 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         fixtures.event(user.id).into(),
         SessionChange::Purge { ended_before: now, limit: 10 }.into(),
         AuditChange::PurgeSealed { seal: 1 }.into(),
+        UserChange::ReplaceAssignments { id: user.id, from: 0, to: vec![fixtures.assignment("user")], roles_version: 1, at: now }
+            .into(),
+        UserChange::HoldAccess { id: user.id, version: 1 }.into(),
+        RoleChange::Insert { role: Box::new(fixtures.role()), from: 0 }.into(),
+        RoleChange::Update { role: Box::new(fixtures.role()), from: 0 }.into(),
+        RoleChange::Delete { name: fixtures.role().name, from: 0 }.into(),
+        RoleChange::SpareLastHolder { user_id }.into(),
+        RoleChange::KeepAHolder.into(),
         GuessChange::Count { subject: fixtures.guess_subject(), at: now }.into(),
         GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
         GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
@@ -139,6 +146,9 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         session::revoked_after(RevocationMark { at: now, session_id: None }, limit),
         session::revoked_after(RevocationMark { at: now, session_id: Some(session.id) }, limit),
         server_key::list(),
+        role::all(Some(0)),
+        role::changed_after(AccessMark { at: now, user_id: None }, limit),
+        role::changed_after(AccessMark { at: now, user_id: Some(user.id) }, limit),
         user_search::unindexed(limit),
         guess::by_subject(fixtures.guess_subject()),
         guess::login_by_email(&user.email, fixtures.guess_subject(), None),
@@ -155,6 +165,7 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         }
     }
     for page in pages {
+        queries.push(role::users(&fixtures.role().name, page));
         queries.push(session::live(user.id, now, page));
         queries.extend(audit_filters(fixtures).iter().filter_map(|filter| audit::page(filter, page)));
         queries.push(outbox::page(OutboxState::Dead, page));

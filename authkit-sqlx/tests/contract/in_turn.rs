@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use authkit_core::model::Factors;
 use authkit_core::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation, Rotation,
-    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
+    AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
+    Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
-use authkit_core::ports::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use authkit_core::ports::{
+    AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
+};
 use authkit_core::ports::{OneTimeTokenReads, OutboxReads};
-use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
 /// Two stores on one database, asked in turn, as by a balancer: what one acknowledged, the other must know.
@@ -99,6 +101,21 @@ impl<S: Store> AuditReads for InTurn<S> {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         self.next().audit_stream(name).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> RoleReads for InTurn<S> {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.next().roles(known).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.next().access_after(mark, limit).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.next().users_with_role(role, page).await
     }
 }
 

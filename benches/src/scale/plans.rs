@@ -8,7 +8,7 @@ use super::ScaleError;
 use super::fill::SCHEMA;
 
 /// Tables of a handful of rows, whatever the number of accounts.
-const SMALL_TABLES: [&str; 2] = ["server_keys", "migrations"];
+const SMALL_TABLES: [&str; 4] = ["server_keys", "migrations", "roles", "role_graph"];
 /// How PostgreSQL plans: for the arguments at hand, or once for all (it does the one at first, and later what is cheaper).
 const MODES: [&str; 2] = ["force_custom_plan", "force_generic_plan"];
 

@@ -55,6 +55,7 @@ impl Population {
             status: UserStatus::Active,
             auth_epoch: 0,
             second_factors: FactorSet::NONE,
+            access: authkit_core::model::Access::default(),
             version: 0,
             created_at,
             updated_at: created_at,

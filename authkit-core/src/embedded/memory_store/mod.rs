@@ -6,6 +6,7 @@ mod guesses;
 mod keys;
 mod one_time_tokens;
 mod outbox;
+mod roles;
 mod sessions;
 mod table;
 mod users;
@@ -17,16 +18,19 @@ use async_trait::async_trait;
 
 use crate::model::Factors;
 use crate::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, Credentials, Revocation, Rotation,
-    RotationOutcome, ServerKey, Session, SessionWithUser, User, UserFilter, UserPage, UserPageRequest,
+    AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, Credentials,
+    Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage,
+    UserPageRequest,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
-use crate::ports::store::{AuditReads, CommitError, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::store::{
+    AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
+};
 use crate::ports::store::{OneTimeTokenReads, OutboxReads};
-use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use audit::AuditLog;
@@ -35,6 +39,7 @@ use guesses::GuessLog;
 use keys::Keys;
 use one_time_tokens::OneTimeTokens;
 use outbox::Outbox;
+use roles::Roles;
 use sessions::Sessions;
 use users::Users;
 
@@ -84,6 +89,7 @@ struct Tables {
     sessions: Sessions,
     keys: Keys,
     audit: AuditLog,
+    roles: Roles,
     guesses: GuessLog,
     factors: FactorTable,
     tokens: OneTimeTokens,
@@ -98,6 +104,7 @@ impl Tables {
             Change::Session(change) => sessions::apply(self, change, committed),
             Change::Key(change) => keys::apply(self, change),
             Change::Audit(change) => audit::apply(self, change, committed),
+            Change::Role(change) => roles::apply(self, change),
             Change::Guess(change) => guesses::apply(self, change, committed),
             Change::Factor(change) => factors::apply(self, change),
             Change::OneTimeToken(change) => one_time_tokens::apply(self, change, committed),
@@ -110,6 +117,7 @@ impl Tables {
         self.sessions.keep();
         self.keys.keep();
         self.audit.keep();
+        self.roles.keep();
         self.guesses.keep();
         self.factors.keep();
         self.tokens.keep();
@@ -121,6 +129,7 @@ impl Tables {
         self.sessions.take_back();
         self.keys.take_back();
         self.audit.take_back();
+        self.roles.take_back();
         self.guesses.take_back();
         self.factors.take_back();
         self.tokens.take_back();
@@ -198,6 +207,21 @@ impl AuditReads for MemoryStore {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         Ok(self.tables()?.audit.stream(name))
+    }
+}
+
+#[async_trait]
+impl RoleReads for MemoryStore {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        Ok(self.tables()?.roles.all(known))
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        Ok(roles::access_after(&*self.tables()?, mark, limit))
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        Ok(roles::users_with_role(&*self.tables()?, role, page))
     }
 }
 

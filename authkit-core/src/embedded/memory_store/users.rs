@@ -1,11 +1,13 @@
 //! Accounts and their passwords.
 
-use crate::model::{CredentialChange, Credentials, Patch, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus};
+use crate::model::{
+    Access, CredentialChange, Credentials, Patch, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus,
+};
 use crate::ports::store::{CommitError, Conflict, StoreError};
 use crate::primitives::{Email, Timestamp, UserId};
 
 use super::table::Table;
-use super::{Tables, next};
+use super::{Tables, next, roles};
 
 /// What is kept under an account's id.
 pub(super) enum Account {
@@ -89,7 +91,7 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
                 return Err(Conflict::DuplicateId.into());
             }
             users.ids.put(user.email.normal().to_owned(), user.id);
-            users.put(Credentials { user: user.clone(), password: None });
+            users.put(Credentials { user: User { access: Access::default(), ..user.clone() }, password: None });
         }
         UserChange::UpdateProfile { id, full_name, locale, at } => {
             let mut user = users.active(*id).cloned().ok_or(Conflict::UserChanged)?;
@@ -158,12 +160,23 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             user.second_factors = *to;
             users.put_changed(user, *at)?;
         }
+        UserChange::ReplaceAssignments { id, from, to, roles_version, at } => {
+            roles::expect_version(tables, *roles_version)?;
+            let stands = tables.users.open(*id).map(|account| &account.user).filter(|user| user.access.version == *from);
+            let user = stands.cloned().ok_or(Conflict::AccessChanged)?;
+            let user = roles::replace(tables, user, to, *at)?;
+            tables.users.put_changed(user, *at)?;
+        }
+        UserChange::HoldAccess { id, version } => {
+            users.active(*id).filter(|user| user.access.version == *version).ok_or(Conflict::AuthorityChanged)?;
+        }
         UserChange::Close { id, at: _ } => {
-            let email = users.open(*id).map(|account| account.user.email.clone()).ok_or(Conflict::UserChanged)?;
-            users.ids.remove(&email.normal().to_owned());
+            let user = users.open(*id).map(|account| account.user.clone()).ok_or(Conflict::UserChanged)?;
+            users.ids.remove(&user.email.normal().to_owned());
             users.accounts.put(*id, Account::Closed);
             tables.sessions.forget_clients(*id);
             tables.factors.forget(*id);
+            tables.roles.forget(&user);
             tables.tokens.revoke_all_of(*id, None);
             tables.outbox.forget_of(*id);
         }

@@ -39,6 +39,24 @@ pub enum Conflict {
     /// A row with this identifier exists.
     #[error("the identifier is taken")]
     DuplicateId,
+    /// A role has this name.
+    #[error("a role has this name")]
+    RoleTaken,
+    /// A role was made, changed or deleted since they were read, or is built in.
+    #[error("the roles have changed")]
+    RolesChanged,
+    /// Somebody has the role.
+    #[error("somebody has the role")]
+    RoleInUse,
+    /// The roles of the account changed since they were read, or it is gone.
+    #[error("the roles of the account have changed")]
+    AccessChanged,
+    /// The roles of whoever acts changed since they were read, or her account is not active any more.
+    #[error("the authority of the actor has changed")]
+    AuthorityChanged,
+    /// Nobody would hold everything any more.
+    #[error("nobody would hold every permission any more")]
+    LastSuperuser,
     /// Another node has made this seal of the audit log, or the one before it is another.
     #[error("another node has made the next seal")]
     AuditSealTaken,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 pub use error::{CommitError, Conflict, StoreError};
 pub use reads::FactorReads;
 pub use reads::GuessReads;
-pub use reads::{AuditReads, KeyReads, RevocationMark, SessionReads, UserReads};
+pub use reads::{AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, UserReads};
 pub use reads::{OneTimeTokenReads, OutboxReads};
 
 use crate::model::{ChangeSet, Committed, Rotation, RotationOutcome};
@@ -28,6 +28,7 @@ pub trait Store:
     + FactorReads
     + OneTimeTokenReads
     + OutboxReads
+    + RoleReads
     + std::fmt::Debug
     + Send
     + Sync

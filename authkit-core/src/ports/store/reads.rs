@@ -4,14 +4,14 @@ use async_trait::async_trait;
 
 use crate::model::Factors;
 use crate::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session, SessionWithUser,
-    User,
+    AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session,
+    SessionWithUser, StoredRoles, User,
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::model::{UserFilter, UserPage, UserPageRequest};
 use crate::ports::store::StoreError;
-use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 /// Reads of accounts. A closed account is absent from all of them.
@@ -88,6 +88,30 @@ pub trait AuditReads: Send + Sync {
 
     /// How far a receiver of the log is.
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError>;
+}
+
+/// Where a reader of changed access stands: everything up to this instant, and at it up to this account, was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AccessMark {
+    /// The instant.
+    pub at: Timestamp,
+    /// The last account that was read at that instant; `None` for none of them.
+    pub user_id: Option<UserId>,
+}
+
+/// Reads of roles, and of who has them.
+#[async_trait]
+pub trait RoleReads: Send + Sync {
+    /// Every role and their version, seen at one moment; `None` when the version is still `known`.
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError>;
+
+    /// The version of all roles, and the accounts whose roles were replaced after `mark`, in the order of (instant, id), at most
+    /// `limit`: those whose (instant, `Some(id)`) is greater than the mark's pair, `None` being less than every id. Of an account that
+    /// changed several times the last change; of a closed one nothing.
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError>;
+
+    /// The accounts, active or suspended, that have this role, in whatever scope and until whenever, the greatest id first.
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError>;
 }
 
 /// Reads of the counts of wrong guesses, alone or beside the account that they are about.

@@ -12,19 +12,22 @@ use async_trait::async_trait;
 
 use crate::embedded::MemoryStore;
 use crate::model::{
-    AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, CredentialChange, Credentials,
-    Revocation, RevocationReason, Rotation, RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser, User,
-    UserChange, UserFilter, UserPage, UserPageRequest,
+    AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, CredentialChange,
+    Credentials, Revocation, RevocationReason, Rotation, RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser,
+    StoredRoles, User, UserChange, UserFilter, UserPage, UserPageRequest,
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState};
 use crate::ports::FactorReads;
 use crate::ports::GuessReads;
-use crate::ports::{AuditReads, CommitError, Conflict, KeyReads, RevocationMark, SessionReads, Store, StoreError, UserReads};
+use crate::ports::{
+    AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
+    UserReads,
+};
 use crate::ports::{OneTimeTokenReads, OutboxReads};
 use crate::primitives::{
-    AuditEventId, Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, SessionId, Timestamp, UserId,
+    AuditEventId, Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, RoleName, SessionId, Timestamp, UserId,
 };
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
@@ -383,6 +386,21 @@ impl AuditReads for MutantStore {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         self.inner.audit_stream(name).await
+    }
+}
+
+#[async_trait]
+impl RoleReads for MutantStore {
+    async fn roles(&self, known: Option<u32>) -> Result<Option<StoredRoles>, StoreError> {
+        self.inner.roles(known).await
+    }
+
+    async fn access_after(&self, mark: AccessMark, limit: PageLimit) -> Result<AccessNews, StoreError> {
+        self.inner.access_after(mark, limit).await
+    }
+
+    async fn users_with_role(&self, role: &RoleName, page: PageRequest) -> Result<Page<User>, StoreError> {
+        self.inner.users_with_role(role, page).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Promises about sets of changes: in order, all or nothing.
 
 use crate::model::{
-    Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, Session, SessionChange, User,
-    UserChange,
+    Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, RoleChange, Session,
+    SessionChange, User, UserChange,
 };
 use crate::model::{FactorChange, FactorKind, Factors};
 use crate::model::{GuessChange, Guesses};
@@ -193,6 +193,17 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         KeyChange::Insert(trial.fixtures.key(KeyPurpose::RefreshToken, 1)).into(),
         KeyChange::Delete { id: key.id }.into(),
         trial.fixtures.event(user.id).into(),
+        UserChange::ReplaceAssignments {
+            id: user.id,
+            from: 0,
+            to: vec![trial.fixtures.assignment("admin")],
+            roles_version: 0,
+            at,
+        }
+        .into(),
+        UserChange::HoldAccess { id: bare.id, version: 0 }.into(),
+        RoleChange::SpareLastHolder { user_id: bare.id }.into(),
+        RoleChange::Insert { role: Box::new(trial.fixtures.role()), from: 0 }.into(),
         GuessChange::Count { subject: trial.fixtures.guess_subject(), at }.into(),
         GuessChange::Reserve { subject: counted, from: Guesses { failures: 1, last_at: at }, at }.into(),
         GuessChange::Forget { subject: forgotten }.into(),

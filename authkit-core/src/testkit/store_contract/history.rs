@@ -8,16 +8,17 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use uuid::Uuid;
 
 use crate::model::{
-    AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Change, ChangeSet, Client, CredentialChange,
-    Impersonator, KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason, Rotation,
-    ServerKey, Session, SessionChange, User, UserChange, UserStatus,
+    Access, Assignment, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Change, ChangeSet, Client,
+    CredentialChange, Impersonator, KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason,
+    Role, RoleChange, Rotation, ServerKey, Session, SessionChange, User, UserChange, UserStatus,
 };
 use crate::model::{FactorChange, FactorKind, FactorSet, Factors, TotpSecret};
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OutboxChange, OutboxMessage, OutboxState};
 use crate::ports::store::Store;
 use crate::primitives::{
-    AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, Sealed, SessionId, Timestamp, UserId,
+    AuditEventId, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RoleDescription, RoleName, Sealed, SessionId,
+    Timestamp, UserId,
 };
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
@@ -62,6 +63,13 @@ pub(super) enum Move {
     EnforceCap { user: u8, keep: u8, at: u8 },
     Reauthenticate { session: u8, ahead: u8, at: u8 },
     PurgeSessions { at: u8 },
+    InsertRole { role: u8, super_role: bool, inherits: Option<u8>, stale: bool },
+    UpdateRole { role: u8, super_role: bool, inherits: Option<u8>, stale: bool },
+    DeleteRole { role: u8 },
+    Assign { user: u8, roles: Vec<(u8, bool, bool)>, stale: bool, at: u8 },
+    HoldAccess { user: u8, ahead: u8 },
+    SpareLastHolder { user: u8 },
+    KeepAHolder,
     InsertKey { key: u8, access: bool, serial: u8 },
     DeleteKey { key: u8 },
     Append { event: u8, subject: Option<u8> },
@@ -221,6 +229,30 @@ impl Move {
             }
             // Which sessions go first is the store's choice: all of them do.
             Self::PurgeSessions { at: hour } => SessionChange::Purge { ended_before: at(hour), limit: 1_000 }.into(),
+            Self::InsertRole { role: index, super_role, inherits, stale } => {
+                let from = roles_version(model).await + u32::from(stale);
+                RoleChange::Insert { role: Box::new(role(index, super_role, inherits)), from }.into()
+            }
+            Self::UpdateRole { role: index, super_role, inherits, stale } => {
+                let from = roles_version(model).await + u32::from(stale);
+                RoleChange::Update { role: Box::new(role(index, super_role, inherits)), from }.into()
+            }
+            Self::DeleteRole { role } => RoleChange::Delete { name: role_name(role), from: roles_version(model).await }.into(),
+            Self::Assign { user, ref roles, stale, at: hour } => {
+                let mut to: Vec<Assignment> =
+                    roles.iter().map(|&(role, scoped, expires)| assignment(role, scoped, expires)).collect();
+                to.sort_by(|one, other| (&one.role, &one.scope).cmp(&(&other.role, &other.scope)));
+                to.dedup_by(|one, other| (&one.role, &one.scope) == (&other.role, &other.scope));
+                let (id, roles_version) = (user_id(user), roles_version(model).await);
+                let from = access_version(model, id).await + u32::from(stale);
+                UserChange::ReplaceAssignments { id, from, to, roles_version, at: at(hour) }.into()
+            }
+            Self::HoldAccess { user, ahead } => {
+                let version = access_version(model, user_id(user)).await + u32::from(ahead);
+                UserChange::HoldAccess { id: user_id(user), version }.into()
+            }
+            Self::SpareLastHolder { user } => RoleChange::SpareLastHolder { user_id: user_id(user) }.into(),
+            Self::KeepAHolder => RoleChange::KeepAHolder.into(),
             Self::InsertKey { key: index, access, serial } => KeyChange::Insert(key(index, access, serial)).into(),
             Self::DeleteKey { key } => KeyChange::Delete { id: key_id(key) }.into(),
             Self::Append { event: index, subject } => event(index, subject).into(),
@@ -360,6 +392,7 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => (user(), 0..4_u8, hour()).prop_map(|(user, keep, at)| Move::EnforceCap { user, keep, at }),
         2 => (session(), ahead(), hour()).prop_map(|(session, ahead, at)| Move::Reauthenticate { session, ahead, at }),
         1 => hour().prop_map(|at| Move::PurgeSessions { at }),
+        4 => role_moves(),
         2 => (0..3_u8, any::<bool>(), 1..3_u8).prop_map(|(key, access, serial)| Move::InsertKey { key, access, serial }),
         1 => (0..3_u8).prop_map(|key| Move::DeleteKey { key }),
         3 => (any::<u8>(), option::of(user())).prop_map(|(event, subject)| Move::Append { event, subject }),
@@ -415,6 +448,23 @@ fn messages() -> impl Strategy<Value = ProofMove> {
     ]
 }
 
+fn role_moves() -> impl Strategy<Value = Move> {
+    let (role, user) = (|| 0..5_u8, || prop_oneof![4 => 0..2_u8, 1 => 0..USERS]);
+    let rarely = || prop_oneof![6 => Just(false), 1 => Just(true)];
+    prop_oneof![
+        2 => (role(), rarely(), option::of(role()), rarely())
+            .prop_map(|(role, super_role, inherits, stale)| Move::InsertRole { role, super_role, inherits, stale }),
+        2 => (role(), rarely(), option::of(role()), rarely())
+            .prop_map(|(role, super_role, inherits, stale)| Move::UpdateRole { role, super_role, inherits, stale }),
+        1 => role().prop_map(|role| Move::DeleteRole { role }),
+        5 => (user(), vec((prop_oneof![2 => 0..2_u8, 1 => role()], rarely(), rarely()), 0..4), rarely(), early())
+            .prop_map(|(user, roles, stale, at)| Move::Assign { user, roles, stale, at }),
+        1 => (user(), 0..2_u8).prop_map(|(user, ahead)| Move::HoldAccess { user, ahead }),
+        1 => user().prop_map(|user| Move::SpareLastHolder { user }),
+        1 => Just(Move::KeepAHolder),
+    ]
+}
+
 fn rarely() -> impl Strategy<Value = bool> {
     prop_oneof![5 => Just(false), 1 => Just(true)]
 }
@@ -444,6 +494,14 @@ async fn version(model: &dyn Store, id: UserId) -> u32 {
 
 async fn epoch(model: &dyn Store, id: UserId) -> u32 {
     model.user_by_id(id).await.expect("the model answers").map_or(0, |user| user.auth_epoch)
+}
+
+async fn access_version(model: &dyn Store, id: UserId) -> u32 {
+    model.user_by_id(id).await.expect("the model answers").map_or(0, |user| user.access.version)
+}
+
+async fn roles_version(model: &dyn Store) -> u32 {
+    model.roles(None).await.expect("the model answers").map_or(0, |roles| roles.version)
 }
 
 fn uuid(kind: u128, index: u8) -> Uuid {
@@ -554,6 +612,7 @@ fn user(index: u8, email: u8, shouted: bool, suspended: bool) -> User {
         status: if suspended { UserStatus::Suspended } else { UserStatus::Active },
         auth_epoch: 0,
         second_factors: FactorSet::NONE,
+        access: Access::default(),
         version: 0,
         created_at: at(0),
         updated_at: at(0),
@@ -578,6 +637,35 @@ fn session(index: u8, owner: u8, refreshed: u8, idle: u8, end: u8) -> Session {
         // Every third is somebody else's doing.
         impersonator: (index % 3 == 2).then(|| Impersonator { user_id: user_id(1), session_id: session_id(0) }),
         revoked: None,
+    }
+}
+
+/// The first two are built in.
+fn role_name(index: u8) -> RoleName {
+    ["admin", "user", "r_2", "rx2", "r"][usize::from(index)].parse().expect("a name")
+}
+
+fn role(index: u8, super_role: bool, inherits: Option<u8>) -> Role {
+    let permission = if super_role { "*" } else { "invoice:*" };
+    Role {
+        name: role_name(index),
+        description: (!super_role).then(|| RoleDescription::from_stored(format!("role {index}"))),
+        permissions: [permission.parse().expect("a permission")].into(),
+        inherits: inherits.map(role_name).into_iter().collect(),
+        built_in: false,
+        version: 0,
+        created_at: at(0),
+        updated_at: at(index),
+    }
+}
+
+fn assignment(role: u8, scoped: bool, expires: bool) -> Assignment {
+    Assignment {
+        role: role_name(role),
+        scope: scoped.then(|| "tenant:acme".parse().expect("a scope")),
+        expires_at: expires.then(|| at(3)),
+        assigned_by: scoped.then(|| user_id(role)),
+        assigned_at: at(role),
     }
 }
 

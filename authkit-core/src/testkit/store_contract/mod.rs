@@ -44,6 +44,8 @@ mod promises;
 #[doc(hidden)]
 pub mod races;
 #[doc(hidden)]
+pub mod roles;
+#[doc(hidden)]
 pub mod rotation;
 #[doc(hidden)]
 pub mod search;

@@ -2,7 +2,7 @@
 
 use super::factors;
 use super::guesses;
-use super::{Stores, atomicity, audit, credentials, keys, model, races, rotation, sessions, users};
+use super::{Stores, atomicity, audit, credentials, keys, model, races, roles, rotation, sessions, users};
 use super::{administration, search};
 use super::{one_time_tokens, outbox};
 
@@ -224,6 +224,28 @@ macro_rules! __store_promises {
                 no_read_sees_half_a_commit
                 what_is_acknowledged_is_read_by_everybody
             }
+            roles {
+                a_fresh_store_has_the_built_in_roles
+                a_role_is_read_back_with_every_field
+                a_role_name_is_taken_once
+                a_role_is_changed_only_on_the_version_that_was_read
+                built_in_roles_stay
+                a_role_that_somebody_has_is_not_deleted
+                an_account_begins_without_roles
+                assignments_are_read_back_with_the_account
+                assignments_are_replaced_only_from_the_version_that_was_read
+                assignments_need_roles_that_exist
+                a_closed_account_has_no_roles
+                changed_access_comes_after_the_mark_in_order
+                accounts_with_a_role_come_in_pages_the_greatest_id_first
+                acting_needs_the_access_that_was_read
+                the_last_who_holds_everything_is_spared
+                everything_is_held_by_the_active_for_good_and_everywhere
+                one_of_many_role_changes_wins
+                one_of_many_assignments_wins
+                no_role_is_deleted_while_it_is_assigned
+                those_who_hold_everything_cannot_take_it_from_each_other
+            }
             model {
                 random_histories_are_those_of_the_model
             }
@@ -253,6 +275,7 @@ mod tests {
             include_str!("outbox.rs"),
             include_str!("atomicity.rs"),
             include_str!("races.rs"),
+            include_str!("roles.rs"),
             include_str!("model.rs"),
         ];
         let written: BTreeSet<&str> = sources

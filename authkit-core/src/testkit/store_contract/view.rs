@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use crate::model::{
-    AuditChange, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Credentials, Revocation,
-    ServerKey, Session, SessionChange, SessionWithUser, User, UserChange, UserFilter, UserPageRequest, UserQuery, UserStatus,
+    AccessChange, AuditChange, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Credentials,
+    Revocation, ServerKey, Session, SessionChange, SessionWithUser, StoredRoles, User, UserChange, UserFilter, UserPageRequest,
+    UserQuery, UserStatus,
 };
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage, OutboxState};
-use crate::ports::store::{RevocationMark, Store};
+use crate::ports::store::{AccessMark, RevocationMark, Store};
 use crate::primitives::OneTimeTokenId;
-use crate::primitives::{Email, Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
+use crate::primitives::{Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
 
 /// What a test has named so far, and so what it can ask for.
 #[derive(Debug, Clone, Default)]
@@ -104,6 +105,9 @@ pub(super) struct View {
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
+    roles: Option<StoredRoles>,
+    access: Vec<AccessChange>,
+    by_role: Vec<Vec<User>>,
     seals: Vec<AuditSeal>,
     leaves: Vec<Option<Vec<AuditLeaf>>>,
     streams: Vec<Option<AuditStream>>,
@@ -128,6 +132,9 @@ impl View {
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
+            roles: store.roles(None).await.expect("roles are read"),
+            access: access_changes(store, limit(1)).await,
+            by_role: Vec::new(),
             seals: seals(store).await,
             leaves: Vec::new(),
             streams: Vec::new(),
@@ -137,6 +144,9 @@ impl View {
             tokens: Vec::new(),
             outbox: Vec::new(),
         };
+        for role in view.roles.iter().flat_map(|roles| &roles.roles) {
+            view.by_role.push(users_with_role(store, &role.name, limit(2)).await);
+        }
         for number in 0..=view.seals.len() as u64 {
             view.leaves.push(store.audit_leaves(number).await.expect("leaves are read"));
         }
@@ -192,6 +202,9 @@ impl View {
             .or_else(|| differ_in("list_users", &self.listed, &expected.listed))
             .or_else(|| differ("revocations_after", &self.revocations, &expected.revocations))
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
+            .or_else(|| differ("roles", &self.roles, &expected.roles))
+            .or_else(|| differ("access_after", &self.access, &expected.access))
+            .or_else(|| differ_in("users_with_role", &self.by_role, &expected.by_role))
             .or_else(|| differ("audit_events", &self.events, &expected.events))
             .or_else(|| differ_in("audit_events of one account", &self.events_by_subject, &expected.events_by_subject))
             .or_else(|| differ("audit_seals", &self.seals, &expected.seals))
@@ -265,6 +278,32 @@ pub(super) async fn filtered(store: &dyn Store, filter: &AuditFilter, limit: Pag
         if turn(&mut all, read, &mut page) {
             return all;
         }
+    }
+}
+
+/// Every account that has a role, page by page.
+pub(super) async fn users_with_role(store: &dyn Store, role: &RoleName, limit: PageLimit) -> Vec<User> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.users_with_role(role, page).await.expect("accounts are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
+    }
+}
+
+/// Every change of access, page by page.
+pub(super) async fn access_changes(store: &dyn Store, limit: PageLimit) -> Vec<AccessChange> {
+    let (mut all, mut mark) = (Vec::new(), AccessMark { at: Timestamp::UNIX_EPOCH, user_id: None });
+    loop {
+        let read = store.access_after(mark, limit).await.expect("changes are read").changes;
+        assert!(read.len() <= usize::from(limit.value()), "more changes than were asked for");
+        assert!(all.len() < 10_000, "the list has no end");
+        match read.last() {
+            Some(last) => mark = AccessMark { at: last.at, user_id: Some(last.user_id) },
+            None => return all,
+        }
+        all.extend(read);
     }
 }
 
