@@ -7,16 +7,17 @@ use crate::builder::{Builder, WantsStore};
 use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, AuthenticateError, ChangePasswordError, CloseAccountError, Health, Internal, KeyStatus, LoggedIn, Login, LoginError,
-    LogoutError, PasswordChange, Planned, Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError,
-    RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
+    self, AccountImport, AuthenticateError, ChangePasswordError, CloseAccountError, Health, ImportMode, ImportOutcome, Internal,
+    KeyStatus, LoggedIn, Login, LoginError, LogoutError, PasswordChange, Planned, Principal, ProfileError, ProfileUpdate,
+    RateLimitStats, ReauthenticateError, RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
+    WrappedPage,
 };
 use crate::flows::{EnrollError, FactorStatus, SecondFactor, SecondFactorError};
 use crate::flows::{LockStatus, PasswordChanged, TooManyRequests};
 use crate::mfa::{RecoveryCode, TotpEnrolment};
-use crate::model::{AuditEvent, AuditFilter, KeyPurpose, RequestContext, Session, User};
+use crate::model::{AuditEvent, AuditFilter, KeyId, KeyPurpose, RequestContext, Session, User};
 use crate::password::PoolStats;
-use crate::primitives::{AccessToken, Email, Page, PageRequest, Password, RefreshToken, SessionId};
+use crate::primitives::{AccessToken, Cursor, Email, Page, PageRequest, Password, RefreshToken, SessionId};
 use crate::primitives::{FactorCode, MfaToken, UserId};
 
 /// Authentication for one application: cheap to clone, safe to share, without type parameters.
@@ -150,6 +151,47 @@ impl<'a> Accounts<'a> {
     /// Makes an account on behalf of its owner; nobody is logged in. For operators.
     pub async fn create(&self, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
         flows::register::create(self.engine, registration, context).await
+    }
+
+    /// Takes over accounts of another system with the password hashes that it made, in one change set with an audit event for each. The
+    /// outcomes come in the order of the accounts. It never overwrites: an address that is there stays as it is, so that an
+    /// import that failed or was killed is simply done again. A hundred or so at a time keeps transactions short.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use authkit_core::flows::{AccountImport, ImportMode, ImportOutcome};
+    /// use authkit_core::{AuthKit, Config, Email, Login, Password, PasswordHash, RequestContext};
+    ///
+    /// let auth = AuthKit::builder(Config::new("https://app.example")).in_memory().build().await?;
+    /// let request = RequestContext::default();
+    /// let email = Email::parse("jane@example.com")?;
+    /// let mut jane = AccountImport::new(email.clone());
+    /// jane.password_hash = Some(PasswordHash::from_phc("$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i".into()));
+    ///
+    /// let outcomes = auth.accounts().import(vec![jane], ImportMode::Apply, &request).await?;
+    /// assert!(matches!(outcomes[..], [ImportOutcome::Created(_)]));
+    /// // Her first login replaces the bcrypt hash by one of argon2id.
+    /// auth.sessions().log_in(Login::new(email, Password::parse("abc")?), &request).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub async fn import(
+        &self,
+        accounts: Vec<AccountImport>,
+        mode: ImportMode,
+        context: &RequestContext,
+    ) -> Result<Vec<ImportOutcome>, Internal> {
+        flows::import::import(self.engine, accounts, mode, context).await
+    }
+
+    /// Hashes the next page of hashes that other systems made once more, for accounts whose owners do not log in: 200 hashes are
+    /// looked at. Start with `None`, and go on with what the page before says is next. A login in between wins.
+    pub async fn wrap_hashes(
+        &self,
+        after: Option<Cursor>,
+        dry_run: bool,
+        context: &RequestContext,
+    ) -> Result<WrappedPage, Internal> {
+        flows::wrap_hashes::wrap_page(self.engine, after, dry_run, context).await
     }
 
     /// Decides [`register`](Self::register), to be committed in a transaction of the caller's own.
@@ -376,6 +418,15 @@ impl Keys<'_> {
     /// Makes the next key of a purpose: used after the lead time, or from now on where `immediately` says so.
     pub async fn rotate(&self, purpose: KeyPurpose, immediately: bool) -> Result<(), RotateKeyError> {
         flows::keys::rotate(self.engine, purpose, immediately).await
+    }
+
+    /// Forgets that a secret of password hashes was ever used, so that it can be taken out of the settings: `pepper-…` or `signer-…`
+    /// and its identifier. Goes through all password hashes.
+    ///
+    /// # Errors
+    /// [`PasswordSecretError`](crate::flows::PasswordSecretError) while hashes need it, or new ones are made with it.
+    pub async fn forget_password_secret(&self, id: &KeyId) -> Result<(), Internal> {
+        flows::password_secrets::forget(self.engine, id).await
     }
 }
 

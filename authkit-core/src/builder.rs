@@ -10,11 +10,12 @@ use crate::config::{Config, InvalidConfig};
 use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, MemoryStore};
 use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
+use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::throttle::Throttle;
-use crate::flows::{Internal, keys, maintenance};
+use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
-use crate::ports::{KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
+use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
 
@@ -68,13 +69,14 @@ pub struct Builder<State> {
     bus: Option<Arc<dyn RevocationBus>>,
     limiter: Option<Arc<dyn RateLimiter>>,
     cache: Option<Arc<dyn RecordCache>>,
+    breach_list: Option<Arc<dyn BreachList>>,
     state: State,
 }
 
 impl Builder<WantsStore> {
     pub(crate) fn new(config: Config) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-        Self { config, clock, entropy, bus: None, limiter: None, cache: None, state: WantsStore(()) }
+        Self { config, clock, entropy, bus: None, limiter: None, cache: None, breach_list: None, state: WantsStore(()) }
     }
 
     /// Keeps accounts and sessions in `store`.
@@ -129,9 +131,16 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Asks `list` whether a new password is known from breaches. By default nobody is asked, and the list of common passwords
+    /// that is built in alone holds.
+    pub fn breach_list(mut self, list: Arc<dyn BreachList>) -> Self {
+        self.breach_list = Some(list);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, state: next(state) }
     }
 }
 
@@ -170,6 +179,7 @@ impl Builder<Ready> {
             custody: self.state.custody,
             bus,
             throttle,
+            breach: BreachGate::new(self.breach_list, self.config.passwords.breach_list_failure),
             accounts,
             access: AccessBook::default(),
             pool: pool.map_err(BuildError::Threads)?,
@@ -181,6 +191,7 @@ impl Builder<Ready> {
             config: self.config,
         });
         keys::reload(&engine).await?;
+        password_secrets::check(&engine).await?;
         maintenance::catch_up(&engine).await?;
         maintenance::compare_clocks(&engine).await?;
         Ok(engine)

@@ -5,6 +5,7 @@ mod checks;
 mod commands;
 mod durable;
 mod hot_state;
+mod import;
 mod metrics;
 mod operations_routes;
 mod serve;

@@ -9,9 +9,11 @@
 pub mod api;
 pub mod app;
 pub mod banner;
+pub mod breach;
 pub mod cli;
 pub mod data_dir;
 pub mod http;
+
 pub mod problem;
 pub mod settings;
 pub mod telemetry;

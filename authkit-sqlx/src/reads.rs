@@ -6,6 +6,7 @@ macro_rules! impl_reads {
         mod store_reads {
             use async_trait::async_trait;
             use authkit_core::model::Factors;
+            use authkit_core::model::StoredPassword;
             use authkit_core::model::{
                 AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey,
                 Session, SessionWithUser, StoredRoles, User,
@@ -78,6 +79,11 @@ macro_rules! impl_reads {
 
                 async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
                     self.optional(credential::by_user(id), credential::decode).await
+                }
+
+                async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+                    let passwords = self.all(credential::page(page), credential::decode_stored).await?;
+                    Ok(Page::from_surplus(passwords, page.limit, |password| password.user_id.as_uuid()))
                 }
 
                 async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {

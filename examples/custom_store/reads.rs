@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use authkit_core::OneTimeTokenId;
+use authkit_core::model::StoredPassword;
 use authkit_core::model::{
     AccessChange, AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditOrder, AuditSeal, Credentials, Revocation, Role,
     ServerKey, Session, SessionWithUser, StoredRoles, User, UserStatus,
@@ -48,6 +49,19 @@ pub(crate) fn credentials_by_email(tx: &impl Readable, normal: &str) -> Result<O
         Some(id) => credentials(tx, id),
         None => Ok(None),
     }
+}
+
+/// A page of the password hashes, in the order of their accounts' ids.
+pub(crate) fn password_hashes(tx: &impl Readable, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+    let above = page.cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.id()));
+    let table = tx.rows(PASSWORDS)?;
+    let mut rows = Vec::new();
+    for entry in table.range::<Uuid>((above, Bound::Unbounded)).map_err(broken)?.take(usize::from(page.limit.value()) + 1) {
+        let (id, hash) = entry.map_err(broken)?;
+        let hash = PasswordHash::from_phc(hash.value().to_owned());
+        rows.push(StoredPassword { user_id: UserId::from_uuid(id.value()), hash });
+    }
+    Ok(Page::from_surplus(rows, page.limit, |row| row.user_id.as_uuid()))
 }
 
 /// A scan: fine for the size of a file, where a store for millions would keep an index by the terms of

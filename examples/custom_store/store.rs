@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authkit_core::model::Factors;
+use authkit_core::model::StoredPassword;
 use authkit_core::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
     Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
@@ -94,6 +95,10 @@ impl UserReads for RedbStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.read(move |tx| reads::credentials(tx, id)).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        self.read(move |tx| reads::password_hashes(tx, page)).await
     }
 
     async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {

@@ -1,5 +1,7 @@
 //! Settings of passwords.
 
+use super::pepper::{FirebaseSignerKeys, Peppers};
+
 /// The cost of argon2id (RFC 9106).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Params {
@@ -48,6 +50,16 @@ impl PasswordProfile {
     }
 }
 
+/// What becomes of a new password while the list of breached ones cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BreachListFailure {
+    /// It is judged by the list of common passwords and the estimate of strength alone, and a warning is logged.
+    #[default]
+    Open,
+    /// It is refused: 503, to be tried again.
+    Closed,
+}
+
 /// Settings of passwords. There are no composition rules and no expiry on purpose (SP 800-63B-4 §3.1.1.2 "SHALL NOT").
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -60,6 +72,13 @@ pub struct PasswordConfig {
     pub context_words: Vec<String>,
     /// The cost of a new hash. Existing hashes of less are replaced at the next login.
     pub params: Argon2Params,
+    /// Keys that go into every new hash and are kept apart from the hashes. Default none.
+    pub peppers: Peppers,
+    /// The signer keys of Firebase projects whose users were imported. Default none.
+    pub firebase_signer_keys: FirebaseSignerKeys,
+    /// What becomes of a new password while the list of breached ones, if there is one, cannot be asked. Default: it is accepted, when
+    /// everything else about it is.
+    pub breach_list_failure: BreachListFailure,
 }
 
 impl Default for PasswordConfig {
@@ -69,6 +88,9 @@ impl Default for PasswordConfig {
             min_score: 2,
             context_words: vec!["authkit".to_owned()],
             params: Argon2Params::default(),
+            peppers: Peppers::default(),
+            firebase_signer_keys: FirebaseSignerKeys::default(),
+            breach_list_failure: BreachListFailure::default(),
         }
     }
 }

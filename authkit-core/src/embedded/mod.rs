@@ -1,5 +1,6 @@
 //! The ports' implementations that need no service: what a single process runs on, and the reference of every contract.
 
+pub mod file_breach_list;
 pub mod local_bus;
 pub mod local_custody;
 pub mod local_rate_limiter;
@@ -8,6 +9,7 @@ pub mod master_key_file;
 pub mod master_key_list;
 pub mod memory_store;
 
+pub use file_breach_list::FileBreachList;
 pub use local_bus::LocalRevocationBus;
 pub use local_custody::{KeyringError, LocalKeyCustody, MasterKey, MasterKeyError};
 pub use local_rate_limiter::LocalRateLimiter;

@@ -88,6 +88,7 @@ impl ChangePasswordError {
 
 super::engine::hash_error_into!(ChangePasswordError);
 super::throttle::throttled_into!(ChangePasswordError);
+super::breach::breach_into!(ChangePasswordError);
 super::guessing::not_admitted_into!(ChangePasswordError);
 
 impl From<CommitError> for ChangePasswordError {
@@ -116,6 +117,7 @@ pub(crate) async fn change_password(
     context: &RequestContext,
 ) -> Result<PasswordChanged, ChangePasswordError> {
     engine.throttle.password_check(principal.user_id(), context).await?;
+    engine.breach.check(&change.new).await?;
     let (mut overtaken, mut reserved) = (Conflict::PasswordChanged, None);
     for _ in 0..ATTEMPTS {
         match decide(engine, principal, &change, &mut reserved, context).await?.commit().await {
@@ -136,6 +138,7 @@ pub(crate) async fn plan_change_password<'a>(
     context: &RequestContext,
 ) -> Result<Planned<'a, PasswordChanged>, ChangePasswordError> {
     engine.throttle.password_check(principal.user_id(), context).await?;
+    engine.breach.check(&change.new).await?;
     decide(engine, principal, change, &mut None, context).await
 }
 

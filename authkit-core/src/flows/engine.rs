@@ -7,12 +7,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::flows::PasswordSecretError;
 use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
+use crate::flows::breach::BreachGate;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
-use crate::password::HashPool;
-use crate::ports::{CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
+use crate::password::{HashError, HashPool};
+use crate::ports::{BreachListError, CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
 use crate::primitives::{AuditEventId, Clock, Entropy, SessionId, Timestamp};
 use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
 
@@ -32,6 +34,12 @@ pub enum Internal {
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A secret of password hashes is missing or another one.
+    #[error(transparent)]
+    PasswordSecret(#[from] PasswordSecretError),
+    /// The list of breached passwords could not be asked, and the settings want no password accepted then.
+    #[error("the list of breached passwords cannot be asked")]
+    BreachList(#[source] BreachListError),
     /// No access token could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -47,6 +55,9 @@ pub enum Internal {
     /// A stored password hash is of a kind or a cost that is not supported.
     #[error("a stored password hash cannot be verified")]
     UnsupportedHash,
+    /// A stored password hash was made with a secret that the settings do not hold: whether the password is right is not known.
+    #[error("a stored password hash needs a secret that is not configured")]
+    MissingPasswordSecret(#[source] HashError),
 }
 
 impl Internal {
@@ -59,6 +70,8 @@ impl Internal {
                 | Self::Custody(CustodyError::Unavailable(_))
                 | Self::Conflict(_)
                 | Self::HashingStopped
+                | Self::MissingPasswordSecret(_)
+                | Self::BreachList(_)
         )
     }
 }
@@ -85,6 +98,7 @@ pub(crate) struct Engine {
     pub(crate) bus: Arc<dyn RevocationBus>,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
+    pub(crate) breach: BreachGate,
     pub(crate) accounts: AccountCache,
     pub(crate) access: AccessBook,
     pub(crate) pool: HashPool,
@@ -234,6 +248,9 @@ macro_rules! hash_error_into {
                     HashError::Unsupported => Self::Internal($crate::flows::Internal::UnsupportedHash),
                     HashError::Stopped => Self::Internal($crate::flows::Internal::HashingStopped),
                     HashError::Failed => Self::Internal($crate::flows::Internal::HashingFailed),
+                    error @ (HashError::MissingPepper { .. } | HashError::MissingSignerKey { .. }) => {
+                        Self::Internal($crate::flows::Internal::MissingPasswordSecret(error))
+                    }
                 }
             }
         }

@@ -89,7 +89,10 @@ pub(crate) async fn list(engine: &Engine) -> Result<Vec<KeyStatus>, Internal> {
     let stored = engine.store.server_keys().await?;
     let ring = open_all(engine, &stored).await?;
     let status = |key: ServerKey| KeyStatus {
-        state: ring.state(&key.id, now).unwrap_or(KeyState::Retired),
+        state: match key.purpose {
+            KeyPurpose::PasswordSecret => KeyState::Current,
+            _ => ring.state(&key.id, now).unwrap_or(KeyState::Retired),
+        },
         id: key.id,
         purpose: key.purpose,
         algorithm: key.algorithm,
@@ -173,6 +176,8 @@ async fn open_all(engine: &Engine, stored: &[ServerKey]) -> Result<Keyring, Inte
                 Some(held) => Arc::clone(held),
                 None => Arc::new(SealKey::load(key, &open(engine, key).await?)?),
             }),
+            // It signs nothing: `password_secrets` compares it at start.
+            KeyPurpose::PasswordSecret => {}
         }
     }
     Ok(Keyring::new(access, refresh).with_seals(seals))
@@ -188,6 +193,6 @@ pub async fn try_open(custody: &dyn KeyCustody, key: &ServerKey) -> Result<(), C
 }
 
 /// Ties a sealed key to its row: sealed for one key, it opens for no other.
-fn seal_context(id: &KeyId, purpose: KeyPurpose) -> Vec<u8> {
+pub(crate) fn seal_context(id: &KeyId, purpose: KeyPurpose) -> Vec<u8> {
     format!("authkit server key\n{}\n{}", purpose.as_str(), id.as_str()).into_bytes()
 }

@@ -2,12 +2,13 @@
 //!
 //! Only this floor reads ports and commits. Every flow takes one reading of the clock, reads what it needs, decides in
 //! plain code, and commits one change set with its audit events in it. Flows do not call one another, but for the shared
-//! doors: `engine`, `account_cache`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
+//! doors: `engine`, `account_cache`, `breach`, `planned`, `throttle`, `guessing`, `first_factor`, `session_issue`,
 //! `access_book` and `authorize`.
 
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
 pub mod authorize;
+pub(crate) mod breach;
 pub(crate) mod engine;
 pub mod factor_check;
 pub mod first_factor;
@@ -20,10 +21,12 @@ pub mod authenticate;
 pub mod change_password;
 pub mod close_account;
 pub mod enroll_mfa;
+pub mod import;
 pub mod keys;
 pub mod login;
 pub mod logout;
 pub mod maintenance;
+pub mod password_secrets;
 mod planned;
 pub mod profile;
 pub mod reauthenticate;
@@ -33,6 +36,7 @@ mod retention;
 pub mod second_factor;
 pub mod sessions;
 pub mod unlock;
+pub mod wrap_hashes;
 
 pub use authenticate::{Aal1, Aal2, AuthenticateError, InsufficientAuthentication, Principal};
 pub use authorize::AuthorizeError;
@@ -42,10 +46,12 @@ pub use engine::Internal;
 pub use enroll_mfa::{EnrollError, FactorStatus};
 pub use factor_check::{ProofMethod, SecondFactor};
 pub use first_factor::SecondFactorRequired;
+pub use import::{AccountImport, ImportMode, ImportOutcome, ImportRefusal};
 pub use keys::{KeyStatus, RotateKeyError};
 pub use login::{Login, LoginError};
 pub use logout::LogoutError;
 pub use maintenance::Health;
+pub use password_secrets::PasswordSecretError;
 pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
@@ -56,3 +62,4 @@ pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;
 pub use throttle::{RateLimitStats, TooManyRequests};
 pub use unlock::{Lock, LockStatus};
+pub use wrap_hashes::WrappedPage;

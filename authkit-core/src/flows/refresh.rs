@@ -16,6 +16,7 @@ use crate::token::{Minted, PresentedRefreshToken};
 
 /// What became of a refresh token that this service issued.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is nearly every one, and it is moved once")]
 #[non_exhaustive]
 pub enum Refreshed {
     /// Here is the next pair. A retry within the grace gets the same refresh token again.

@@ -130,6 +130,7 @@ async fn prepare(
     registration: &Registration,
     context: &RequestContext,
 ) -> Result<(User, PasswordHash, Timestamp), RegisterError> {
+    engine.breach.check(&registration.password).await?;
     let origin = HashOrigin::new(context.client.ip, registration.email.normal());
     let mut admission = engine.pool.admit(HashClass::Registration, &origin).map_err(HashError::Overloaded)?;
     let policy = PolicyContext { email: Some(registration.email.clone()), full_name: registration.full_name.clone() };
@@ -178,3 +179,4 @@ impl From<SetPasswordError> for RegisterError {
 
 super::engine::hash_error_into!(RegisterError);
 super::throttle::throttled_into!(RegisterError);
+super::breach::breach_into!(RegisterError);

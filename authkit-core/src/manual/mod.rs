@@ -2,6 +2,8 @@
 //!
 //! - [`architecture`]: the floors of the library, and the life of a use case.
 //! - [`refresh_tokens`]: one row per session, a derived successor, one lineage.
+//! - [`guessing`]: how many wrong passwords are evaluated, and why nobody can be kept out by them.
+//! - [`passwords`]: hashes of other systems, import, peppers, lists of known passwords.
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
 //! - [`mfa`]: what is asked for behind a first factor, and why there is no way around it.
@@ -13,7 +15,9 @@
 pub mod architecture;
 pub mod decisions;
 pub mod failures;
+pub mod guessing;
 pub mod mfa;
+pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;
 pub mod revocation;

@@ -5,15 +5,25 @@
 //! of them, and costs microseconds. The limits live in the flows and not at the routes, so that whatever a host puts in front of a
 //! flow, a form, a REST route, a GraphQL field, shares one budget.
 //!
-//! | flow | counted by | setting |
-//! |---|---|---|
-//! | login | address, then account | [`login_per_address`](crate::config::LimitConfig::login_per_address), [`login_per_account`](crate::config::LimitConfig::login_per_account) |
-//! | registration | address | [`registration_per_address`](crate::config::LimitConfig::registration_per_address) |
-//! | refresh | session | [`refresh_per_session`](crate::config::LimitConfig::refresh_per_session) |
-//! | renewed proof of identity, change of password | account, together | [`password_per_account`](crate::config::LimitConfig::password_per_account) |
+//! | what | counted by | setting | together with other nodes |
+//! |---|---|---|---|
+//! | login by an unknown device | address | [`login_per_address`](crate::config::LimitConfig::login_per_address) | yes |
+//! | | address and account | [`login_per_address_and_account`](crate::config::LimitConfig::login_per_address_and_account) | yes |
+//! | | account | [`login_per_account`](crate::config::LimitConfig::login_per_account) | yes |
+//! | | node | [`logins_per_node`](crate::config::LimitConfig::logins_per_node) | no |
+//! | login by a known device | address, then device | [`login_per_device`](crate::config::LimitConfig::login_per_device) | yes |
+//! | registration | address | [`registration_per_address`](crate::config::LimitConfig::registration_per_address) | yes |
+//! | | node | [`registrations_per_node`](crate::config::LimitConfig::registrations_per_node) | no |
+//! | refresh | session | [`refresh_per_session`](crate::config::LimitConfig::refresh_per_session) | no |
+//! | renewed proof of identity, change of password | account, together | [`password_per_account`](crate::config::LimitConfig::password_per_account) | yes |
+//! | any request, where the host says so ([`count_request`](crate::AuthKit::count_request)) | address | [`requests_per_address`](crate::config::LimitConfig::requests_per_address) | no |
 //!
-//! The verification of an access token, a logout and a refresh token that was not issued here are not counted: they cost nothing
-//! that could be used up, and there is nothing to guess.
+//! Each line stands in front of the next: what belongs to the client before what belongs to its victim, and what a node can do
+//! last, so that only a request that would be served uses it up. How often a password can be *guessed* is bounded besides, in the
+//! store: see [`guessing`](crate::manual::guessing).
+//!
+//! The verification of an access token, a logout and a refresh token that was not issued here have no quota of their own: there is
+//! nothing to guess. What they cost is bounded by the quota of all requests.
 //!
 //! # The address comes from the host
 //! [`Client::ip`](crate::model::Client) is the address that is counted; a host that leaves it out has limits by account only. Behind
@@ -26,9 +36,10 @@
 //! passwords at that moment gets at most twice the quota. Refreshes are always counted by the node alone.
 //!
 //! # What the client is told
-//! [`RequestContext::rate_limit`](crate::RequestContext) has what the tightest bucket said, whatever became of the request; the
-//! server makes its `RateLimit-*` headers of it. A refusal is the flow's `Throttled`, with the time after which the same request is
-//! counted again, and it is kept: hammering in between does not put it off.
+//! [`RequestContext::rate_limit`](crate::RequestContext) has what one bucket said, whatever became of the request; the server makes
+//! its `RateLimit-*` headers of it. It is the bucket that refused, or else the one that belongs to the client: what is left of the
+//! account's would tell her that somebody else has just tried it. A refusal is the flow's `Throttled`, with the time after which the
+//! same request is counted again, and it is kept: hammering in between does not put it off.
 //!
 //! # What a refusal is not
 //! It is not audited: see [the decision](crate::manual::decisions#a-refused-request-is-not-audited). It is not a lockout either:

@@ -58,6 +58,10 @@ actions! {
     PasswordChanged = "account.password_changed",
     /// The account was closed.
     AccountClosed = "account.closed",
+    /// An account was taken over from another system.
+    AccountImported = "account.imported",
+    /// The password hash of another system was hashed once more.
+    PasswordHashWrapped = "account.password_hash_wrapped",
     /// A server key was made.
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.

@@ -13,6 +13,15 @@ pub struct Credentials {
     pub password: Option<PasswordHash>,
 }
 
+/// A password hash and whose it is: what a job reads that goes through all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPassword {
+    /// Whose.
+    pub user_id: UserId,
+    /// The hash.
+    pub hash: PasswordHash,
+}
+
 /// What a flow reads before it checks a password: the account, and what was guessed at it. One reading of all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoginState {

@@ -25,7 +25,7 @@ pub use audit_filter::{AuditFilter, AuditOrder};
 pub use audit_seal::{AuditLeaf, AuditSeal, AuditStream};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
-pub use credential::{CredentialChange, Credentials, LoginState};
+pub use credential::{CredentialChange, Credentials, LoginState, StoredPassword};
 pub use factor::{FactorChange, FactorKind, FactorSet, Factors, RecoveryCodes, TotpSecret};
 pub use guess::{GuessChange, GuessSubject, Guesses};
 pub use one_time_token::{OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser};

@@ -45,11 +45,13 @@ pub enum KeyPurpose {
     RefreshToken,
     /// Signs the seals of the audit log. Such a key is never deleted: what it has sealed stays to be verified.
     AuditSeal,
+    /// Tells whether a secret from the settings that goes into password hashes is still the same. Not a key itself.
+    PasswordSecret,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::AccessToken, Self::RefreshToken, Self::AuditSeal];
+    pub const ALL: [Self; 4] = [Self::AccessToken, Self::RefreshToken, Self::AuditSeal, Self::PasswordSecret];
 
     /// The stable name, as stored.
     #[must_use]
@@ -58,6 +60,7 @@ impl KeyPurpose {
             Self::AccessToken => "access_token",
             Self::RefreshToken => "refresh_token",
             Self::AuditSeal => "audit_seal",
+            Self::PasswordSecret => "password_secret",
         }
     }
 

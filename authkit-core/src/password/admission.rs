@@ -8,13 +8,16 @@ use tokio::sync::oneshot;
 
 use crate::primitives::{Password, PasswordHash};
 
-use super::argon2::{StoredHash, work};
 use super::fairness::Seat;
 use super::hasher::{Hasher, Verdict};
 use super::policy::PolicyContext;
 use super::pool::Shared;
 use super::queue::{HashClass, Lane};
+use super::stored::StoredHash;
 use super::weakness::Weakness;
+
+/// From how many new hashes' worth of time on a hash waits in the lane of the heavy ones.
+const HEAVY_COST: u64 = 16;
 
 /// There is no place now. Nothing was looked up and nothing was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +29,7 @@ pub struct Overloaded {
 }
 
 /// A password was neither matched nor hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HashError {
     /// Its turn did not come in time.
@@ -35,6 +38,19 @@ pub enum HashError {
     /// The stored hash, or the parameters for new ones, are of an unknown algorithm or beyond the limits.
     #[error("the hash is of an unknown algorithm or its parameters are beyond the limits")]
     Unsupported,
+    /// The hash was made with a pepper that the settings do not hold. The operator has to bring it back; whether the password
+    /// is right is not known.
+    #[error("the pepper {id:?} that the hash was made with is not configured")]
+    MissingPepper {
+        /// Which pepper.
+        id: String,
+    },
+    /// The hash came from a Firebase project whose signer key the settings do not hold.
+    #[error("the signer key {id:?} of the Firebase project that the hash came from is not configured")]
+    MissingSignerKey {
+        /// Which key.
+        id: String,
+    },
     /// There was no memory for it, or the computation broke off: a defect to report.
     #[error("the hash could not be computed")]
     Failed,
@@ -105,17 +121,22 @@ impl Admission {
     pub async fn verify(&mut self, password: Password, against: Option<PasswordHash>) -> Result<Verdict, HashError> {
         let exists = against.is_some();
         let hash = against.unwrap_or_else(|| self.pool.decoy().clone());
+        let reader = self.pool.reader();
+        let decoy = || StoredHash::parse(self.pool.decoy(), reader).map_err(|_| HashError::Failed);
         // SECURITY: what cannot be verified takes as long as what can, so that time does not tell such accounts apart.
-        let (stored, supported) = match StoredHash::parse(&hash, self.pool.max_memory_kib()) {
-            Ok(stored) => (stored, true),
-            Err(_) => (StoredHash::parse(self.pool.decoy(), self.pool.max_memory_kib())?, false),
+        let (stored, trouble) = match StoredHash::parse(&hash, reader) {
+            Err(_) => (decoy()?, Some(HashError::Unsupported)),
+            Ok(stored) => match stored.missing_key(reader) {
+                Some(error) => (decoy()?, Some(error)),
+                None => (stored, None),
+            },
         };
-        let (lane, cost) = self.weigh(&stored);
+        let (lane, cost) = self.weigh(&stored, password.expose().len());
         let verdict = self.step(lane, cost, move |hasher| hasher.verify_stored(&password, &stored)).await?;
-        match (supported, exists) {
-            (false, _) => Err(HashError::Unsupported),
-            (true, false) => Ok(Verdict::Mismatch),
-            (true, true) => Ok(verdict),
+        match (trouble, exists) {
+            (Some(error), _) => Err(error),
+            (None, false) => Ok(Verdict::Mismatch),
+            (None, true) => Ok(verdict),
         }
     }
 
@@ -136,12 +157,19 @@ impl Admission {
         self.step(self.class.lane(), 1, move |hasher| hasher.hash(&password)).await
     }
 
-    fn weigh(&self, stored: &StoredHash) -> (Lane, u64) {
+    /// Hashes a hash that another system made; `None` when there is nothing to gain. See [`Hasher::wrap`].
+    pub async fn wrap(&mut self, hash: PasswordHash) -> Result<Option<PasswordHash>, HashError> {
+        self.step(self.class.lane(), 1, move |hasher| hasher.wrap(&hash)).await
+    }
+
+    pub(super) fn weigh(&self, stored: &StoredHash, password_bytes: usize) -> (Lane, u64) {
         let unit = self.pool.unit();
         // Beyond this a cost changes no decision any more, only the length of a loop.
-        let cost = work(stored.params()).div_ceil(unit.work).clamp(1, 64);
-        let lane = if stored.params().block_count() > unit.blocks { Lane::HEAVY } else { self.class.lane() };
-        (lane, cost)
+        let cost = stored.work(password_bytes).div_ceil(unit.work).clamp(1, 64);
+        // What takes memory of its own, or seconds, runs one at a time: the bound of memory holds, and one thread is never
+        // enough to stop the others.
+        let heavy = stored.needs_more_than(unit.blocks) || cost > HEAVY_COST;
+        (if heavy { Lane::HEAVY } else { self.class.lane() }, cost)
     }
 
     pub(super) async fn step<T: Send + 'static>(

@@ -12,7 +12,10 @@ use crate::primitives::entropy::random_bytes;
 use crate::primitives::{Entropy, Password, PasswordHash};
 
 use super::admission::HashError;
-use super::argon2::{OUTPUT_BYTES, SALT_BYTES, StoredHash, new_hash_params, to_phc, work};
+use super::argon2::{Argon2Hash, OUTPUT_BYTES, SALT_BYTES, new_hash_params, to_phc, work};
+use super::legacy::HashRefusal;
+use super::stored::{Reader, StoredHash};
+use super::wrap::WrappedHash;
 
 /// What verifying a password found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub enum Verdict {
 pub struct Hasher {
     policy: Argon2Params,
     params: Params,
-    max_memory_kib: u32,
+    reader: Reader,
     entropy: Arc<dyn Entropy>,
     memory: Memory,
     /// KiB written since somebody asked.
@@ -61,12 +64,13 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Unsupported`] when Argon2 or `max_memory_kib` does not allow the parameters.
     pub fn new(hashing: &HashingConfig, passwords: &PasswordConfig, entropy: Arc<dyn Entropy>) -> Result<Self, HashError> {
-        let params = new_hash_params(&passwords.params, hashing.max_memory_kib).ok_or(HashError::Unsupported)?;
+        let params = new_hash_params(&passwords.params, hashing.max_memory_kib, &passwords.peppers);
+        let params = params.ok_or(HashError::Unsupported)?;
         Ok(Self {
             policy: passwords.params,
             memory: Memory::new(params.block_count()),
             params,
-            max_memory_kib: hashing.max_memory_kib,
+            reader: Reader::new(hashing, passwords),
             entropy,
             spent: 0,
         })
@@ -77,31 +81,86 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Failed`] when there is no memory for it.
     pub fn hash(&mut self, password: &Password) -> Result<PasswordHash, HashError> {
+        self.hash_bytes(password.expose().as_bytes())
+    }
+
+    fn hash_bytes(&mut self, bytes: &[u8]) -> Result<PasswordHash, HashError> {
         let salt: [u8; SALT_BYTES] = random_bytes(self.entropy.as_ref());
         let mut output = Zeroizing::new([0_u8; OUTPUT_BYTES]);
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
-        self.run(&argon2, password, &salt, output.as_mut_slice())?;
+        let peppers = self.reader.peppers.clone();
+        let argon2 = match peppers.newest() {
+            None => Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone()),
+            Some((_, key)) => Argon2::new_with_secret(key.expose(), Algorithm::Argon2id, Version::V0x13, self.params.clone())
+                .map_err(|_| HashError::Failed)?,
+        };
+        self.run(&argon2, bytes, &salt, output.as_mut_slice())?;
         to_phc(&self.params, &salt, output.as_slice())
     }
 
-    /// Verifies a password against a PHC string of argon2id, argon2i or argon2d.
+    /// Hashes a hash that another system made, so that it is as hard to guess at as one of ours. `None` when there is nothing
+    /// to gain: it is one of ours, or was hashed before.
     ///
     /// # Errors
-    /// [`HashError::Unsupported`] for another algorithm or parameters beyond the limits, [`HashError::Failed`] when there
+    /// [`HashError::Unsupported`] for what [`verify`](Self::verify) could not verify, [`HashError::Failed`] when there is no
+    /// memory for it.
+    pub fn wrap(&mut self, hash: &PasswordHash) -> Result<Option<PasswordHash>, HashError> {
+        match StoredHash::parse(hash, &self.reader).map_err(|_| HashError::Unsupported)? {
+            StoredHash::Argon2(_) | StoredHash::Wrapped(_) => Ok(None),
+            StoredHash::Foreign(foreign) => {
+                let outer = self.hash_bytes(&foreign.digest)?;
+                Ok(Some(WrappedHash::to_text(&foreign.recipe, foreign.digest.len(), &outer)))
+            }
+        }
+    }
+
+    /// Verifies a password against a stored hash: a PHC string of argon2, or a hash of another system in one of the formats
+    /// that [`manual::passwords`](crate::manual::passwords) lists.
+    ///
+    /// # Errors
+    /// [`HashError::Unsupported`] for another format or parameters beyond the limits, [`HashError::MissingPepper`] and
+    /// [`HashError::MissingSignerKey`] when the settings lack a secret that the hash names, [`HashError::Failed`] when there
     /// is no memory for it.
     pub fn verify(&mut self, password: &Password, hash: &PasswordHash) -> Result<Verdict, HashError> {
-        let stored = StoredHash::parse(hash, self.max_memory_kib)?;
+        let stored = StoredHash::parse(hash, &self.reader).map_err(|_| HashError::Unsupported)?;
         self.verify_stored(password, &stored)
     }
 
+    /// Says whether a hash can be verified here, without computing anything: for imports.
+    ///
+    /// # Errors
+    /// Why not, in words for whoever imports it.
+    pub fn examine(&self, hash: &PasswordHash) -> Result<(), HashRefusal> {
+        examine(hash, &self.reader)
+    }
+
     pub(super) fn verify_stored(&mut self, password: &Password, stored: &StoredHash) -> Result<Verdict, HashError> {
-        let mut output = Zeroizing::new(vec![0_u8; stored.output().len()]);
-        self.run(&stored.argon2(), password, stored.salt(), &mut output)?;
-        if bool::from(output.ct_eq(stored.output())) {
-            Ok(Verdict::Match { needs_upgrade: stored.needs_upgrade(&self.policy) })
-        } else {
-            Ok(Verdict::Mismatch)
+        if let Some(error) = stored.missing_key(&self.reader) {
+            return Err(error);
         }
+        let (matches, needs_upgrade) = match stored {
+            StoredHash::Argon2(hash) => {
+                let matches = self.matches(hash, password.expose().as_bytes())?;
+                (matches, hash.needs_upgrade(&self.policy, &self.reader.peppers))
+            }
+            StoredHash::Foreign(hash) => {
+                self.spent += stored.work(password.expose().len());
+                (hash.matches(password, &self.reader.signer_keys)?, true)
+            }
+            StoredHash::Wrapped(hash) => {
+                self.spent += hash.inner.work(password.expose().len());
+                let inner = hash.inner.derive(password, hash.inner_bytes, &self.reader.signer_keys)?;
+                (self.matches(&hash.outer, &inner)?, true)
+            }
+        };
+        Ok(if matches { Verdict::Match { needs_upgrade } } else { Verdict::Mismatch })
+    }
+
+    fn matches(&mut self, hash: &Argon2Hash, bytes: &[u8]) -> Result<bool, HashError> {
+        let mut output = Zeroizing::new(vec![0_u8; hash.output().len()]);
+        let peppers = self.reader.peppers.clone();
+        let argon2 = hash.argon2(&peppers).ok_or(HashError::Failed)?;
+        self.run(&argon2, bytes, hash.salt(), &mut output)?;
+        Ok(output.ct_eq(hash.output()).into())
     }
 
     /// A hash of no password, with the parameters of a new one: what an unknown account is verified against.
@@ -131,9 +190,8 @@ impl Hasher {
         self.memory.wipe();
     }
 
-    fn run(&mut self, argon2: &Argon2<'_>, password: &Password, salt: &[u8], output: &mut [u8]) -> Result<(), HashError> {
+    fn run(&mut self, argon2: &Argon2<'_>, bytes: &[u8], salt: &[u8], output: &mut [u8]) -> Result<(), HashError> {
         self.spent += work(argon2.params());
-        let bytes = password.expose().as_bytes();
         self.memory
             .with(argon2.params().block_count(), |blocks| argon2.hash_password_into_with_memory(bytes, salt, output, blocks))?
             .map_err(|_| HashError::Failed)
@@ -143,6 +201,22 @@ impl Hasher {
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hasher").field("params", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Says whether a hash can be verified.
+pub(super) fn examine(hash: &PasswordHash, reader: &Reader) -> Result<(), HashRefusal> {
+    let stored = StoredHash::parse(hash, reader)?;
+    match stored.missing_key(reader) {
+        None => Ok(()),
+        Some(HashError::MissingSignerKey { .. }) => Err(HashRefusal::Unsupported {
+            format: "Firebase scrypt",
+            why: "the settings hold no signer key of the name that it says (AUTHKIT_FIREBASE_SIGNER_KEYS)",
+        }),
+        Some(_) => Err(HashRefusal::Unsupported {
+            format: "peppered argon2",
+            why: "the settings hold no pepper of the name that it says (AUTHKIT_PASSWORD_PEPPERS)",
+        }),
     }
 }
 

@@ -69,6 +69,9 @@ impl PasswordPolicy {
         }
         if let Err(advice) = self.estimate(&chars, &inputs) {
             reasons.push(WeaknessReason::TooGuessable { advice });
+        } else if is_common(password.expose()) {
+            // The estimate says so too, and why; this holds where the least strength was set lower.
+            reasons.push(WeaknessReason::TooCommon);
         }
         // SECURITY: zxcvbn counts a known word as one more piece to guess, which makes `authkit-user` look fine. What an
         // attacker knows must not count at all: the rest has to be hard to guess by itself.
@@ -110,6 +113,23 @@ impl PasswordPolicy {
             push_with_parts(&mut words, name.as_str(), NAME);
         }
         words
+    }
+}
+
+/// Whether the whole text is one of the 30,000 common passwords that zxcvbn holds (MIT; from leaks, ordered by frequency), in
+/// any case, backwards, or with digits for letters. It holds whatever `min_score` is.
+///
+// SECURITY: the longest of them has fewer characters than this; more need not be estimated to know that they are none.
+fn is_common(text: &str) -> bool {
+    const LONGEST_COMMON: usize = 32;
+    if text.chars().count() > LONGEST_COMMON {
+        return false;
+    }
+    let estimate = zxcvbn::zxcvbn(text, &[]);
+    let [only] = estimate.sequence() else { return false };
+    match &only.pattern {
+        zxcvbn::matching::patterns::MatchPattern::Dictionary(word) => format!("{:?}", word.dictionary_name) == "Passwords",
+        _ => false,
     }
 }
 
@@ -224,6 +244,18 @@ mod tests {
             assert!(weakness.to_string().ends_with('.') && !weakness.to_string().contains(text), "{weakness}");
         }
         assert!(check("12345678").unwrap_err().to_string().contains("top-10 common password"));
+    }
+
+    #[test]
+    fn the_list_of_common_passwords_holds_whatever_strength_is_asked_for() {
+        let lax = PasswordPolicy::new(&PasswordConfig { min_score: 0, ..PasswordConfig::default() });
+        for text in ["password", "PASSWORD", "P@ssw0rd", "drowssap", "trustno1", "liverpool", "q1w2e3r4t5y6", "baseball"] {
+            let weakness = lax.check(&Password::parse(text).expect("a password"), &PolicyContext::default()).expect_err(text);
+            assert_eq!(weakness.reasons(), [WeaknessReason::TooCommon], "{text}");
+        }
+        for text in ["passwort-passwort", "aaaaaaaa", "abcdefgh"] {
+            assert_eq!(lax.check(&Password::parse(text).expect("a password"), &PolicyContext::default()), Ok(()), "{text}");
+        }
     }
 
     #[test]

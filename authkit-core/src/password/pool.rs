@@ -14,9 +14,11 @@ use super::admission::{Admission, HashError, Overloaded, Task};
 use super::argon2::new_hash_params;
 use super::books::{Books, Limits, Unit};
 use super::fairness::{HashOrigin, Seat, Seats};
-use super::hasher::Hasher;
+use super::hasher::{Hasher, examine};
+use super::legacy::HashRefusal;
 use super::policy::PasswordPolicy;
 use super::queue::{Entry, HashClass, Lane};
+use super::stored::{HashSecrets, Reader, StoredHash};
 
 #[cfg(test)]
 mod tests;
@@ -84,6 +86,26 @@ impl HashPool {
         } else {
             Err(shared.overloaded())
         }
+    }
+
+    /// Says whether a hash can be verified here, without computing anything: for imports.
+    ///
+    /// # Errors
+    /// Why not, in words for whoever imports it.
+    pub fn examine(&self, hash: &PasswordHash) -> Result<(), HashRefusal> {
+        examine(hash, &self.0.0.reader)
+    }
+
+    /// The secrets of the settings that a hash was made with, whether they are there or not.
+    #[must_use]
+    pub fn secrets_of(&self, hash: &PasswordHash) -> HashSecrets {
+        StoredHash::parse(hash, &self.0.0.reader).map(|stored| stored.secrets()).unwrap_or_default()
+    }
+
+    /// Whether a hash was made by another system and not hashed once more since.
+    #[must_use]
+    pub fn is_foreign(&self, hash: &PasswordHash) -> bool {
+        matches!(StoredHash::parse(hash, &self.0.0.reader), Ok(StoredHash::Foreign(_)))
     }
 
     /// The figures of this moment, for metrics.
@@ -155,7 +177,7 @@ impl PoolStats {
 /// What the threads, the pool and its admissions share.
 pub(super) struct Shared {
     limits: Limits,
-    max_memory_kib: u32,
+    reader: Reader,
     unit: Unit,
     decoy: PasswordHash,
     policy: Arc<PasswordPolicy>,
@@ -169,7 +191,8 @@ pub(super) struct Shared {
 impl Shared {
     fn new(hashing: &HashingConfig, passwords: &PasswordConfig, entropy: Arc<dyn Entropy>) -> Result<Self, HashError> {
         let hasher = Hasher::new(hashing, passwords, Arc::clone(&entropy))?;
-        let params = new_hash_params(&passwords.params, hashing.max_memory_kib).ok_or(HashError::Unsupported)?;
+        let params = new_hash_params(&passwords.params, hashing.max_memory_kib, &passwords.peppers);
+        let params = params.ok_or(HashError::Unsupported)?;
         let unit = Unit { work: hasher.unit(), blocks: params.block_count() };
         Ok(Self {
             limits: Limits {
@@ -177,7 +200,7 @@ impl Shared {
                 max_wait: hashing.max_wait,
                 max_admitted: hashing.max_admitted.max(1),
             },
-            max_memory_kib: hashing.max_memory_kib,
+            reader: Reader::new(hashing, passwords),
             unit,
             decoy: hasher.decoy()?,
             policy: Arc::new(PasswordPolicy::new(passwords)),
@@ -193,8 +216,8 @@ impl Shared {
         &self.decoy
     }
 
-    pub(super) fn max_memory_kib(&self) -> u32 {
-        self.max_memory_kib
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     pub(super) fn unit(&self) -> Unit {

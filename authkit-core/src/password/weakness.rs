@@ -16,6 +16,13 @@ pub enum WeaknessReason {
         /// What makes it easy to guess and what would help, in sentences; may be empty.
         advice: String,
     },
+    /// It is one of the most common passwords, as it stands or in a usual disguise (SP 800-63B-4 §3.1.1.2 "blocklist").
+    TooCommon,
+    /// It is known from breaches elsewhere, so that attackers try it.
+    Breached {
+        /// How often it was seen.
+        times: u64,
+    },
     /// It is mostly something that an attacker knows about the account or the service.
     LeansOn {
         /// What it is: "your email address", "your name" or "the name of this service".
@@ -30,6 +37,8 @@ impl WeaknessReason {
         match self {
             Self::TooShort { .. } => "too_short",
             Self::TooGuessable { .. } => "too_guessable",
+            Self::TooCommon => "too_common",
+            Self::Breached { .. } => "breached",
             Self::LeansOn { .. } => "contains_context",
         }
     }
@@ -43,6 +52,13 @@ impl WeaknessReason {
                 "This password is too easy to guess. Add another word or two; uncommon words are better.".to_owned()
             }
             Self::TooGuessable { advice } => format!("This password is too easy to guess. {advice}"),
+            Self::TooCommon => "This is one of the passwords that everybody uses, and the first that are tried.".to_owned(),
+            Self::Breached { times } => {
+                let seen = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+                format!(
+                    "This password was seen {seen} in breaches elsewhere, and attackers try it. Choose one that you use nowhere else."
+                )
+            }
             Self::LeansOn { what } => {
                 format!("Do not build the password on {what}; without that part it is too easy to guess.")
             }
@@ -60,6 +76,11 @@ impl Weakness {
     /// `None` when there is no reason.
     pub(super) fn of(reasons: Vec<WeaknessReason>) -> Option<Self> {
         (!reasons.is_empty()).then_some(Self { reasons })
+    }
+
+    /// It was seen in breaches.
+    pub(crate) fn breached(times: u64) -> Self {
+        Self { reasons: vec![WeaknessReason::Breached { times }] }
     }
 
     /// Everything that is wrong with it, at least one.

@@ -1,11 +1,13 @@
 //! The traits that a host can plug in, each with its failure policy.
 
+pub mod breach_list;
 pub mod key_custody;
 pub mod rate_limiter;
 pub mod record_cache;
 pub mod revocation_bus;
 pub mod store;
 
+pub use breach_list::{BreachDigest, BreachList, BreachListError};
 pub use key_custody::{CustodyError, KeyCustody};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};

@@ -74,11 +74,14 @@ impl<'de> Deserialize<'de> for Password {
     }
 }
 
-/// A password hash in PHC string format (`$argon2id$v=19$m=…`).
+/// A password hash in PHC string format (`$argon2id$v=19$m=…`), or in that of the system that it was imported from.
 #[derive(Clone)]
 pub struct PasswordHash(SecretString);
 
 impl PasswordHash {
+    /// The most bytes of a hash that is imported. What is longer is no hash of a known format.
+    pub const MAX_BYTES: usize = 512;
+
     /// Takes a PHC string.
     #[must_use]
     pub fn from_phc(phc: String) -> Self {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::Factors;
+use crate::model::StoredPassword;
 use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
     Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
@@ -33,6 +34,8 @@ pub enum Method {
     CredentialsByEmail,
     /// [`UserReads::credentials_by_id`]
     CredentialsById,
+    /// [`UserReads::password_hashes`]
+    PasswordHashes,
     /// [`UserReads::list_users`]
     ListUsers,
     /// [`SessionReads::session_by_id`]
@@ -245,6 +248,10 @@ impl<S: Store> UserReads for FaultyStore<S> {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner.credentials_by_id(id)).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        self.call(Method::PasswordHashes, self.inner.password_hashes(page)).await
     }
 
     async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {

@@ -218,12 +218,13 @@ impl Keyring {
             (KeyPurpose::AccessToken, SigningAlgorithm::Es256) => KeyAlgorithm::Es256,
             (KeyPurpose::AccessToken, SigningAlgorithm::EdDsa) => KeyAlgorithm::EdDsa,
             (KeyPurpose::AccessToken, SigningAlgorithm::Rs256) => KeyAlgorithm::Rs256,
-            (KeyPurpose::AccessToken, SigningAlgorithm::Hs256(_)) => return None,
+            (KeyPurpose::AccessToken, SigningAlgorithm::Hs256(_)) | (KeyPurpose::PasswordSecret, _) => return None,
         };
         let serial = match purpose {
             KeyPurpose::AccessToken => self.stored_access().last().map(|key| key.serial()),
             KeyPurpose::RefreshToken => self.refresh.last().map(|key| key.serial()),
             KeyPurpose::AuditSeal => self.seals.last().map(|key| key.serial()),
+            KeyPurpose::PasswordSecret => None,
         };
         Some(DueKey { serial: serial.unwrap_or(0).saturating_add(1), algorithm, activates_at })
     }
@@ -233,6 +234,7 @@ impl Keyring {
             KeyPurpose::AccessToken => self.stored_access().last().map(|key| (key.activates_at(), key.algorithm())),
             KeyPurpose::RefreshToken => self.refresh.last().map(|key| (key.activates_at(), KeyAlgorithm::Hs256)),
             KeyPurpose::AuditSeal => self.seals.last().map(|key| (key.activates_at(), SealKey::ALGORITHM)),
+            KeyPurpose::PasswordSecret => None,
         }
     }
 

@@ -9,5 +9,6 @@ mod keys;
 mod limits;
 mod login;
 mod mfa;
+mod passwords;
 mod refresh;
 mod support;

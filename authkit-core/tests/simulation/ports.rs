@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
 use authkit_core::model::Factors;
+use authkit_core::model::StoredPassword;
 use authkit_core::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
     Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
@@ -160,6 +161,10 @@ impl UserReads for NodeStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.call(Method::CredentialsById, self.inner().credentials_by_id(id)).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        self.call(Method::PasswordHashes, self.inner().password_hashes(page)).await
     }
 
     async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {

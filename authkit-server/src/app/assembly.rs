@@ -38,6 +38,9 @@ impl Assembly {
         if let Some(HotState { bus, limiter, cache, .. }) = hot_state {
             builder = builder.revocation_bus(bus).rate_limiter(limiter).record_cache(cache);
         }
+        if let Some(source) = &settings.breach_list {
+            builder = builder.breach_list(source.open()?);
+        }
         let auth = builder.build().await?;
         Ok(Self { auth, store })
     }

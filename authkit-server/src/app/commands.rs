@@ -1,18 +1,19 @@
 //! The commands of the command line, on a runtime of their own.
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{BufRead, Write};
 
-use authkit_core::flows::{KeyStatus, Lock, RotateKeyError};
-use authkit_core::model::KeyPurpose;
+use authkit_core::flows::{KeyStatus, Lock, RotateKeyError, WrappedPage};
+use authkit_core::model::{KeyId, KeyPurpose};
 use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId};
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{checks, serve};
+use super::{checks, import, serve};
 use crate::api;
+use crate::cli::args::ImportArgs;
 use crate::cli::doctor::Check;
-use crate::cli::{NewUser, OperationError, Operations};
+use crate::cli::{Imported, NewUser, OperationError, Operations};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
 
@@ -101,6 +102,61 @@ impl Operations for App {
             Ok(auth.keys().list().await?)
         })?;
         keys.iter().try_for_each(|key| write_key(key, out))
+    }
+
+    fn import_users(
+        &self,
+        settings: &Settings,
+        args: &ImportArgs,
+        stdin: &mut dyn BufRead,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Result<Imported, OperationError> {
+        import::run(settings, args, stdin, out, err, runtime()?)
+    }
+
+    fn wrap_hashes(
+        &self,
+        settings: &Settings,
+        dry_run: bool,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Result<(), OperationError> {
+        let found = with_auth(settings, async |auth| {
+            let (mut all, mut after) = (WrappedPage::default(), None);
+            loop {
+                let page = auth.accounts().wrap_hashes(after, dry_run, &RequestContext::default()).await?;
+                all.examined += page.examined;
+                all.wrapped += page.wrapped;
+                all.overtaken += page.overtaken;
+                all.unsupported += page.unsupported;
+                after = page.next;
+                if page.wrapped > 0 && !dry_run {
+                    // Nobody may be reading it.
+                    let _ = writeln!(err, "{} hashes examined, {} wrapped", all.examined, all.wrapped);
+                }
+                if after.is_none() {
+                    return Ok(all);
+                }
+            }
+        })?;
+        let verb = if dry_run { "would be wrapped" } else { "wrapped" };
+        let WrappedPage { examined, wrapped, overtaken, unsupported, .. } = found;
+        writeln!(out, "{examined} hashes examined, {wrapped} {verb}, {overtaken} replaced by their users meanwhile")?;
+        if unsupported > 0 {
+            writeln!(
+                out,
+                "{unsupported} cannot be verified: their format or their parameters are not supported, or a secret is missing"
+            )?;
+        }
+        Ok(())
+    }
+
+    fn forget_secret(&self, settings: &Settings, name: &str, out: &mut dyn Write) -> Result<(), OperationError> {
+        let id = KeyId::parse(name).ok_or("the name is pepper-ID or signer-ID, as `keys list` shows it")?;
+        with_auth(settings, async |auth| Ok(auth.keys().forget_password_secret(&id).await?))?;
+        let setting = if name.starts_with("signer-") { "AUTHKIT_FIREBASE_SIGNER_KEYS" } else { "AUTHKIT_PASSWORD_PEPPERS" };
+        Ok(writeln!(out, "{name} is forgotten: take it out of {setting} before the next start")?)
     }
 
     fn checks(&self, settings: &Settings) -> Vec<Check> {

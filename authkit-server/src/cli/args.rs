@@ -18,8 +18,8 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done; 1 failed; 2 the command line or a setting is wrong (each problem is one line on stderr).";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 the command line or a setting is wrong (each problem is one line on stderr); 3 an import \
+     that is done, with lines that were refused.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -110,6 +110,10 @@ pub enum UsersCommand {
     Lock(AddressArgs),
     /// Forget the wrong passwords that were tried at an account, so that its owner need not wait.
     Unlock(AddressArgs),
+    /// Take over accounts of another system, with the password hashes that it made.
+    Import(ImportArgs),
+    /// Hash the password hashes of other systems once more, for users who do not log in.
+    WrapHashes(WrapHashesArgs),
 }
 
 /// Arguments of `users create`.
@@ -124,6 +128,66 @@ pub struct CreateUserArgs {
     /// Read the password from the first line of stdin: a password on the command line is seen by every user of the machine.
     #[arg(long, required = true)]
     pub password_stdin: bool,
+}
+
+/// Arguments of `users import`.
+///
+/// Columns of a CSV file, or members of the JSON objects of a JSONL file: email (needed), email_verified (true or false) or
+/// email_verified_at, full_name, locale, status (active or suspended), created_at, password_hash, external_id. Times are
+/// RFC 3339. An account whose address is there already is left as it is, so that an import that was killed is started again
+/// with the same command.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file, or - for stdin.
+    pub file: PathBuf,
+    /// Its format; by default what its name ends in.
+    #[arg(long, value_enum)]
+    pub format: Option<ImportFormat>,
+    /// Change nothing; say what would happen, and why lines would be refused.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What becomes of a line whose address belongs to an account with another profile.
+    #[arg(long, value_enum, default_value_t = OnExisting::Skip)]
+    pub on_existing: OnExisting,
+    /// Leave out columns or members that are not known, instead of stopping.
+    #[arg(long)]
+    pub ignore_unknown: bool,
+    /// Write a CSV of the refused lines here: line, email, reason. By default they are said on stderr, the first hundred of them.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write a CSV of external_id, user_id here, for every account that was created or was there.
+    #[arg(long, value_name = "FILE")]
+    pub id_map: Option<PathBuf>,
+    /// Remember here how far the import came, to go on there after an interruption; removed at the end. By default FILE.import-state
+    /// in the working directory.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// The format of a file of accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// Comma-separated, the names of the columns in the first line (RFC 4180).
+    Csv,
+    /// A JSON object a line.
+    Jsonl,
+}
+
+/// What becomes of a line whose address belongs to an account with another profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnExisting {
+    /// It is counted and left out.
+    Skip,
+    /// It is refused.
+    Fail,
+}
+
+/// Arguments of `users wrap-hashes`.
+#[derive(Debug, Args)]
+pub struct WrapHashesArgs {
+    /// Change nothing; count the hashes.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Arguments of a command on the account with an address.
@@ -143,8 +207,20 @@ pub enum KeysCommand {
     Rotate(RotateArgs),
     /// Print a new master key for AUTHKIT_MASTER_KEYS.
     GenerateMaster,
+    /// Print a new pepper for AUTHKIT_PASSWORD_PEPPERS.
+    GeneratePepper,
+    /// Forget that a pepper (pepper-ID) or a signer key of Firebase (signer-ID) was used, once no password hash needs it; it can be
+    /// taken out of the settings then.
+    ForgetSecret(ForgetSecretArgs),
     /// Print a new secret for JWT_SECRET_KEY.
     GenerateSecret,
+}
+
+/// Arguments of `keys forget-secret`.
+#[derive(Debug, Args)]
+pub struct ForgetSecretArgs {
+    /// pepper-ID or signer-ID, as `keys list` shows it.
+    pub name: String,
 }
 
 /// Arguments of `keys rotate`.

@@ -1,6 +1,6 @@
 //! The command line: reads it, reads the settings, and hands each command what it needs.
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command line or a setting is wrong. Answers go to stdout, complaints to stderr.
+//! Exit codes: 0 done, 1 failed, 2 the command line or a setting is wrong, 3 an import of which lines were refused. Answers go to stdout, complaints to stderr.
 
 pub mod args;
 pub mod doctor;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use self::args::{Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
-pub use self::operations::{NewUser, OperationError, Operations};
+pub use self::operations::{Imported, NewUser, OperationError, Operations};
 use crate::settings::{self, Inputs, Problems, Settings};
 
 /// The command did what it was asked to.
@@ -26,6 +26,8 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 /// The command line or a setting is wrong.
 const MISCONFIGURED: u8 = 2;
+/// An import is done, and some of its lines were refused.
+const IN_PART: u8 = 3;
 
 /// Why a command ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,12 @@ enum Failure {
     /// What is wrong has been said already.
     #[error("a check failed")]
     Unhealthy,
+    /// An import is done but for some lines, and that has been said.
+    #[error("some lines were refused")]
+    InPart,
+    /// A file cannot be what it should be, and why has been said.
+    #[error("the file cannot be read")]
+    Unusable,
 }
 
 /// Runs the command of this process's arguments.
@@ -67,7 +75,7 @@ pub fn run_with(
             return code;
         }
     };
-    let failure = match dispatch(cli, operations, stdin, out).and_then(|()| Ok(out.flush()?)) {
+    let failure = match dispatch(cli, operations, stdin, out, err).and_then(|()| Ok(out.flush()?)) {
         Ok(()) => return DONE,
         // Whoever reads the output has seen enough, as `head` has.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
@@ -76,12 +84,19 @@ pub fn run_with(
     // A complaint that nobody can read is no reason to panic.
     let _ = complain(&failure, err);
     match failure {
-        Failure::Settings(_) | Failure::Usage(_) => MISCONFIGURED,
+        Failure::Settings(_) | Failure::Usage(_) | Failure::Unusable => MISCONFIGURED,
+        Failure::InPart => IN_PART,
         Failure::Operation(_) | Failure::Output(_) | Failure::Unhealthy => FAILED,
     }
 }
 
-fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, out: &mut dyn Write) -> Result<(), Failure> {
+fn dispatch(
+    cli: Cli,
+    operations: &dyn Operations,
+    stdin: &mut dyn io::BufRead,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), Failure> {
     let Cli { config, command } = cli;
     let inputs = || Inputs::of_process(config.clone()).map_err(|e| Failure::Usage(format!("the working directory is gone: {e}")));
     let settings = || -> Result<Settings, Failure> { Ok(Settings::load(&inputs()?)?) };
@@ -114,6 +129,18 @@ fn dispatch(cli: Cli, operations: &dyn Operations, stdin: &mut dyn io::BufRead, 
             let email = users::address(&args)?;
             operations.lock_status(&settings()?, &email, true, out).map_err(failed)
         }
+        Command::Users(UsersCommand::Import(args)) => {
+            match operations.import_users(&settings()?, &args, stdin, out, err).map_err(failed)? {
+                Imported::Whole => Ok(()),
+                Imported::InPart => Err(Failure::InPart),
+                Imported::Unusable => Err(Failure::Unusable),
+            }
+        }
+        Command::Users(UsersCommand::WrapHashes(args)) => {
+            operations.wrap_hashes(&settings()?, args.dry_run, out, err).map_err(failed)
+        }
+        Command::Keys(KeysCommand::GeneratePepper) => Ok(writeln!(out, "{}", keys::pepper())?),
+        Command::Keys(KeysCommand::ForgetSecret(args)) => operations.forget_secret(&settings()?, &args.name, out).map_err(failed),
         Command::Keys(KeysCommand::List) => operations.list_keys(&settings()?, out).map_err(failed),
         Command::Keys(KeysCommand::Rotate(args)) => operations.rotate_keys(&settings()?, args.now, out).map_err(failed),
         Command::Keys(KeysCommand::GenerateMaster) => Ok(writeln!(out, "{}", keys::master())?),
@@ -149,7 +176,7 @@ fn print_settings(settings: &Settings, format: ConfigFormat, out: &mut dyn Write
 
 /// Says why, with every cause that adds something.
 fn complain(failure: &Failure, err: &mut dyn Write) -> io::Result<()> {
-    if matches!(failure, Failure::Unhealthy) {
+    if matches!(failure, Failure::Unhealthy | Failure::InPart | Failure::Unusable) {
         return Ok(());
     }
     let mut text = failure.to_string();

@@ -1,10 +1,11 @@
 //! What the command line needs from the assembled server.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{BufRead, Write};
 
 use authkit_core::{Email, FullName, Password, UserId};
 
+use super::args::ImportArgs;
 use super::doctor::Check;
 use crate::settings::Settings;
 
@@ -27,6 +28,17 @@ impl NewUser {
     pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Password) -> Self {
         Self { email, full_name, password }
     }
+}
+
+/// How an import ended that could be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// Every line was taken, or was there.
+    Whole,
+    /// Some lines were refused.
+    InPart,
+    /// The file cannot be one: nothing was done. The reason was said.
+    Unusable,
 }
 
 /// The commands that need a store, keys or a listener. Each builds the runtime that it needs.
@@ -55,6 +67,28 @@ pub trait Operations {
 
     /// Makes a new signing key, in force at once with `now`, and writes which.
     fn rotate_keys(&self, settings: &Settings, now: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// Takes over the accounts of a file.
+    fn import_users(
+        &self,
+        settings: &Settings,
+        args: &ImportArgs,
+        stdin: &mut dyn BufRead,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Result<Imported, OperationError>;
+
+    /// Hashes the hashes of other systems once more, and writes how many.
+    fn wrap_hashes(
+        &self,
+        settings: &Settings,
+        dry_run: bool,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Result<(), OperationError>;
+
+    /// Forgets a secret of password hashes.
+    fn forget_secret(&self, settings: &Settings, name: &str, out: &mut dyn Write) -> Result<(), OperationError>;
 
     /// The doctor's checks of the store, the keys and the clock.
     fn checks(&self, settings: &Settings) -> Vec<Check>;

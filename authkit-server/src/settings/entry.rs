@@ -151,6 +151,9 @@ fn secret_hint(setting: &Setting, settings: &Settings) -> String {
         ("AUTHKIT_MASTER_KEYS", Some(keys)) => {
             format!("(set: {})", keys.iter().map(|key| key.id().as_str()).collect::<Vec<_>>().join(", "))
         }
+        ("AUTHKIT_PASSWORD_PEPPERS", _) => {
+            format!("(set: {})", settings.password_peppers.ids().collect::<Vec<_>>().join(", "))
+        }
         _ => "(set)".to_owned(),
     }
 }

@@ -1,10 +1,11 @@
 //! The settings that are one of a few words.
 
-use authkit_core::config::{HmacSecret, HmacSecretError, PasswordProfile};
+use authkit_core::config::{BreachListFailure, FirebaseSignerKeys, HmacSecret, HmacSecretError, PasswordProfile, Peppers};
 use tracing_subscriber::EnvFilter;
 
 use super::parse;
 use super::problem::Refusal;
+use crate::breach::BreachSource;
 use crate::telemetry::LogFormat;
 
 /// How access tokens are signed, as it is named in a JWT (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -61,6 +62,32 @@ pub(super) fn hmac_secret(text: &str) -> Result<HmacSecret, Refusal> {
     })?;
     parse::not_a_placeholder(text).map_err(|_| with_fix("the secret is the placeholder of an example".into()))?;
     Ok(secret)
+}
+
+/// Reads the peppers.
+pub(super) fn peppers(text: &str) -> Result<Peppers, Refusal> {
+    Peppers::parse_list(text)
+        .map_err(|error| Refusal::new(error.to_string(), "make one with `authkit-server keys generate-pepper`"))
+}
+
+/// Reads the signer keys of Firebase.
+pub(super) fn signer_keys(text: &str) -> Result<FirebaseSignerKeys, Refusal> {
+    const FIX: &str = "write NAME:KEY with the base64_signer_key that Firebase shows";
+    FirebaseSignerKeys::parse_list(text).map_err(|error| Refusal::new(error.to_string(), FIX))
+}
+
+/// Reads where breached passwords are looked up.
+pub(super) fn breach_list(text: &str) -> Result<Option<BreachSource>, Refusal> {
+    if text == "off" || text == "false" {
+        return Ok(None);
+    }
+    const FIX: &str = "use off, https://api.pwnedpasswords.com or file:/path";
+    BreachSource::parse(text).map(Some).map_err(|error| Refusal::new(error.to_string(), FIX))
+}
+
+/// What becomes of a new password while the list cannot be asked.
+pub(super) fn breach_list_failure(text: &str) -> Result<BreachListFailure, Refusal> {
+    parse::choice(text, &[("open", BreachListFailure::Open), ("closed", BreachListFailure::Closed)])
 }
 
 /// What happens when a used refresh token comes back.

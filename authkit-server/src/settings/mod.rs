@@ -27,10 +27,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use authkit_core::config::LimitConfig;
-use authkit_core::config::{Argon2Params, Config, HmacSecret, PasswordProfile, ReusePolicy, SigningAlgorithm};
+use authkit_core::config::{
+    Argon2Params, BreachListFailure, Config, FirebaseSignerKeys, HmacSecret, PasswordProfile, Peppers, ReusePolicy,
+    SigningAlgorithm,
+};
 use authkit_core::embedded::MasterKey;
 use ipnet::IpNet;
 
+use crate::breach::BreachSource;
 use crate::telemetry::LogFormat;
 
 pub use database::{Database, Postgres};
@@ -103,6 +107,14 @@ pub struct Settings {
     pub password_profile: PasswordProfile,
     /// The least strength of a new password.
     pub password_min_score: u8,
+    /// The peppers of password hashes.
+    pub password_peppers: Peppers,
+    /// The signer keys of Firebase projects whose users were imported.
+    pub firebase_signer_keys: FirebaseSignerKeys,
+    /// Where breached passwords are looked up.
+    pub breach_list: Option<BreachSource>,
+    /// What becomes of a new password while they cannot be looked up.
+    pub breach_list_failure: BreachListFailure,
     /// The cost of a hash.
     pub argon2: Argon2Params,
     /// How many threads hash.
@@ -155,6 +167,9 @@ impl Settings {
         config.passwords.profile = self.password_profile;
         config.passwords.min_score = self.password_min_score;
         config.passwords.params = self.argon2;
+        config.passwords.peppers = self.password_peppers.clone();
+        config.passwords.firebase_signer_keys = self.firebase_signer_keys.clone();
+        config.passwords.breach_list_failure = self.breach_list_failure;
         config.hashing.threads = self.hashing_threads;
         config.hashing.max_wait = self.hashing_max_wait;
         config.limits = self.limits.clone();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use authkit_core::config::{HmacSecret, PasswordProfile};
+use authkit_core::config::{BreachListFailure, FirebaseSignerKeys, HmacSecret, PasswordProfile, Peppers};
 use authkit_core::embedded::MasterKey;
 use authkit_core::model::Quota;
 use ipnet::IpNet;
@@ -17,6 +17,7 @@ use super::public_url::PublicUrl;
 use super::reading::Reading;
 use super::redis::{self, RedisEndpoint, RedisHost};
 use super::{parse, proxies};
+use crate::breach::BreachSource;
 
 /// What a setting is when nobody sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -309,6 +310,22 @@ settings! {
         /// The least strength of a new password, 1 to 4 on the scale of zxcvbn; 2 is over a million guesses.
         password_min_score: u32 = Text("2"), Public,
             "AUTHKIT_PASSWORD_MIN_SCORE", "passwords.min_score", required(|t| parse::number(t, 1, 4));
+        /// Keys that go into every new password hash and are kept apart from the database, so that a copy of it alone lets nobody
+        /// guess at passwords: id:base64url(32 bytes), the newest first, separated by commas. Make one with `authkit-server keys
+        /// generate-pepper`. Lose one, and every hash made with it is lost. none in front makes new hashes without.
+        password_peppers: Option<Peppers> = Unset("hashes are made without a pepper"), Secret,
+            "AUTHKIT_PASSWORD_PEPPERS", "passwords.peppers", optional(kinds::peppers);
+        /// The signer keys of Firebase projects whose users were imported: id:base64, separated by commas.
+        firebase_signer_keys: Option<FirebaseSignerKeys> = Unset("hashes of Firebase cannot be verified"), Secret,
+            "AUTHKIT_FIREBASE_SIGNER_KEYS", "passwords.firebase_signer_keys", optional(kinds::signer_keys);
+        /// Where new passwords are looked up among those known from breaches: https://api.pwnedpasswords.com (which learns five of
+        /// forty digits of a SHA-1), another service that speaks its protocol, or file:/path to its download. Unset or off: nowhere;
+        /// the built-in list of 30,000 common passwords always holds.
+        breach_list: Option<Option<BreachSource>> = Unset("off"), Public,
+            "AUTHKIT_BREACH_LIST", "passwords.breach_list", optional(kinds::breach_list);
+        /// What becomes of a new password while the list cannot be asked. open: it is judged by everything else. closed: 503.
+        breach_list_failure: BreachListFailure = Text("open"), Public,
+            "AUTHKIT_BREACH_LIST_FAILURE", "passwords.breach_list_failure", required(kinds::breach_list_failure);
         /// The memory of one argon2id hash in KiB. OWASP's pairs with the iterations: 47104 and 1, 19456 and 2, 12288 and 3,
         /// 9216 and 4, 7168 and 5.
         argon2_memory: u32 = Text("19456"), Public,

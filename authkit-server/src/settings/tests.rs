@@ -272,6 +272,23 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         max_per_user = 9
         refresh_reuse = "grace"
         refresh_grace = "20s"
+        [limits]
+        login_per_address = "1/2s"
+        login_per_address_and_account = "2/2s"
+        login_per_account = "3/2s"
+        login_per_device = "4/2s"
+        logins_per_node = "5/2s"
+        registration_per_address = "6/2s"
+        registrations_per_node = "7/2s"
+        refresh_per_session = "8/2s"
+        password_per_account = "9/2s"
+        requests_per_address = "10/2s"
+        nodes = 11
+        guesses_before_delay = 3
+        guess_max_delay = "5m"
+        guesses_at_most = 50
+        device_lifetime = "90d"
+        keep_wrong_guesses = "60d"
         [retention]
         ended_sessions = "48h"
         [audit]
@@ -308,6 +325,26 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!((settings.max_connections, settings.max_connections_per_address), (7, 6));
     assert_eq!(settings.drain_delay, Duration::from_secs(5));
     assert!(!config.limits.enabled);
+    let limits = &config.limits;
+    let quotas = [
+        limits.login_per_address,
+        limits.login_per_address_and_account,
+        limits.login_per_account,
+        limits.login_per_device,
+        limits.logins_per_node,
+        limits.registration_per_address,
+        limits.registrations_per_node,
+        limits.refresh_per_session,
+        limits.password_per_account,
+        limits.requests_per_address,
+    ];
+    for (burst, quota) in (1..).zip(quotas) {
+        assert_eq!((quota.burst(), quota.interval()), (burst, Duration::from_secs(2)));
+    }
+    assert_eq!((limits.nodes, limits.guessing.free, limits.guessing.at_most), (11, 3, 50));
+    assert_eq!(limits.guessing.max_delay, Duration::from_mins(5));
+    assert_eq!(config.sessions.device_lifetime, Duration::from_hours(24 * 90));
+    assert_eq!(config.retention.wrong_guesses, Duration::from_hours(24 * 60));
     assert_eq!(settings.data_dir, PathBuf::from("/srv/authkit"));
     assert_eq!(settings.database.to_string(), "postgresql://app:***@db/users");
     assert_eq!(settings.database_connections, 5);
@@ -321,6 +358,18 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     for entry in settings.entries().iter().filter(|entry| !elsewhere.contains(&entry.setting.env)) {
         assert!(entry.origin.is_chosen(), "{} is not covered here", entry.setting.env);
     }
+}
+
+#[test]
+fn the_limits_are_those_of_the_library_unless_somebody_sets_them() {
+    let (ours, library) = (Place::new().load().unwrap().core_config(), authkit_core::Config::new("https://auth.example"));
+    assert_eq!(format!("{:?}", ours.limits), format!("{:?}", library.limits));
+    assert_eq!(ours.sessions.device_lifetime, library.sessions.device_lifetime);
+    assert_eq!(ours.retention.wrong_guesses, library.retention.wrong_guesses);
+    let lines = Place::new().env("AUTHKIT_LIMIT_LOGIN_PER_ACCOUNT", "20").env("AUTHKIT_GUESSES_AT_MOST", "101").lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let lines = Place::new().env("AUTHKIT_GUESSES_BEFORE_DELAY", "6").env("AUTHKIT_GUESSES_AT_MOST", "5").lines();
+    assert!(lines.len() == 1 && lines[0].contains("AUTHKIT_GUESSES_BEFORE_DELAY"), "{lines:?}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod clients;
 mod cluster;
 mod crew;
 mod ground;
+mod guessing;
 mod haproxy;
 mod history;
 mod ledger;

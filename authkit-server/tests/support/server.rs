@@ -78,6 +78,21 @@ impl Server {
         ended.unwrap_or_else(|_| panic!("{arguments:?} did not end within {START_LIMIT:?}")).expect("our own child")
     }
 
+    /// Runs a command like [`run`](Self::run), and kills it (SIGKILL) when it has not ended within `patience`: then `None`.
+    pub(crate) async fn run_for(&self, arguments: &[&str], env: &[(&str, &str)], patience: Duration) -> Option<Output> {
+        let mut command = self.program();
+        command.args(arguments).envs(env.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("the binary runs");
+        let ended = timeout(patience, child.wait_with_output()).await;
+        ended.ok().map(|output| output.expect("our own child"))
+    }
+
+    /// Changes a setting for the next start.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts a server that was stopped or killed, on the same data and a new port, and waits until it is ready.
     pub(crate) async fn start_again(&mut self) {
         assert!(self.child.is_none(), "the server still runs");

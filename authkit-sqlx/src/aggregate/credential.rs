@@ -1,8 +1,8 @@
 //! Passwords.
 
-use authkit_core::model::{CredentialChange, Credentials};
+use authkit_core::model::{CredentialChange, Credentials, StoredPassword};
 use authkit_core::ports::{Conflict, StoreError};
-use authkit_core::{Email, PasswordHash, UserId};
+use authkit_core::{Email, PageRequest, PasswordHash, UserId};
 
 use crate::aggregate::user::{self, user_columns};
 use crate::dialect::Dialect;
@@ -43,6 +43,10 @@ pub(crate) const INSERT_SQLITE: &str = insert!("");
 /// INVARIANT: the account stays locked until the transaction ends, or one that is just being closed would get a password.
 pub(crate) const INSERT_POSTGRES: &str = insert!(" FOR NO KEY UPDATE OF u");
 
+const PAGE_FIRST: &str = "SELECT user_id, hash FROM authkit_password_credentials ORDER BY user_id LIMIT $1";
+
+const PAGE_NEXT: &str = "SELECT user_id, hash FROM authkit_password_credentials WHERE user_id > $2 ORDER BY user_id LIMIT $1";
+
 const HAS_USER: &str = "SELECT 1 FROM authkit_users WHERE id = $1 AND status <> 'closed'";
 
 const REPLACE: &str = "UPDATE authkit_password_credentials SET hash = $3, updated_at = $4 WHERE user_id = $1 AND hash = $2";
@@ -57,6 +61,20 @@ pub(crate) fn by_email(email: &Email) -> Query {
 /// Reads the account with an id, and its password hash.
 pub(crate) fn by_user(id: UserId) -> Query {
     Query::new(BY_USER, args![id])
+}
+
+/// Reads a page of the hashes, and one row more. A closed account has none.
+pub(crate) fn page(page: PageRequest) -> Query {
+    let limit = u32::from(page.limit.value()) + 1;
+    match page.cursor {
+        None => Query::new(PAGE_FIRST, args![limit]),
+        Some(cursor) => Query::new(PAGE_NEXT, args![limit, cursor.id()]),
+    }
+}
+
+/// The hash and its owner of the next columns of a row.
+pub(crate) fn decode_stored(fields: &mut Fields<'_>) -> Result<StoredPassword, DecodeError> {
+    Ok(StoredPassword { user_id: UserId::from_uuid(fields.id()?), hash: PasswordHash::from_phc(fields.text()?) })
 }
 
 /// The account and its password of the next columns of a row.

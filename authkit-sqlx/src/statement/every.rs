@@ -166,6 +166,7 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
     }
     for page in pages {
         queries.push(role::users(&fixtures.role().name, page));
+        queries.push(credential::page(page));
         queries.push(session::live(user.id, now, page));
         queries.extend(audit_filters(fixtures).iter().filter_map(|filter| audit::page(filter, page)));
         queries.push(outbox::page(OutboxState::Dead, page));

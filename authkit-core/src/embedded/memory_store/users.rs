@@ -1,10 +1,13 @@
 //! Accounts and their passwords.
 
+use std::ops::Bound;
+
+use crate::model::StoredPassword;
 use crate::model::{
     Access, CredentialChange, Credentials, Patch, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus,
 };
 use crate::ports::store::{CommitError, Conflict, StoreError};
-use crate::primitives::{Email, Timestamp, UserId};
+use crate::primitives::{Email, Page, PageRequest, Timestamp, UserId};
 
 use super::table::Table;
 use super::{Tables, next, roles};
@@ -41,6 +44,18 @@ impl Users {
     /// Whose the address is.
     pub(super) fn id_by_email(&self, email: &Email) -> Option<UserId> {
         self.ids.rows().get(email.normal()).copied()
+    }
+
+    /// A page of the password hashes, the least id first.
+    pub(super) fn password_page(&self, page: PageRequest) -> Page<StoredPassword> {
+        let above = page.cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(UserId::from_uuid(cursor.id())));
+        let accounts = self.accounts.rows().range((above, Bound::Unbounded));
+        let passwords = accounts.filter_map(|(id, account)| match account {
+            Account::Open(account) => account.password.clone().map(|hash| StoredPassword { user_id: *id, hash }),
+            Account::Closed => None,
+        });
+        let rows = passwords.take(usize::from(page.limit.value()) + 1).collect();
+        Page::from_surplus(rows, page.limit, |row| row.user_id.as_uuid())
     }
 
     pub(super) fn keep(&mut self) {

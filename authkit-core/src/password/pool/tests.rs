@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::config::Argon2Params;
-use crate::password::argon2::StoredHash;
+use crate::password::stored::StoredHash;
 use crate::password::{PolicyContext, SetPasswordError, Verdict, WeaknessReason};
 use crate::primitives::{OsEntropy, Password};
 
@@ -101,9 +101,9 @@ async fn an_unknown_account_costs_what_a_wrong_password_costs() {
     assert_eq!(place.verify(password(GOOD), None).await, Ok(Verdict::Mismatch));
     assert_eq!(pool.stats().hashed, 1);
     let real = place.rehash(password(GOOD)).await.unwrap();
-    let parsed = [&real, pool.0.0.decoy()].map(|hash| StoredHash::parse(hash, 262_144).unwrap());
-    let [real, decoy] = &parsed;
-    assert_eq!(real.params(), decoy.params());
+    let parsed = [&real, pool.0.0.decoy()].map(|hash| StoredHash::parse(hash, pool.0.0.reader()).unwrap());
+    let [StoredHash::Argon2(real), StoredHash::Argon2(decoy)] = &parsed else { panic!("both are of argon2") };
+    assert_eq!((real.work(), real.block_count()), (decoy.work(), decoy.block_count()));
     assert_eq!((real.salt().len(), real.output().len()), (decoy.salt().len(), decoy.output().len()));
 }
 
@@ -112,7 +112,7 @@ async fn a_hash_that_cannot_be_verified_costs_a_hash_too() {
     let pool = pool(1);
     let mut place = login(&pool, "user");
     for stored in
-        ["$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW", "", "$argon2id$v=19$m=4294967295,t=2,p=1$AAAA$AAAA"]
+        ["$2b$31$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW", "", "$argon2id$v=19$m=4294967295,t=2,p=1$AAAA$AAAA"]
     {
         let stored = PasswordHash::from_phc(stored.to_owned());
         assert_eq!(place.verify(password(GOOD), Some(stored)).await, Err(HashError::Unsupported));
@@ -342,4 +342,31 @@ fn impossible_parameters_are_refused_at_the_start() {
     let passwords = PasswordConfig { params: Argon2Params { memory_kib: 7, ..TINY }, ..PasswordConfig::default() };
     let refused = HashPool::start(&HashingConfig::default(), &passwords, Arc::new(OsEntropy));
     assert_eq!(refused.map(|_| ()).map_err(|error| error.kind()), Err(io::ErrorKind::InvalidInput));
+}
+
+#[tokio::test]
+async fn a_hash_that_needs_a_lost_pepper_is_no_mismatch_and_costs_a_hash() {
+    let pool = pool(1);
+    let mut place = login(&pool, "user");
+    let stored = "$argon2id$v=19$m=8,t=1,p=1,keyid=b2xk$c29tZXNhbHRzb21lc2FsdA$4m3CYC6mvGl2/NbyGm5CmFL0nJHpvhqOlLYMUPzNDwI";
+    let missing = Err(HashError::MissingPepper { id: "old".to_owned() });
+    assert_eq!(place.verify(password(GOOD), Some(PasswordHash::from_phc(stored.to_owned()))).await, missing);
+    assert_eq!(pool.stats().hashed, 1);
+}
+
+#[tokio::test]
+async fn foreign_hashes_that_take_memory_or_seconds_wait_in_the_lane_of_the_heavy_ones() {
+    let pool = pool_of(2, Argon2Params::OWASP, |_| {});
+    let place = login(&pool, "user");
+    let lane = |text: &str| {
+        let stored = StoredHash::parse(&PasswordHash::from_phc(text.to_owned()), pool.0.0.reader()).unwrap();
+        place.weigh(&stored, 10).0
+    };
+    let digest = "nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
+    assert_eq!(lane(&format!("$scrypt$ln=14,r=8,p=1$c2FsdHNhbHQ${digest}")), Lane::HEAVY);
+    assert_eq!(lane(&format!("pbkdf2_sha256$5000000$salt${digest}")), Lane::HEAVY);
+    assert_eq!(lane("$2b$15$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"), Lane::HEAVY);
+    assert_eq!(lane("$2b$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"), HashClass::Login.lane());
+    assert_eq!(lane(&format!("pbkdf2_sha256$260000$salt${digest}")), HashClass::Login.lane());
+    assert_eq!(lane(&format!("$argon2id$v=19$m=20000,t=1,p=1$c29tZXNhbHQ${digest}")), Lane::HEAVY);
 }

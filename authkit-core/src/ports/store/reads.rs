@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::model::Factors;
+use crate::model::StoredPassword;
 use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session,
     SessionWithUser, StoredRoles, User,
@@ -25,6 +26,10 @@ pub trait UserReads: Send + Sync {
 
     /// The account with this id and its password hash.
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError>;
+
+    /// The password hashes of all accounts, the least id first. A page begins above the cursor's id, whether or not an account
+    /// of that id still is, or ever was, among them.
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError>;
 
     /// The accounts that the filter lets through: without a search the greatest id first, with one in the order of
     /// ([`UserQuery::place`](crate::model::UserQuery::place), id), texts compared byte by byte. A page begins behind the cursor, whether

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::embedded::MemoryStore;
+use crate::model::StoredPassword;
 use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, CredentialChange,
     Credentials, Revocation, RevocationReason, Rotation, RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser,
@@ -30,6 +31,7 @@ use crate::primitives::{
     AuditEventId, Cursor, Digest, Email, Page, PageLimit, PageRequest, PasswordHash, RoleName, SessionId, Timestamp, UserId,
 };
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
+use uuid::Uuid;
 
 pub use bug::Bug;
 
@@ -313,6 +315,18 @@ impl UserReads for MutantStore {
 
     async fn credentials_by_id(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
         self.inner.credentials_by_id(id).await
+    }
+
+    async fn password_hashes(&self, page: PageRequest) -> Result<Page<StoredPassword>, StoreError> {
+        if self.is(Bug::CursorIsInclusive) {
+            let before = page.cursor.map(|cursor| Cursor::after(Uuid::from_u128(cursor.id().as_u128().saturating_sub(1))));
+            return self.inner.password_hashes(PageRequest { cursor: before, ..page }).await;
+        }
+        let mut read = self.inner.password_hashes(page).await?;
+        if self.is(Bug::PagesNeverEnd) {
+            read.next = read.next.or_else(|| read.items.last().map(|row| Cursor::after(row.user_id.as_uuid())));
+        }
+        Ok(read)
     }
 
     async fn list_users(&self, filter: &UserFilter, page: &UserPageRequest) -> Result<UserPage, StoreError> {

@@ -203,7 +203,7 @@ pub async fn a_session_of_somebody_else_is_read_back(stores: Stores) {
     let own = trial.session(&admin).await;
     let acted = trial.keep_session(&user, acting(&trial, &user, &admin, &own)).await;
     assert_eq!(trial.read_session(&acted).await.map(|read| read.session), Some(acted.clone()));
-    assert_eq!(live_sessions(&*trial.store, user.id, trial.now(), limit(9)).await, [acted.clone()]);
+    assert_eq!(live_sessions(&*trial.store, user.id, trial.now(), limit(9)).await, std::slice::from_ref(&acted));
     // It is a session: it ends like any other.
     trial.apply(super::trial::revoke(&acted, trial.now())).await;
     assert_eq!(live_sessions(&*trial.store, user.id, trial.now(), limit(9)).await, []);

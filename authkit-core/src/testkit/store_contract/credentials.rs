@@ -1,11 +1,12 @@
 //! Promises about passwords.
 
-use crate::model::{CredentialChange, User, UserChange, UserStatus};
+use crate::model::{CredentialChange, StoredPassword, User, UserChange, UserStatus};
 use crate::ports::store::Conflict;
-use crate::primitives::{PasswordHash, UserId};
+use crate::primitives::{Cursor, PageRequest, PasswordHash, UserId};
 
 use super::Stores;
 use super::trial::Trial;
+use super::view::{limit, passwords};
 
 pub async fn a_password_is_read_back(stores: Stores) {
     let trial = Trial::begin(&stores).await;
@@ -84,6 +85,36 @@ pub async fn a_password_is_deleted_if_there_is_one(stores: Stores) {
     assert_eq!(password(&trial, user.id).await, None);
     assert_eq!(trial.store.user_by_id(user.id).await.expect("reads"), Some(user), "the account itself is as it was");
     assert!(password(&trial, bystander.id).await.is_some());
+}
+
+pub async fn password_hashes_come_in_pages_the_least_id_first(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    assert_eq!(passwords(&*trial.store, limit(1)).await, []);
+    let (mut expected, mut users) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let (user, hash) = (trial.user().await, trial.fixtures.password_hash());
+        trial.apply(CredentialChange::InsertPassword { user_id: user.id, hash: hash.clone(), at: trial.now() }).await;
+        expected.push(StoredPassword { user_id: user.id, hash });
+        users.push(user.id);
+    }
+    // Without a password, suspended, closed, and with one that is gone.
+    trial.user().await;
+    let suspended = trial.keep_user(User { status: UserStatus::Suspended, ..trial.fixtures.user() }).await;
+    let hash = trial.fixtures.password_hash();
+    trial.apply(CredentialChange::InsertPassword { user_id: suspended.id, hash: hash.clone(), at: trial.now() }).await;
+    expected.push(StoredPassword { user_id: suspended.id, hash });
+    trial.apply(UserChange::Close { id: users[1], at: trial.now() }).await;
+    trial.apply(CredentialChange::DeletePassword { user_id: users[3] }).await;
+    expected.retain(|stored| ![users[1], users[3]].contains(&stored.user_id));
+    expected.sort_by_key(|stored| stored.user_id);
+    for items in [1, 2, 3, 4, 5, 200] {
+        assert_eq!(passwords(&*trial.store, limit(items)).await, expected, "in pages of {items}");
+    }
+    // A cursor need not be the id of anything that is there.
+    let page = PageRequest { limit: limit(200), cursor: Some(Cursor::after(users[1].as_uuid())) };
+    let read = trial.store.password_hashes(page).await.expect("hashes are read");
+    let above: Vec<_> = expected.into_iter().filter(|stored| stored.user_id > users[1]).collect();
+    assert_eq!((read.items, read.next), (above, None));
 }
 
 async fn password(trial: &Trial, id: UserId) -> Option<PasswordHash> {

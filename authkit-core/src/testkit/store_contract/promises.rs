@@ -101,6 +101,7 @@ macro_rules! __store_promises {
                 a_password_is_given_only_to_an_account_without_one
                 a_password_is_replaced_only_while_it_is_the_verified_one
                 a_password_is_deleted_if_there_is_one
+                password_hashes_come_in_pages_the_least_id_first
             }
             sessions {
                 a_session_is_read_back_with_every_field

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use crate::model::StoredPassword;
 use crate::model::{
     AccessChange, AuditChange, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Credentials,
     Revocation, ServerKey, Session, SessionChange, SessionWithUser, StoredRoles, User, UserChange, UserFilter, UserPageRequest,
@@ -102,6 +103,7 @@ pub(super) struct View {
     sessions: Vec<Spelled<SessionWithUser>>,
     live: Vec<Vec<Session>>,
     revocations: Vec<Revocation>,
+    passwords: Vec<StoredPassword>,
     keys: Vec<ServerKey>,
     events: Vec<AuditEvent>,
     events_by_subject: Vec<Vec<AuditEvent>>,
@@ -129,6 +131,7 @@ impl View {
             live: Vec::new(),
             // Pages of one, so that each mark stands between two of the same instant.
             revocations: revocations(store, limit(1)).await,
+            passwords: passwords(store, limit(2)).await,
             keys: store.server_keys().await.expect("keys are read"),
             events: events(store, None, limit(2)).await,
             events_by_subject: Vec::new(),
@@ -201,6 +204,7 @@ impl View {
             .or_else(|| differ_in("live_sessions", &self.live, &expected.live))
             .or_else(|| differ_in("list_users", &self.listed, &expected.listed))
             .or_else(|| differ("revocations_after", &self.revocations, &expected.revocations))
+            .or_else(|| differ("password_hashes", &self.passwords, &expected.passwords))
             .or_else(|| differ("server_keys", &self.keys, &expected.keys))
             .or_else(|| differ("roles", &self.roles, &expected.roles))
             .or_else(|| differ("access_after", &self.access, &expected.access))
@@ -220,6 +224,17 @@ impl View {
 /// A page limit that a test wrote down.
 pub(super) fn limit(items: u16) -> PageLimit {
     PageLimit::new(items).expect("a limit between 1 and 200")
+}
+
+/// All password hashes, page by page.
+pub(super) async fn passwords(store: &dyn Store, limit: PageLimit) -> Vec<StoredPassword> {
+    let (mut all, mut page) = (Vec::new(), PageRequest { limit, cursor: None });
+    loop {
+        let read = store.password_hashes(page).await.expect("hashes are read");
+        if turn(&mut all, read, &mut page) {
+            return all;
+        }
+    }
 }
 
 /// All live sessions of a user, page by page.
