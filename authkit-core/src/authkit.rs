@@ -1,5 +1,6 @@
 //! The façade: one cheap handle, and behind it the use cases by what they are about.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,18 +8,21 @@ use crate::builder::{Builder, WantsStore};
 use crate::config::Config;
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, AccountImport, AuthenticateError, ChangePasswordError, CloseAccountError, Health, ImportMode, ImportOutcome, Internal,
-    KeyStatus, LoggedIn, Login, LoginError, LogoutError, PasswordChange, Planned, Principal, ProfileError, ProfileUpdate,
-    RateLimitStats, ReauthenticateError, RefreshError, Refreshed, RegisterError, Registration, RotateKeyError, SessionError,
+    self, AccountImport, Administrator, AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Health,
+    ImportMode, ImportOutcome, Internal, KeyStatus, LoggedIn, Login, LoginError, LogoutError, NewRole, PasswordChange,
+    PermissionHolder, Planned, Principal, ProfileError, ProfileUpdate, RateLimitStats, ReauthenticateError, RefreshError,
+    Refreshed, RegisterError, Registration, RoleError, RoleGrant, RoleImpact, RoleUpdate, RotateKeyError, Run, SessionError,
     WrappedPage,
 };
 use crate::flows::{EnrollError, FactorStatus, SecondFactor, SecondFactorError};
 use crate::flows::{LockStatus, PasswordChanged, TooManyRequests};
 use crate::mfa::{RecoveryCode, TotpEnrolment};
-use crate::model::{AuditEvent, AuditFilter, KeyId, KeyPurpose, RequestContext, Session, User};
+use crate::model::{AuditEvent, AuditFilter, KeyId, KeyPurpose, RequestContext, Role, Session, User};
 use crate::password::PoolStats;
-use crate::primitives::{AccessToken, Cursor, Email, Page, PageRequest, Password, RefreshToken, SessionId};
-use crate::primitives::{FactorCode, MfaToken, UserId};
+use crate::primitives::{
+    AccessToken, Cursor, Email, Page, PageRequest, Password, Permission, RefreshToken, RoleName, Scope, SessionId, UserId,
+};
+use crate::primitives::{FactorCode, MfaToken};
 
 /// Authentication for one application: cheap to clone, safe to share, without type parameters.
 ///
@@ -90,6 +94,12 @@ impl AuthKit {
         Audit { engine: &self.engine }
     }
 
+    /// Roles: read, make, change, delete, give, take.
+    #[must_use]
+    pub fn roles(&self) -> Roles<'_> {
+        Roles { engine: &self.engine }
+    }
+
     /// How well this node works right now; asks the store.
     pub async fn health(&self) -> Health {
         flows::maintenance::health(&self.engine).await
@@ -151,6 +161,22 @@ impl<'a> Accounts<'a> {
     /// Makes an account on behalf of its owner; nobody is logged in. For operators.
     pub async fn create(&self, registration: Registration, context: &RequestContext) -> Result<User, RegisterError> {
         flows::register::create(self.engine, registration, context).await
+    }
+
+    /// Makes an account that has these roles from the start, everywhere and for good; nobody is logged in. For operators: it asks for no
+    /// permission.
+    pub async fn create_with_roles(
+        &self,
+        registration: Registration,
+        roles: &[RoleName],
+        context: &RequestContext,
+    ) -> Result<User, RegisterError> {
+        flows::register::create_with_roles(self.engine, registration, roles, context).await
+    }
+
+    /// Whose an address is. For operators: a request must never learn it.
+    pub async fn id_by_email(&self, email: &Email) -> Result<Option<UserId>, Internal> {
+        Ok(self.engine.store.credentials_by_email(email).await?.map(|found| found.user.id))
     }
 
     /// Takes over accounts of another system with the password hashes that it made, in one change set with an audit event for each. The
@@ -427,6 +453,98 @@ impl Keys<'_> {
     /// [`PasswordSecretError`](crate::flows::PasswordSecretError) while hashes need it, or new ones are made with it.
     pub async fn forget_password_secret(&self, id: &KeyId) -> Result<(), Internal> {
         flows::password_secrets::forget(self.engine, id).await
+    }
+}
+
+/// Roles: read, make, change, delete, give, take. What each asks for, and why it refuses, is in [`flows::admin_roles`].
+#[derive(Debug, Clone, Copy)]
+pub struct Roles<'a> {
+    engine: &'a Engine,
+}
+
+impl Roles<'_> {
+    /// Every role, in the order of their names. Needs `roles:read`.
+    pub async fn list(&self, by: Administrator<'_>) -> Result<Vec<Role>, RoleError> {
+        flows::admin_roles::list(self.engine, by).await
+    }
+
+    /// One role. Needs `roles:read`.
+    pub async fn read(&self, by: Administrator<'_>, name: &RoleName) -> Result<Role, RoleError> {
+        flows::admin_roles::read(self.engine, by, name).await
+    }
+
+    /// The permissions that some role names, and those that AuthKit itself asks for. Needs `roles:read`.
+    pub async fn permissions(&self, by: Administrator<'_>) -> Result<BTreeSet<Permission>, RoleError> {
+        flows::admin_roles::permissions(self.engine, by).await
+    }
+
+    /// Makes a role. Needs `roles:write`, and all that the role gives.
+    pub async fn create(
+        &self,
+        by: Administrator<'_>,
+        new: &NewRole,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(Role, RoleImpact), RoleError> {
+        flows::admin_roles::create(self.engine, by, new, run, context).await
+    }
+
+    /// Changes a role. Needs `roles:write`, and all that the role gives before and after.
+    pub async fn update(
+        &self,
+        by: Administrator<'_>,
+        name: &RoleName,
+        update: &RoleUpdate,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(Role, RoleImpact), RoleError> {
+        flows::admin_roles::update(self.engine, by, name, update, run, context).await
+    }
+
+    /// Deletes a role that nobody has, if it is still of version `if_version`. Needs `roles:write`, and all that the role gives.
+    pub async fn delete(
+        &self,
+        by: Administrator<'_>,
+        name: &RoleName,
+        if_version: Option<u32>,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(), RoleError> {
+        flows::admin_roles::delete(self.engine, by, name, if_version, run, context).await
+    }
+
+    /// Gives somebody a role. Needs `roles:assign` in the scope, and all that the role gives, there and for as long.
+    pub async fn assign(
+        &self,
+        by: Administrator<'_>,
+        grant: &RoleGrant,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(User, RoleImpact), RoleError> {
+        flows::admin_roles::assign(self.engine, by, grant, run, context).await
+    }
+
+    /// Takes a role from somebody. Needs `roles:assign` in the scope, and all that the role gives there unless it is the caller's own.
+    pub async fn unassign(
+        &self,
+        by: Administrator<'_>,
+        user_id: UserId,
+        role: &RoleName,
+        scope: Option<&Scope>,
+        run: Run,
+        context: &RequestContext,
+    ) -> Result<(User, RoleImpact), RoleError> {
+        flows::admin_roles::unassign(self.engine, by, user_id, role, scope, run, context).await
+    }
+
+    /// Who holds a permission, and by which roles, the greatest id first. Needs `roles:read`.
+    pub async fn who_can(
+        &self,
+        by: Administrator<'_>,
+        needed: &Permission,
+        page: PageRequest,
+    ) -> Result<Page<PermissionHolder>, AuthorizeError> {
+        flows::role_impact::who_can(self.engine, by, needed, page).await
     }
 }
 

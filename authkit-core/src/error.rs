@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::flows::TooManyRequests;
 use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
-    ReauthenticateError, RefreshError, RegisterError, SessionError,
+    ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
 use crate::password::Weakness;
@@ -72,6 +72,9 @@ pub enum Error {
     /// Of what needs a permission.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// Of a change of roles.
+    #[error(transparent)]
+    Role(#[from] RoleError),
     /// Of `authenticate`.
     #[error(transparent)]
     Authenticate(#[from] AuthenticateError),
@@ -127,6 +130,7 @@ impl Error {
             Self::Authenticate(error) => error.code(),
             Self::Register(error) => error.code(),
             Self::Authorize(error) => error.code(),
+            Self::Role(error) => error.code(),
             Self::Login(error) => error.code(),
             Self::Refresh(error) => error.code(),
             Self::Logout(error) => error.code(),
@@ -161,14 +165,28 @@ impl Error {
             | Self::ChangePassword(ChangePasswordError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken) => ErrorKind::Conflict,
-            Self::Register(RegisterError::WeakPassword(_)) | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => {
-                ErrorKind::Invalid
+            Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
+            | Self::ChangePassword(ChangePasswordError::WeakPassword(_)) => ErrorKind::Invalid,
+            Self::Authorize(AuthorizeError::Forbidden { .. })
+            | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { .. }) | RoleError::NotHeld | RoleError::BuiltIn) => {
+                ErrorKind::Forbidden
             }
+            Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned) => ErrorKind::NotFound,
+            Self::Role(
+                RoleError::NameTaken
+                | RoleError::InUse
+                | RoleError::Inherited { .. }
+                | RoleError::LastSuperuser
+                | RoleError::Changed,
+            )
+            | Self::CloseAccount(CloseAccountError::LastSuperuser) => ErrorKind::Conflict,
+            Self::Role(
+                RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
+            ) => ErrorKind::Invalid,
             Self::Login(LoginError::Suspended | LoginError::SecondFactorRequired(_))
             | Self::Reauthenticate(ReauthenticateError::FactorRequired)
             | Self::Enroll(EnrollError::ReauthenticationRequired)
             | Self::InsufficientAuthentication(_)
-            | Self::Authorize(AuthorizeError::Forbidden { .. })
             | Self::Profile(ProfileError::Suspended)
             | Self::ChangePassword(ChangePasswordError::Suspended | ChangePasswordError::WrongPassword)
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired) => ErrorKind::Forbidden,
@@ -205,6 +223,7 @@ impl Error {
     pub const fn internal(&self) -> Option<&Internal> {
         match self {
             Self::Authorize(AuthorizeError::Internal(error))
+            | Self::Role(RoleError::Internal(error) | RoleError::Authorize(AuthorizeError::Internal(error)))
             | Self::Register(RegisterError::Internal(error))
             | Self::Login(LoginError::Internal(error))
             | Self::Refresh(RefreshError::Internal(error))

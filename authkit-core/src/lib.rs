@@ -46,7 +46,7 @@ pub mod rbac;
 pub mod testkit;
 pub mod token;
 
-pub use authkit::{Accounts, Audit, AuthKit, Keys, Mfa, Sessions};
+pub use authkit::{Accounts, Audit, AuthKit, Keys, Mfa, Roles, Sessions};
 pub use builder::{BuildError, Builder};
 pub use config::Config;
 pub use embedded::LocalKeyCustody;

@@ -8,6 +8,7 @@ mod hot_state;
 mod import;
 mod metrics;
 mod operations_routes;
+mod roles;
 mod serve;
 
 pub use commands::App;

@@ -47,6 +47,11 @@ impl RevocationBus for LocalRevocationBus {
         Ok(())
     }
 
+    async fn publish_access_change(&self) -> Result<(), BusError> {
+        self.alive().iter().for_each(|sink| sink.access_changed());
+        Ok(())
+    }
+
     fn subscribe(&self, sink: Arc<dyn RevocationSink>) {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&sink));
     }

@@ -4,9 +4,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::flows::access_book::{VerifiedToken, WorkedOut};
 use crate::flows::engine::Engine;
 use crate::model::AssuranceLevel;
-use crate::primitives::{SessionId, Timestamp, UserId};
+use crate::primitives::{Clock, Permission, Scope, SessionId, Timestamp, UserId};
+use crate::rbac::EffectiveAccess;
 use crate::token::{AccessClaims, AccessTokenError};
 
 /// At least one factor was proved ([`AssuranceLevel::Aal1`]).
@@ -40,21 +42,27 @@ pub struct Aal2;
 ///     Ok(())
 /// }
 /// ```
+///
+/// What she may is asked of [`can`](Self::can) and its like: a look into a hash table, without I/O and without allocation. It is what
+/// this node knew when the token was verified, changes of her roles since it was issued included; only the end of an assignment is
+/// looked at each time. Whoever keeps a `Principal` for longer than a request verifies the token anew now and then.
 #[derive(Debug)]
 pub struct Principal<Level = Aal1> {
-    claims: Arc<AccessClaims>,
+    token: Arc<VerifiedToken>,
+    access: Arc<WorkedOut>,
+    clock: Arc<dyn Clock>,
     level: PhantomData<Level>,
 }
 
 impl<Level> Clone for Principal<Level> {
     fn clone(&self) -> Self {
-        Self { claims: Arc::clone(&self.claims), level: PhantomData }
+        self.at_level()
     }
 }
 
 impl From<Principal<Aal2>> for Principal {
     fn from(principal: Principal<Aal2>) -> Self {
-        Self { claims: principal.claims, level: PhantomData }
+        principal.at_level()
     }
 }
 
@@ -62,41 +70,87 @@ impl Principal {
     /// The same, if she has proved two different factors.
     pub fn require_aal2(&self) -> Result<Principal<Aal2>, InsufficientAuthentication> {
         match self.assurance() {
-            AssuranceLevel::Aal2 => Ok(Principal { claims: Arc::clone(&self.claims), level: PhantomData }),
+            AssuranceLevel::Aal2 => Ok(self.at_level()),
             AssuranceLevel::Aal1 => Err(InsufficientAuthentication::Assurance(AssuranceLevel::Aal2)),
         }
     }
 }
 
 impl<Level> Principal<Level> {
+    /// The same person, at a level that is known to hold.
+    fn at_level<Other>(&self) -> Principal<Other> {
+        let (token, access, clock) = (Arc::clone(&self.token), Arc::clone(&self.access), Arc::clone(&self.clock));
+        Principal { token, access, clock, level: PhantomData }
+    }
+
     /// Who.
     #[must_use]
     pub fn user_id(&self) -> UserId {
-        self.claims.user_id
+        self.claims().user_id
     }
 
     /// In which session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.claims.session_id
+        self.claims().session_id
     }
 
     /// When she last proved who she is, in whole seconds.
     #[must_use]
     pub fn authenticated_at(&self) -> Timestamp {
-        self.claims.authenticated_at
+        self.claims().authenticated_at
     }
 
     /// How sure it is who she is.
     #[must_use]
     pub fn assurance(&self) -> AssuranceLevel {
-        self.claims.assurance()
+        self.claims().assurance()
     }
 
     /// Every claim of the token.
     #[must_use]
     pub fn claims(&self) -> &AccessClaims {
-        &self.claims
+        self.token.claims()
+    }
+
+    /// Whether she may do what `needed` names, e.g. `invoice:write`, everywhere. A role that she has in one scope gives nothing here.
+    #[must_use]
+    pub fn can(&self, needed: &str) -> bool {
+        self.access().holds(needed, || self.clock.now())
+    }
+
+    /// Whether she may do what `needed` names in a scope: by a role that she has there, or everywhere.
+    #[must_use]
+    pub fn can_in(&self, needed: &str, scope: &Scope) -> bool {
+        self.access().holds_in(needed, scope, || self.clock.now())
+    }
+
+    /// Lets her through when she may do what `needed` names, everywhere.
+    ///
+    /// # Errors
+    /// [`Forbidden`] when she may not.
+    pub fn require(&self, needed: &str) -> Result<(), Forbidden> {
+        if self.can(needed) { Ok(()) } else { Err(Forbidden::new(needed)) }
+    }
+
+    /// Lets her through when she may do what `needed` names in a scope.
+    ///
+    /// # Errors
+    /// [`Forbidden`] when she may not.
+    pub fn require_in(&self, needed: &str, scope: &Scope) -> Result<(), Forbidden> {
+        if self.can_in(needed, scope) { Ok(()) } else { Err(Forbidden::new(needed)) }
+    }
+
+    /// The permissions that she holds everywhere right now, in the order of their texts.
+    #[must_use]
+    pub fn permissions(&self) -> Vec<Permission> {
+        self.access().permissions(self.clock.now())
+    }
+
+    /// What she may, for checks of another kind.
+    #[must_use]
+    pub fn access(&self) -> &EffectiveAccess {
+        &self.access.access
     }
 
     /// Demands that she proved who she is within `window` before `now`.
@@ -140,6 +194,31 @@ impl InsufficientAuthentication {
             Self::Assurance(level) => format!("error=\"insufficient_user_authentication\", acr_values=\"{}\"", level.as_str()),
             Self::Age(window) => format!("error=\"insufficient_user_authentication\", max_age=\"{}\"", window.as_secs()),
         }
+    }
+}
+
+/// That somebody lacks a permission.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the permission {permission} is required")]
+pub struct Forbidden {
+    permission: String,
+}
+
+impl Forbidden {
+    fn new(permission: &str) -> Self {
+        Self { permission: permission.to_owned() }
+    }
+
+    /// The permission.
+    #[must_use]
+    pub fn permission(&self) -> &str {
+        &self.permission
+    }
+
+    /// The stable code of the error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "auth.permission_required"
     }
 }
 
@@ -192,9 +271,10 @@ impl From<AccessTokenError> for AuthenticateError {
 /// Verifies an access token and that its session was not ended.
 pub(crate) fn authenticate(engine: &Engine, token: &str) -> Result<Principal, AuthenticateError> {
     let now = engine.now();
-    let claims = engine.verified.verify(&engine.keyring.load(), &engine.config.tokens, token, now)?;
-    if engine.revoked.sessions.contains(claims.session_id) {
+    let token = engine.verified.verify(&engine.keyring.load(), &engine.config.tokens, token, now)?;
+    if engine.revoked.sessions.contains(token.claims().session_id) {
         return Err(AuthenticateError::Revoked);
     }
-    Ok(Principal { claims, level: PhantomData })
+    let access = engine.access.work_out(&token).ok_or(AuthenticateError::Expired)?;
+    Ok(Principal { token, access, clock: Arc::clone(&engine.clock), level: PhantomData })
 }

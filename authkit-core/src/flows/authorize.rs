@@ -39,6 +39,34 @@ impl AuthorizeError {
     }
 }
 
+/// By whose power something is administered.
+#[derive(Debug, Clone, Copy)]
+pub enum Administrator<'a> {
+    /// A user's: what her roles give.
+    User(&'a Principal),
+    /// The operator's, who holds the machine: everything. For a command line, never for a request.
+    Operator,
+}
+
+impl<'a> From<&'a Principal> for Administrator<'a> {
+    fn from(principal: &'a Principal) -> Self {
+        Self::User(principal)
+    }
+}
+
+/// Lets an administrator through who holds `needed` in `scope`, or everywhere.
+pub(crate) async fn authorize_administrator(
+    engine: &Engine,
+    by: Administrator<'_>,
+    needed: &'static str,
+    scope: Option<&Scope>,
+) -> Result<Authority, AuthorizeError> {
+    match by {
+        Administrator::User(principal) => authorize_in(engine, principal, needed, scope).await,
+        Administrator::Operator => Ok(Authority::system(engine).await?),
+    }
+}
+
 /// What somebody may do as the store knows it at one moment: by her roles, or without bounds at the operator's command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Authority {
@@ -106,8 +134,8 @@ impl Authority {
         self.is_system() || (!other.is_system() && self.access.holds_all_of(&other.access, self.at))
     }
 
-    /// The change that goes first in every set that is committed by this authority: it fails the set when the authority was taken
-    /// away since it was read. None for the operator.
+    /// The change that goes into every set that is committed by this authority, behind those that lock roles: it fails the set when
+    /// the authority was taken away since it was read. None for the operator.
     pub(crate) fn guard(&self) -> Option<Change> {
         self.holder.map(|(id, version)| UserChange::HoldAccess { id, version }.into())
     }

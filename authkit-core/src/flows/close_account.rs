@@ -3,7 +3,7 @@
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::planned::Planned;
-use crate::model::{AuditAction, ChangeSet, Outcome, RequestContext, RevocationReason, SessionChange, UserChange};
+use crate::model::{AuditAction, ChangeSet, Outcome, RequestContext, RevocationReason, RoleChange, SessionChange, UserChange};
 use crate::ports::{CommitError, Conflict};
 
 /// Why the account was not closed.
@@ -16,6 +16,9 @@ pub enum CloseAccountError {
     /// The account is closed already, or the session of the caller has ended.
     #[error("the session has ended")]
     Gone,
+    /// Nobody would hold every permission any more: make somebody else an administrator first.
+    #[error("nobody would hold every permission any more")]
+    LastSuperuser,
     /// A part below failed.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -28,6 +31,7 @@ impl CloseAccountError {
         match self {
             Self::ReauthenticationRequired => "auth.reauthentication_required",
             Self::Gone => "auth.session_ended",
+            Self::LastSuperuser => "role.last_superuser",
             Self::Internal(error) => error.code(),
         }
     }
@@ -37,6 +41,7 @@ impl From<CommitError> for CloseAccountError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Conflict(Conflict::UserChanged | Conflict::SessionEnded) => Self::Gone,
+            CommitError::Conflict(Conflict::LastSuperuser) => Self::LastSuperuser,
             other => Self::Internal(other.into()),
         }
     }
@@ -64,6 +69,8 @@ pub(crate) fn plan_close_account<'a>(
     }
     let event = engine.event(at, AuditAction::AccountClosed, Outcome::Success, context).by(actor(principal)).on(id);
     let changes = ChangeSet::new()
+        // It waits for its rivals before anything is locked.
+        .and(RoleChange::SpareLastHolder { user_id: id })
         // The account first: it locks the row that a rival login has to pass, so none slips in behind the revocations.
         .and(UserChange::Close { id, at })
         // SECURITY: the guard of this one, not only the set of this node, says that the caller's session is alive. A thief whom

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::flows::PasswordSecretError;
-use crate::flows::access_book::AccessBook;
+use crate::flows::access_book::{self, AccessBook, WorkedOut};
 use crate::flows::account_cache::AccountCache;
 use crate::flows::breach::BreachGate;
 use crate::flows::throttle::Throttle;
@@ -105,7 +105,7 @@ pub(crate) struct Engine {
     pub(crate) keyring: ArcSwap<Keyring>,
     /// Held while the keyring is read and replaced, so that an older reading never replaces a newer one.
     pub(crate) keyring_turn: tokio::sync::Mutex<()>,
-    pub(crate) verified: VerifiedTokens,
+    pub(crate) verified: VerifiedTokens<WorkedOut>,
     pub(crate) revoked: Arc<RevokedSet>,
     pub(crate) skew: ClockSkew,
 }
@@ -130,12 +130,19 @@ impl Engine {
         // Also after a failure: a commit whose reply was lost may have happened.
         forgetting.done().await;
         let committed = result?;
-        self.announce(&committed).await;
+        self.announce(changes, &committed).await;
         Ok(committed)
     }
 
-    /// Tells this node and the others which sessions a commit has ended.
-    pub(crate) async fn announce(&self, committed: &Committed) {
+    /// Tells this node and the others which sessions a commit has ended, and whose roles it has changed.
+    pub(crate) async fn announce(&self, changes: &ChangeSet, committed: &Committed) {
+        if access_book::take_in_committed(self, changes.changes()).await {
+            match tokio::time::timeout(PUBLISH_PATIENCE, self.bus.publish_access_change()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a change of roles was not published"),
+                Err(_) => tracing::warn!("the bus did not take a change of roles in time"),
+            }
+        }
         if committed.revoked.is_empty() {
             return;
         }
@@ -185,11 +192,12 @@ pub(crate) struct RevokedSet {
     /// When the store was last read, in microseconds; `i64::MIN` while all of it has to be read.
     read_at: AtomicI64,
     wake: tokio::sync::Notify,
+    look: tokio::sync::Notify,
 }
 
 impl RevokedSet {
     pub(crate) fn new(sessions: RevokedSessions) -> Self {
-        Self { sessions, read_at: AtomicI64::new(i64::MIN), wake: tokio::sync::Notify::new() }
+        Self { sessions, read_at: AtomicI64::new(i64::MIN), wake: tokio::sync::Notify::new(), look: tokio::sync::Notify::new() }
     }
 
     /// The store was read completely as of `at`.
@@ -208,6 +216,11 @@ impl RevokedSet {
         (micros != i64::MIN).then(|| Timestamp::from_unix_micros(micros))
     }
 
+    /// Resolves when the bus reports that roles have changed.
+    pub(crate) async fn look_asked_for(&self) {
+        self.look.notified().await;
+    }
+
     /// Resolves when the bus reports a gap.
     pub(crate) async fn gap_reported(&self) {
         self.wake.notified().await;
@@ -221,6 +234,10 @@ impl RevocationSink for RevokedSet {
 
     fn gap(&self) {
         self.wake.notify_one();
+    }
+
+    fn access_changed(&self) {
+        self.look.notify_one();
     }
 }
 

@@ -1,4 +1,4 @@
-//! What runs in the background of every node: revocations are read from the store, keys rotated, and what is over forgotten.
+//! What runs in the background of every node: revocations and changes of roles are read from the store, keys rotated, and what is over forgotten.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::{keys, retention};
+use crate::flows::{access_book, keys, retention};
 use crate::ports::{BusHealth, CacheHealth, LimiterHealth, RevocationMark};
 use crate::primitives::{PageLimit, Timestamp};
 use crate::token::RevokedSessions;
@@ -18,6 +18,8 @@ const POLL: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(10);
 /// How soon a poll that failed is repeated, once: a connection that broke is no reason to be a second behind.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long a node that was told of a change of roles waits for the next one before it looks.
+const BURST: Duration = Duration::from_millis(20);
 /// How many polls lie between two looks at the keys.
 const POLLS_PER_ROUND: u32 = 120;
 /// How far a poll looks back behind the last one, beyond the difference that clocks may have: a transaction lands after the
@@ -113,7 +115,9 @@ pub(crate) async fn compare_clocks(engine: &Engine) -> Result<(), Internal> {
 /// Reads every revocation that matters to a token that may still be valid: a node does this before it serves.
 pub(crate) async fn catch_up(engine: &Engine) -> Result<(), Internal> {
     let now = engine.now();
-    read_revocations(engine, now - engine.revoked.sessions.retention()).await?;
+    let since = now - engine.revoked.sessions.retention();
+    read_revocations(engine, since).await?;
+    access_book::read_news(engine, since).await?;
     engine.revoked.caught_up(now);
     Ok(())
 }
@@ -128,6 +132,11 @@ pub(crate) async fn run(engine: Weak<Engine>) {
         let gap = tokio::select! {
             () = tokio::time::sleep(pause) => false,
             () = revoked.gap_reported() => true,
+            () = revoked.look_asked_for() => {
+                // Changes of roles come in bursts: one look for all of them.
+                tokio::time::sleep(BURST).await;
+                false
+            }
         };
         let Some(engine) = engine.upgrade() else { return };
         polls = (polls + 1) % POLLS_PER_ROUND;
@@ -182,7 +191,9 @@ async fn read(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         // SECURITY: a clock that ran ahead has forgotten what it took for old, and asked for what others had not yet revoked.
         // Once it is set right, the tokens are valid again and their revocations must be too: everything is read anew.
         Some(read_at) if !gap && read_at <= now => {
-            read_revocations(engine, read_at - engine.config.tokens.leeway - if wide { WIDE_OVERLAP } else { OVERLAP }).await?;
+            let since = read_at - engine.config.tokens.leeway - if wide { WIDE_OVERLAP } else { OVERLAP };
+            read_revocations(engine, since).await?;
+            access_book::read_news(engine, since).await?;
             engine.revoked.caught_up(now);
         }
         _ => {
@@ -195,6 +206,7 @@ async fn read(engine: &Engine, gap: bool, wide: bool) -> Result<(), Internal> {
         // SECURITY: by the reading that dates this round, however long it took. Were the clock set back behind a later one and
         // not behind this one, what was forgotten would not be read anew.
         engine.revoked.sessions.purge(now);
+        engine.access.purge(now, engine.revoked.sessions.retention());
     }
     Ok(())
 }

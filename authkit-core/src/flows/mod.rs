@@ -7,6 +7,7 @@
 
 pub(crate) mod access_book;
 pub(crate) mod account_cache;
+pub mod admin_roles;
 pub mod authorize;
 pub(crate) mod breach;
 pub(crate) mod engine;
@@ -14,6 +15,7 @@ pub mod factor_check;
 pub mod first_factor;
 pub(crate) mod guessing;
 pub(crate) mod mfa_token;
+pub mod role_impact;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
@@ -38,8 +40,9 @@ pub mod sessions;
 pub mod unlock;
 pub mod wrap_hashes;
 
-pub use authenticate::{Aal1, Aal2, AuthenticateError, InsufficientAuthentication, Principal};
-pub use authorize::AuthorizeError;
+pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
+pub use authenticate::{Aal1, Aal2, AuthenticateError, Forbidden, InsufficientAuthentication, Principal};
+pub use authorize::{Administrator, AuthorizeError};
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
@@ -57,6 +60,7 @@ pub use profile::{ProfileError, ProfileUpdate};
 pub use reauthenticate::ReauthenticateError;
 pub use refresh::{RefreshError, Refreshed};
 pub use register::{RegisterError, Registration};
+pub use role_impact::{AccountDifference, PermissionHolder, RoleDifference, RoleImpact};
 pub use second_factor::SecondFactorError;
 pub use session_issue::{LoggedIn, TokenPair, TokenReply, UserReply};
 pub use sessions::SessionError;

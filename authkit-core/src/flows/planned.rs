@@ -61,7 +61,7 @@ impl<'a, T> Planned<'a, T> {
     /// dies in between loses nothing: the nodes read the store twice a second, and no cache keeps an account for longer than 30.
     pub async fn committed(self, committed: Committed) -> T {
         self.engine.accounts.forgetting(&self.changes).done().await;
-        self.engine.announce(&committed).await;
+        self.engine.announce(&self.changes, &committed).await;
         (self.finish)(&committed)
     }
 

@@ -187,5 +187,5 @@ async fn fresh_token(
 ) -> Result<(AccessToken, Duration), ReauthenticateError> {
     let found = engine.store.session_by_id(principal.session_id()).await.map_err(Internal::from)?;
     let found = found.filter(|found| found.session.is_live(at)).ok_or(ReauthenticateError::SessionEnded)?;
-    Ok(access_token(engine, &found.session, at)?)
+    Ok(access_token(engine, &found.session, &found.user.access, at)?)
 }

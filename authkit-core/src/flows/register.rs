@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::flows::access_book::fresh_graph;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::first_session;
 use crate::flows::planned::Planned;
@@ -11,11 +12,12 @@ use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::FactorSet;
 use crate::model::{
-    Access, Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange, UserStatus,
+    Access, Actor, Assignment, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange,
+    UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Weakness};
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{DeviceName, Email, FullName, Locale, Password, PasswordHash, Timestamp, UserId};
+use crate::primitives::{DeviceName, Email, FullName, Locale, Password, PasswordHash, RoleName, Timestamp, UserId};
 
 /// What a new account is made of.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,6 +50,12 @@ pub enum RegisterError {
     /// An account with this address exists.
     #[error("an account with this email address exists")]
     EmailTaken,
+    /// There is no role of this name to give to the account.
+    #[error("there is no role `{role}`")]
+    UnknownRole {
+        /// Its name.
+        role: RoleName,
+    },
     /// The password can be guessed; the reasons say how to make a better one.
     #[error(transparent)]
     WeakPassword(#[from] Weakness),
@@ -74,6 +82,7 @@ impl RegisterError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::EmailTaken => "account.email_taken",
+            Self::UnknownRole { .. } => "role.unknown",
             Self::WeakPassword(_) => "password.too_weak",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
@@ -121,6 +130,44 @@ pub(crate) async fn plan_create<'a>(
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
     let changes = account(&user, hash).and(event.by(Actor::System).on(user.id));
     Ok(Planned::new(engine, user.id, changes, |_| user))
+}
+
+/// Makes the account for somebody else and gives it roles, everywhere and for good, all at once: so the first administrator is made.
+/// For the operator's command line.
+pub(crate) async fn create_with_roles(
+    engine: &Engine,
+    registration: Registration,
+    roles: &[RoleName],
+    context: &RequestContext,
+) -> Result<User, RegisterError> {
+    let graph = fresh_graph(engine).await?;
+    let mut names: Vec<&RoleName> = roles.iter().collect();
+    names.sort_unstable();
+    names.dedup();
+    if let Some(unknown) = names.iter().find(|name| graph.role(name).is_none()) {
+        return Err(RegisterError::UnknownRole { role: (*unknown).clone() });
+    }
+    let (mut user, hash, at) = prepare(engine, &registration, context).await?;
+    let event = |action| engine.event(at, action, Outcome::Success, context).by(Actor::System).on(user.id);
+    let mut changes = account(&user, hash).and(event(AuditAction::AccountRegistered));
+    if !names.is_empty() {
+        let given = |role: &RoleName| Assignment {
+            role: role.clone(),
+            scope: None,
+            expires_at: None,
+            assigned_by: None,
+            assigned_at: at,
+        };
+        let to: Vec<Assignment> = names.iter().map(|role| given(role)).collect();
+        let roles_version = graph.version().unwrap_or_default();
+        changes = changes.and(UserChange::ReplaceAssignments { id: user.id, from: 0, to: to.clone(), roles_version, at });
+        for role in names {
+            changes = changes.and(event(AuditAction::RoleAssigned).with("role", role.as_str()));
+        }
+        user = User { access: Access { version: 1, assignments: to }, version: user.version.saturating_add(1), ..user };
+    }
+    engine.commit(&changes).await?;
+    Ok(user)
 }
 
 /// Judges and hashes the password. The address is not looked up: the guard of the insert decides, and a taken address

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::model::{AuthMethod, ChangeSet, Client, Session, SessionChange, User};
+use crate::model::{Access, AuthMethod, ChangeSet, Client, Session, SessionChange, User};
 use crate::primitives::{AccessToken, DeviceName, DeviceToken, FullName, RefreshToken, SessionId, Timestamp, UserId};
 use crate::token::{Issuance, access, device, refresh};
 
@@ -129,7 +129,8 @@ impl NewSession {
             impersonator: None,
             revoked: None,
         };
-        let tokens = pair(engine, &session, minted.token, at)?;
+        // A new account has no roles yet, whatever it says.
+        let tokens = pair(engine, &session, &user.access, minted.token, at)?;
         let device_token = device_token(engine, user, user.auth_epoch, at)?;
         Ok(Self { session, auth_epoch: user.auth_epoch, tokens, device_token, user: user.clone() })
     }
@@ -165,21 +166,28 @@ pub(crate) fn device_token(engine: &Engine, user: &User, auth_epoch: u32, at: Ti
 pub(crate) fn pair(
     engine: &Engine,
     session: &Session,
+    access: &Access,
     refresh_token: RefreshToken,
     at: Timestamp,
 ) -> Result<TokenPair, Internal> {
-    let (access_token, expires_in) = access_token(engine, session, at)?;
+    let (access_token, expires_in) = access_token(engine, session, access, at)?;
     Ok(TokenPair { access_token, refresh_token, expires_in })
 }
 
 /// Issues an access token for a session; it never outlives the session.
-pub(crate) fn access_token(engine: &Engine, session: &Session, at: Timestamp) -> Result<(AccessToken, Duration), Internal> {
+pub(crate) fn access_token(
+    engine: &Engine,
+    session: &Session,
+    access: &Access,
+    at: Timestamp,
+) -> Result<(AccessToken, Duration), Internal> {
     let issuance = Issuance {
         user_id: session.user_id,
         session_id: session.id,
         methods: &session.methods,
         authenticated_at: session.authenticated_at,
         session_ends_at: session.expires_at.min(session.idle_expires_at),
+        access,
     };
     let issued = access::issue(&engine.keyring.load(), &engine.config.tokens, issuance, at, &*engine.entropy)?;
     // Both ends are whole seconds in the token, so the difference is one too.

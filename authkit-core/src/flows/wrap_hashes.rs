@@ -39,14 +39,13 @@ pub(crate) async fn wrap_page(
         result.examined += 1;
         if engine.pool.examine(&stored.hash).is_err() {
             result.unsupported += 1;
-        } else if !engine.pool.is_foreign(&stored.hash) {
-            // Ours, or wrapped before.
-        } else if dry_run {
-            result.wrapped += 1;
-        } else if wrap(engine, stored, context).await? {
-            result.wrapped += 1;
-        } else {
-            result.overtaken += 1;
+            continue;
+        }
+        // The others are ours, or wrapped before.
+        if engine.pool.is_foreign(&stored.hash) {
+            let wrapped = dry_run || wrap(engine, stored, context).await?;
+            result.wrapped += u64::from(wrapped);
+            result.overtaken += u64::from(!wrapped);
         }
     }
     Ok(result)

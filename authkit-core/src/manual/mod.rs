@@ -12,6 +12,7 @@
 //! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
 //! - [`decisions`]: choices that could have gone another way.
 
+pub mod access_control;
 pub mod architecture;
 pub mod decisions;
 pub mod failures;

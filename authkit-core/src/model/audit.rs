@@ -58,6 +58,16 @@ actions! {
     PasswordChanged = "account.password_changed",
     /// The account was closed.
     AccountClosed = "account.closed",
+    /// A role was made.
+    RoleCreated = "role.created",
+    /// A role was changed, or an attempt to change it was refused.
+    RoleChanged = "role.changed",
+    /// A role was deleted.
+    RoleDeleted = "role.deleted",
+    /// Somebody was given a role, or an attempt to give it was refused.
+    RoleAssigned = "role.assigned",
+    /// A role was taken from somebody, or an attempt to take it was refused.
+    RoleUnassigned = "role.unassigned",
     /// An account was taken over from another system.
     AccountImported = "account.imported",
     /// The password hash of another system was hashed once more.

@@ -69,7 +69,7 @@ impl StoredHash {
         if phc.starts_with("$argon2") {
             return Argon2Hash::parse(phc, reader.max_memory_kib).map(Self::Argon2);
         }
-        ForeignHash::parse(text, &reader.limits()).map(Self::Foreign)
+        ForeignHash::parse(text, reader.limits()).map(Self::Foreign)
     }
 
     /// The secret of the settings that the hash names, when that is missing: it cannot be verified, whatever the password is.

@@ -33,7 +33,7 @@ impl WrappedHash {
         let recipe = recipe.ok_or(malformed)?;
         let (inner_bytes, recipe) = recipe.split_once(',').ok_or(malformed)?;
         let inner_bytes = inner_bytes.parse().ok().filter(|bytes| (16..=128).contains(bytes)).ok_or(malformed)?;
-        let inner = Recipe::from_text(recipe, &reader.limits()).ok_or(malformed)?;
+        let inner = Recipe::from_text(recipe, reader.limits()).ok_or(malformed)?;
         Ok(Self { inner, inner_bytes, outer: Argon2Hash::parse(&rest[at..], reader.max_memory_kib)? })
     }
 

@@ -27,6 +27,9 @@ pub trait RevocationSink: Send + Sync {
     /// These sessions were revoked.
     fn revoked(&self, revocations: &[Revocation]);
 
+    /// The roles of somebody have changed, or what a role gives: read the store, soon.
+    fn access_changed(&self) {}
+
     /// Messages may have been lost: read the store again before the next second is over.
     fn gap(&self);
 }
@@ -39,6 +42,13 @@ pub trait RevocationSink: Send + Sync {
 pub trait RevocationBus: std::fmt::Debug + Send + Sync {
     /// Tells the other nodes. Delivery to the publishing node itself is allowed and not required.
     async fn publish(&self, revocations: &[Revocation]) -> Result<(), BusError>;
+
+    /// Tells the other nodes that roles have changed. What has changed they read from the store, so that a message can be lost, late,
+    /// doubled or forged and gives nobody anything. A bus that does not carry it costs up to half a second until they look by
+    /// themselves.
+    async fn publish_access_change(&self) -> Result<(), BusError> {
+        Ok(())
+    }
 
     /// Registers the sink of this node; called once, before the first publish. The bus delivers until the sink is dropped.
     fn subscribe(&self, sink: Arc<dyn RevocationSink>);

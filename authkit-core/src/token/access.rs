@@ -1,7 +1,7 @@
 //! Access tokens: issued and verified (RFC 9068), with nothing but a keyring, the settings and the time.
 
 use crate::config::TokenConfig;
-use crate::model::{AssuranceLevel, AuthMethod};
+use crate::model::{Access, AssuranceLevel, AuthMethod};
 use crate::primitives::{AccessToken, Entropy, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access_key::AccessKey;
 use crate::token::claims::{AccessClaims, CLIENT_ID, Written};
@@ -9,8 +9,10 @@ use crate::token::header;
 use crate::token::jws::{self, Compact};
 use crate::token::key_material::KeyError;
 use crate::token::keyring::Keyring;
+use crate::token::roles::WrittenRoles;
 
-/// The longest access token that is looked at, in bytes. Ours have 500 to 900.
+/// The longest access token that is looked at, in bytes. Ours have 500 to 900, and
+/// with as many roles as fit in some 7,000.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1_024;
 
 /// Why an access token is refused. Clients are told one thing for all of them; the reason is for the log.
@@ -104,6 +106,8 @@ pub struct Issuance<'a> {
     pub authenticated_at: Timestamp,
     /// When the session ends in any case: no token of it is valid for longer.
     pub session_ends_at: Timestamp,
+    /// The roles that she has.
+    pub access: &'a Access,
 }
 
 /// A fresh access token.
@@ -140,6 +144,7 @@ pub fn issue(
         sid: issuance.session_id,
         amr: amr(issuance.methods),
         acr: AssuranceLevel::of(issuance.methods).as_str(),
+        roles: WrittenRoles::of(issuance.access, now),
     })
     .map_err(|_| IssueError::Claims)?;
     let token = AccessToken::new(key.sign(&payload)?);

@@ -7,9 +7,10 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::TokenConfig;
-use crate::model::{AssuranceLevel, AuthMethod};
-use crate::primitives::{SessionId, Timestamp, TokenId, UserId};
+use crate::model::{Access, AssuranceLevel, AuthMethod};
+use crate::primitives::{RoleName, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access::AccessTokenError;
+use crate::token::roles::{self, ScopedRole, WrittenRoles};
 
 /// The `client_id` of every token that this library issues to its own service (RFC 9068 §2.2): there is one client, itself.
 pub const CLIENT_ID: &str = "authkit";
@@ -40,6 +41,9 @@ pub struct AccessClaims {
     pub authenticated_at: Timestamp,
     /// How she did (`amr`). A method that this version does not know is left out.
     pub methods: Vec<AuthMethod>,
+    /// The roles of its user when it was issued (`roles`, `ak_acs`), those that had expired left out, and the version of her access
+    /// (`ak_acv`). Who assigned them is not in the token: nobody, and the instant of issue. None in a token of an older version.
+    pub access: Access,
 }
 
 impl AccessClaims {
@@ -83,6 +87,7 @@ impl AccessClaims {
             expires_at: claims.exp.0,
             authenticated_at: claims.auth_time.0,
             methods: claims.amr.0,
+            access: roles::read(claims.roles, claims.ak_acs, claims.ak_acv, claims.iat.0).ok_or(AccessTokenError::BadClaims)?,
         })
     }
 }
@@ -101,6 +106,8 @@ pub(super) struct Written<'a> {
     pub(super) sid: SessionId,
     pub(super) amr: Vec<&'static str>,
     pub(super) acr: &'static str,
+    #[serde(flatten)]
+    pub(super) roles: WrittenRoles<'a>,
 }
 
 /// The claims as we read them.
@@ -127,6 +134,12 @@ struct Received<'a> {
     amr: Methods,
     #[serde(rename = "client_id", borrow)]
     _client_id: Cow<'a, str>,
+    #[serde(default)]
+    roles: Vec<RoleName>,
+    #[serde(default)]
+    ak_acv: u32,
+    #[serde(default)]
+    ak_acs: Vec<ScopedRole>,
 }
 
 /// A claim that may be absent, but not `null`.

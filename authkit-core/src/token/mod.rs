@@ -39,6 +39,7 @@ pub mod keyring;
 pub mod refresh;
 pub mod refresh_key;
 pub mod revoked;
+pub mod roles;
 pub mod seal_key;
 pub mod verified;
 
@@ -55,4 +56,4 @@ pub use refresh::{Minted, PresentedRefreshToken, RefreshTokenError};
 pub use refresh_key::RefreshKey;
 pub use revoked::RevokedSessions;
 pub use seal_key::{SealKey, SealVerifier};
-pub use verified::VerifiedTokens;
+pub use verified::{Verified, VerifiedTokens};

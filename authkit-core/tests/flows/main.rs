@@ -11,4 +11,5 @@ mod login;
 mod mfa;
 mod passwords;
 mod refresh;
+mod roles;
 mod support;

@@ -9,10 +9,11 @@ use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId}
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{checks, import, serve};
+use super::{checks, import, roles, serve};
 use crate::api;
 use crate::cli::args::ImportArgs;
 use crate::cli::doctor::Check;
+use crate::cli::roles::RolesCommand;
 use crate::cli::{Imported, NewUser, OperationError, Operations};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
@@ -57,7 +58,7 @@ impl Operations for App {
         with_auth(settings, async |auth| {
             let mut registration = Registration::new(user.email, user.password);
             registration.full_name = user.full_name;
-            Ok(auth.accounts().create(registration, &RequestContext::default()).await?.id)
+            Ok(auth.accounts().create_with_roles(registration, &user.roles, &RequestContext::default()).await?.id)
         })
     }
 
@@ -83,6 +84,15 @@ impl Operations for App {
         };
         let done = if unlock { ", now forgotten; it was " } else { ", " };
         Ok(writeln!(out, "{} wrong in a row, the last at {}{done}{stands}", guesses.failures, guesses.last_at)?)
+    }
+
+    fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError> {
+        let text = with_auth(settings, async |auth| {
+            let mut text = Vec::new();
+            roles::run(auth, command, &mut text).await?;
+            Ok(text)
+        })?;
+        Ok(out.write_all(&text)?)
     }
 
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError> {

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use authkit_core::RoleName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::roles::RolesCommand;
 
 /// AuthKit as a user management service.
 ///
@@ -35,6 +38,9 @@ pub enum Command {
     /// Manage accounts.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Manage roles, and who has them.
+    #[command(subcommand)]
+    Roles(RolesCommand),
     /// Manage keys and make secrets.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -125,6 +131,10 @@ pub struct CreateUserArgs {
     /// The name of the person.
     #[arg(long)]
     pub full_name: Option<String>,
+    /// A role that the account has from the start, everywhere and for good; once for each. `--role admin` makes the first
+    /// administrator.
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<RoleName>,
     /// Read the password from the first line of stdin: a password on the command line is seen by every user of the machine.
     #[arg(long, required = true)]
     pub password_stdin: bool,

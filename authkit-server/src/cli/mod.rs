@@ -7,6 +7,7 @@ pub mod doctor;
 mod health;
 mod keys;
 mod operations;
+pub mod roles;
 mod users;
 
 use std::error::Error;
@@ -129,6 +130,7 @@ fn dispatch(
             let email = users::address(&args)?;
             operations.lock_status(&settings()?, &email, true, out).map_err(failed)
         }
+        Command::Roles(command) => operations.roles(&settings()?, &command, out).map_err(failed),
         Command::Users(UsersCommand::Import(args)) => {
             match operations.import_users(&settings()?, &args, stdin, out, err).map_err(failed)? {
                 Imported::Whole => Ok(()),

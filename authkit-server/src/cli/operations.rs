@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::io::{BufRead, Write};
 
-use authkit_core::{Email, FullName, Password, UserId};
+use authkit_core::{Email, FullName, Password, RoleName, UserId};
 
 use super::args::ImportArgs;
 use super::doctor::Check;
+use super::roles::RolesCommand;
 use crate::settings::Settings;
 
 /// Why a command failed; shown with its causes, and the process exits with 1.
@@ -22,11 +23,13 @@ pub struct NewUser {
     pub full_name: Option<FullName>,
     /// The password.
     pub password: Password,
+    /// The roles.
+    pub roles: Vec<RoleName>,
 }
 
 impl NewUser {
-    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Password) -> Self {
-        Self { email, full_name, password }
+    pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Password, roles: Vec<RoleName>) -> Self {
+        Self { email, full_name, password, roles }
     }
 }
 
@@ -61,6 +64,9 @@ pub trait Operations {
 
     /// Writes how an account stands with those who guess at its password, and with `unlock` forgets what they tried.
     fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError>;
+
+    /// Runs a command on roles, and writes what it found or did.
+    fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError>;
 
     /// Writes the signing keys, one a line.
     fn list_keys(&self, settings: &Settings, out: &mut dyn Write) -> Result<(), OperationError>;

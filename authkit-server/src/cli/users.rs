@@ -14,7 +14,7 @@ pub(super) fn new_user(args: &CreateUserArgs, stdin: &mut dyn BufRead) -> Result
     let email = Email::parse(&args.email).map_err(|e| usage("--email", &e))?;
     let full_name = args.full_name.as_deref().map(FullName::parse).transpose().map_err(|e| usage("--full-name", &e))?;
     let password = read_password(stdin)?;
-    Ok(NewUser::new(email, full_name, password))
+    Ok(NewUser::new(email, full_name, password, args.roles.clone()))
 }
 
 /// Checks the address of an account.

@@ -296,6 +296,10 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         [passwords]
         profile = "nist-800-63b-4"
         min_score = 3
+        peppers = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+        firebase_signer_keys = "fb:jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="
+        breach_list = "file:pwned.txt"
+        breach_list_failure = "closed"
         argon2_memory_kib = 65536
         argon2_iterations = 4
         hashing_threads = 2
@@ -321,6 +325,10 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(config.audit.seal_after, Duration::from_secs(5));
     assert_eq!((config.passwords.profile, config.passwords.min_score), (PasswordProfile::Nist80063b4, 3));
     assert_eq!(config.passwords.params, Argon2Params { memory_kib: 65_536, iterations: 4, parallelism: 1 });
+    assert_eq!(config.passwords.peppers.newest().map(|(id, _)| id), Some("p1"));
+    assert!(config.passwords.firebase_signer_keys.by_id("fb").is_some());
+    assert!(settings.breach_list.as_ref().is_some_and(|source| source.to_string().ends_with("/pwned.txt")));
+    assert_eq!(config.passwords.breach_list_failure, authkit_core::config::BreachListFailure::Closed);
     assert_eq!((config.hashing.threads, config.hashing.max_wait), (2, Duration::from_millis(250)));
     assert_eq!((settings.max_connections, settings.max_connections_per_address), (7, 6));
     assert_eq!(settings.drain_delay, Duration::from_secs(5));

@@ -74,7 +74,7 @@ impl Bcrypt {
         Zeroizing::new(digest[..DIGEST_BYTES].to_vec())
     }
 
-    pub(super) fn check(&self, _: &ForeignLimits) -> Result<(), HashRefusal> {
+    pub(super) fn check(&self, _: ForeignLimits) -> Result<(), HashRefusal> {
         if self.cost < 4 {
             return Err(HashRefusal::Malformed { format: FORMAT });
         }

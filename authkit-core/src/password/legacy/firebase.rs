@@ -52,7 +52,7 @@ impl Firebase {
         Ok(digest)
     }
 
-    pub(super) fn check(&self, limits: &ForeignLimits) -> Result<(), HashRefusal> {
+    pub(super) fn check(&self, limits: ForeignLimits) -> Result<(), HashRefusal> {
         if self.salt.len() > ForeignLimits::MAX_SALT_BYTES {
             return Err(HashRefusal::BeyondLimits { format: FORMAT, what: "salt is longer than 128 bytes" });
         }

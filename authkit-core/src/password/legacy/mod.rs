@@ -45,7 +45,7 @@ pub(super) struct ForeignHash {
 
 impl ForeignHash {
     /// Reads a hash in the format of whoever made it.
-    pub(super) fn parse(text: &str, limits: &ForeignLimits) -> Result<Self, HashRefusal> {
+    pub(super) fn parse(text: &str, limits: ForeignLimits) -> Result<Self, HashRefusal> {
         let hash = Self::read(text)?;
         hash.recipe.check(limits)?;
         if !ForeignLimits::DIGEST_BYTES.contains(&hash.digest.len()) {
@@ -106,7 +106,7 @@ impl Recipe {
         }
     }
 
-    fn check(&self, limits: &ForeignLimits) -> Result<(), HashRefusal> {
+    fn check(&self, limits: ForeignLimits) -> Result<(), HashRefusal> {
         match self {
             Self::Bcrypt(recipe) => recipe.check(limits),
             Self::Scrypt(recipe) => recipe.check(limits),
@@ -163,7 +163,7 @@ impl Recipe {
     }
 
     /// Reads what [`to_text`](Self::to_text) wrote, within the limits.
-    pub(super) fn from_text(text: &str, limits: &ForeignLimits) -> Option<Self> {
+    pub(super) fn from_text(text: &str, limits: ForeignLimits) -> Option<Self> {
         let fields: Vec<&str> = text.split(',').collect();
         let recipe = match *fields.first()? {
             "bcrypt" => Self::Bcrypt(bcrypt::Bcrypt::from_fields(&fields)?),

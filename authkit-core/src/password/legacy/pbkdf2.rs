@@ -130,7 +130,7 @@ impl Pbkdf2 {
         output
     }
 
-    pub(super) fn check(&self, _: &ForeignLimits) -> Result<(), HashRefusal> {
+    pub(super) fn check(&self, _: ForeignLimits) -> Result<(), HashRefusal> {
         let beyond = |what| Err(HashRefusal::BeyondLimits { format: FORMAT, what });
         if self.iterations == 0 {
             return Err(HashRefusal::Malformed { format: FORMAT });

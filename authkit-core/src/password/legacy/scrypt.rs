@@ -57,7 +57,7 @@ impl ScryptCost {
         Ok(output)
     }
 
-    pub(super) fn check(self, format: &'static str, limits: &ForeignLimits) -> Result<(), HashRefusal> {
+    pub(super) fn check(self, format: &'static str, limits: ForeignLimits) -> Result<(), HashRefusal> {
         let beyond = |what| Err(HashRefusal::BeyondLimits { format, what });
         if self.log_n == 0 || self.r == 0 || self.p == 0 {
             return Err(HashRefusal::Malformed { format });
@@ -93,7 +93,7 @@ impl Scrypt {
         self.cost.derive(password, &self.salt, bytes)
     }
 
-    pub(super) fn check(&self, limits: &ForeignLimits) -> Result<(), HashRefusal> {
+    pub(super) fn check(&self, limits: ForeignLimits) -> Result<(), HashRefusal> {
         if self.salt.len() > ForeignLimits::MAX_SALT_BYTES {
             return Err(HashRefusal::BeyondLimits { format: FORMAT, what: "salt is longer than 128 bytes" });
         }

@@ -64,7 +64,7 @@ impl ShaCrypt {
         }))
     }
 
-    pub(super) fn check(&self, _: &ForeignLimits) -> Result<(), HashRefusal> {
+    pub(super) fn check(&self, _: ForeignLimits) -> Result<(), HashRefusal> {
         if self.rounds > ForeignLimits::MAX_SHA_CRYPT_ROUNDS {
             return Err(HashRefusal::BeyondLimits { format: FORMAT, what: "rounds are above 1,000,000" });
         }

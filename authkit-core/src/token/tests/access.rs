@@ -60,6 +60,7 @@ fn every_token_has_a_name_of_its_own() {
         methods: &[],
         authenticated_at: NOW,
         session_ends_at: NOW + Duration::from_hours(24),
+        access: &crate::model::Access::default(),
     };
     let entropy = Seeded::new(1);
     let mut names = std::collections::HashSet::new();
@@ -77,6 +78,7 @@ fn without_a_key_nothing_is_issued() {
         methods: &[],
         authenticated_at: NOW,
         session_ends_at: NOW + Duration::from_hours(24),
+        access: &crate::model::Access::default(),
     };
     let service = Service::new(KeyAlgorithm::EdDsa);
     let refused = access::issue(&Keyring::default(), &service.config, issuance, NOW, &Seeded::new(1));

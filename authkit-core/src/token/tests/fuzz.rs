@@ -81,7 +81,7 @@ proptest! {
         let mutated = mutate(token, &mutations);
         prop_assume!(mutated != *token);
         prop_assert!(service.verify(&mutated).is_err());
-        let memory = VerifiedTokens::new(10);
+        let memory = VerifiedTokens::<()>::new(10);
         prop_assert!(memory.verify(&service.keyring, &service.config, token, NOW).is_ok());
         prop_assert!(memory.verify(&service.keyring, &service.config, &mutated, NOW).is_err());
     }

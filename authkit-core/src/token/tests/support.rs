@@ -180,6 +180,7 @@ pub(super) fn issue(keyring: &Keyring, config: &TokenConfig, now: Timestamp) -> 
         methods: &[AuthMethod::Password],
         authenticated_at: now,
         session_ends_at: now + Duration::from_hours(24),
+        access: &crate::model::Access::default(),
     };
     access::issue(keyring, config, issuance, now, &Seeded::new(99)).expect("a token").token.expose().to_owned()
 }
