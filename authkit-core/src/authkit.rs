@@ -15,13 +15,16 @@ use crate::flows::{
     WrappedPage,
 };
 use crate::flows::{EnrollError, FactorStatus, SecondFactor, SecondFactorError};
+use crate::flows::{LinkError, OutboxError};
 use crate::flows::{LockStatus, PasswordChanged, TooManyRequests};
 use crate::mfa::{RecoveryCode, TotpEnrolment};
 use crate::model::{AuditEvent, AuditFilter, KeyId, KeyPurpose, RequestContext, Role, Session, User};
+use crate::model::{OneTimePurpose, OutboxMessage, OutboxState};
 use crate::password::PoolStats;
 use crate::primitives::{
     AccessToken, Cursor, Email, Page, PageRequest, Password, Permission, RefreshToken, RoleName, Scope, SessionId, UserId,
 };
+use crate::primitives::{DeviceName, OneTimeTokenText, OutboxMessageId};
 use crate::primitives::{FactorCode, MfaToken};
 
 /// Authentication for one application: cheap to clone, safe to share, without type parameters.
@@ -98,6 +101,18 @@ impl AuthKit {
     #[must_use]
     pub fn roles(&self) -> Roles<'_> {
         Roles { engine: &self.engine }
+    }
+
+    /// Links that are mailed: prove an address, set a new password, log in.
+    #[must_use]
+    pub fn links(&self) -> Links<'_> {
+        Links { engine: &self.engine }
+    }
+
+    /// What waits to be sent.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox { engine: &self.engine }
     }
 
     /// How well this node works right now; asks the store.
@@ -558,5 +573,90 @@ impl Audit<'_> {
     /// The events that a filter asks for.
     pub async fn events(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEvent>, Internal> {
         Ok(self.engine.store.audit_events(filter, page).await?)
+    }
+}
+
+/// Links that are mailed: prove an address, set a new password, log in. Whoever asks for one is answered the same in content and in
+/// time, whether the address has an account or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Links<'a> {
+    engine: &'a Engine,
+}
+
+impl Links<'_> {
+    /// Has a link mailed that proves the address of an account, where that is still to be proved.
+    pub async fn request_verification(&self, email: &Email, context: &RequestContext) -> Result<(), LinkError> {
+        flows::one_time::request(self.engine, OneTimePurpose::VerifyEmail, email, None, context).await
+    }
+
+    /// Takes the proof of an address; returns the account. Nobody is logged in.
+    pub async fn verify_email(&self, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
+        flows::verify_email::verify(self.engine, token, context).await
+    }
+
+    /// Has a link mailed that sets a new password.
+    pub async fn request_password_reset(&self, email: &Email, context: &RequestContext) -> Result<(), LinkError> {
+        flows::one_time::request(self.engine, OneTimePurpose::ResetPassword, email, None, context).await
+    }
+
+    /// Sets a new password by a mailed link, ends every session of the account and voids every other link; returns how many sessions
+    /// ended.
+    pub async fn reset_password(
+        &self,
+        token: &OneTimeTokenText,
+        new: Password,
+        context: &RequestContext,
+    ) -> Result<usize, LinkError> {
+        flows::reset_password::reset(self.engine, token, new, context).await
+    }
+
+    /// Has a link mailed that logs in. `browser` is a secret that the browser keeps, in a cookie: then the link is good only there.
+    pub async fn request_magic_link(
+        &self,
+        email: &Email,
+        browser: Option<&str>,
+        context: &RequestContext,
+    ) -> Result<(), LinkError> {
+        flows::one_time::request(self.engine, OneTimePurpose::MagicLink, email, browser, context).await
+    }
+
+    /// Logs in by a mailed link.
+    pub async fn log_in(
+        &self,
+        token: &OneTimeTokenText,
+        browser: Option<&str>,
+        device_name: Option<DeviceName>,
+        context: &RequestContext,
+    ) -> Result<LoggedIn, LinkError> {
+        flows::magic_link::redeem(self.engine, token, browser, device_name, context).await
+    }
+}
+
+/// What waits to be sent, and what could not be.
+#[derive(Debug, Clone, Copy)]
+pub struct Outbox<'a> {
+    engine: &'a Engine,
+}
+
+impl Outbox<'_> {
+    /// The messages in a state, the youngest first. What they say is sealed.
+    pub async fn list(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, Internal> {
+        flows::outbox::list(self.engine, state, page).await
+    }
+
+    /// Has a message that was given up tried again, while what it says is still true.
+    pub async fn retry(&self, id: OutboxMessageId) -> Result<(), OutboxError> {
+        flows::outbox::retry(self.engine, id).await
+    }
+
+    /// Removes a message.
+    pub async fn discard(&self, id: OutboxMessageId) -> Result<(), OutboxError> {
+        flows::outbox::discard(self.engine, id).await
+    }
+
+    /// Works off everything that is due now, and says how many messages that were. Every node does so in the background; this is for
+    /// whoever does not want to wait for that.
+    pub async fn deliver_due(&self) -> Result<usize, Internal> {
+        flows::outbox::work(self.engine).await
     }
 }

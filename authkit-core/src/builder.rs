@@ -12,9 +12,11 @@ use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
+use crate::flows::outbox;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
+use crate::ports::Mailer;
 use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
@@ -70,13 +72,24 @@ pub struct Builder<State> {
     limiter: Option<Arc<dyn RateLimiter>>,
     cache: Option<Arc<dyn RecordCache>>,
     breach_list: Option<Arc<dyn BreachList>>,
+    mailer: Option<Arc<dyn Mailer>>,
     state: State,
 }
 
 impl Builder<WantsStore> {
     pub(crate) fn new(config: Config) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-        Self { config, clock, entropy, bus: None, limiter: None, cache: None, breach_list: None, state: WantsStore(()) }
+        Self {
+            config,
+            clock,
+            entropy,
+            bus: None,
+            limiter: None,
+            cache: None,
+            breach_list: None,
+            mailer: None,
+            state: WantsStore(()),
+        }
     }
 
     /// Keeps accounts and sessions in `store`.
@@ -138,9 +151,16 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Sends mail by `mailer`: links that prove addresses, set passwords and log in, and notices. By default nothing is mailed, nothing is
+    /// written to the outbox, and whoever asks for a link is answered the same and gets none.
+    pub fn mailer(mut self, mailer: Arc<dyn Mailer>) -> Self {
+        self.mailer = Some(mailer);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state: next(state) }
     }
 }
 
@@ -153,6 +173,7 @@ impl Builder<Ready> {
     pub async fn build(self) -> Result<AuthKit, BuildError> {
         let engine = self.assemble().await?;
         tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
+        tokio::spawn(outbox::run(Arc::downgrade(&engine)));
         Ok(AuthKit::from_engine(engine))
     }
 
@@ -178,6 +199,8 @@ impl Builder<Ready> {
             entropy: self.entropy,
             custody: self.state.custody,
             bus,
+            mailer: self.mailer,
+            outbox_wake: Arc::new(tokio::sync::Notify::new()),
             throttle,
             breach: BreachGate::new(self.breach_list, self.config.passwords.breach_list_failure),
             accounts,

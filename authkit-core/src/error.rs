@@ -8,6 +8,7 @@ use crate::flows::{
     ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
+use crate::flows::{LinkError, OutboxError};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -117,6 +118,12 @@ pub enum Error {
     /// Of the count of all requests.
     #[error(transparent)]
     TooManyRequests(#[from] TooManyRequests),
+    /// Of a mailed link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// Of the outbox.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// Of a part below.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -143,6 +150,8 @@ impl Error {
             Self::Enroll(error) => error.code(),
             Self::InsufficientAuthentication(error) => error.code(),
             Self::TooManyRequests(error) => error.code(),
+            Self::Link(error) => error.code(),
+            Self::Outbox(error) => error.code(),
             Self::Internal(error) => error.code(),
         }
     }
@@ -194,6 +203,13 @@ impl Error {
             Self::Enroll(EnrollError::AlreadyEnrolled) => ErrorKind::Conflict,
             Self::Enroll(EnrollError::InvalidCode) => ErrorKind::Invalid,
             Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
+            Self::Link(LinkError::Overloaded { retry_after }) => ErrorKind::Overloaded(*retry_after),
+            Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Link(LinkError::WeakPassword(_)) => ErrorKind::Invalid,
+            Self::Link(LinkError::Suspended | LinkError::OtherBrowser | LinkError::SecondFactorRequired(_)) => {
+                ErrorKind::Forbidden
+            }
+            Self::Outbox(_) => ErrorKind::NotFound,
             Self::Session(_) | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
             _ => ErrorKind::Unauthenticated,
         }
@@ -203,7 +219,8 @@ impl Error {
     #[must_use]
     pub const fn weakness(&self) -> Option<&Weakness> {
         match self {
-            Self::Register(RegisterError::WeakPassword(weakness))
+            Self::Link(LinkError::WeakPassword(weakness))
+            | Self::Register(RegisterError::WeakPassword(weakness))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => Some(weakness),
             _ => None,
         }
@@ -213,7 +230,9 @@ impl Error {
     #[must_use]
     pub const fn second_factor_required(&self) -> Option<&SecondFactorRequired> {
         match self {
-            Self::Login(LoginError::SecondFactorRequired(required)) => Some(required),
+            Self::Login(LoginError::SecondFactorRequired(required)) | Self::Link(LinkError::SecondFactorRequired(required)) => {
+                Some(required)
+            }
             _ => None,
         }
     }
@@ -235,6 +254,8 @@ impl Error {
             | Self::CloseAccount(CloseAccountError::Internal(error))
             | Self::SecondFactor(SecondFactorError::Internal(error))
             | Self::Enroll(EnrollError::Internal(error))
+            | Self::Link(LinkError::Internal(error))
+            | Self::Outbox(OutboxError::Internal(error))
             | Self::Internal(error) => Some(error),
             _ => None,
         }

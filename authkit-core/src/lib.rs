@@ -47,6 +47,7 @@ pub mod testkit;
 pub mod token;
 
 pub use authkit::{Accounts, Audit, AuthKit, Keys, Mfa, Roles, Sessions};
+pub use authkit::{Links, Outbox};
 pub use builder::{BuildError, Builder};
 pub use config::Config;
 pub use embedded::LocalKeyCustody;

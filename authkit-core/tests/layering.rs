@@ -36,6 +36,8 @@ const DOORS: &[&str] = &[
     "authenticate",
     "access_book",
     "authorize",
+    "one_time",
+    "outbox",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

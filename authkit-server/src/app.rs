@@ -6,6 +6,7 @@ mod commands;
 mod durable;
 mod hot_state;
 mod import;
+mod link_pages;
 mod metrics;
 mod operations_routes;
 mod roles;

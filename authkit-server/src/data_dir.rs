@@ -48,6 +48,12 @@ impl DataDir {
         &self.path
     }
 
+    /// Where mails are written that no SMTP server takes.
+    #[must_use]
+    pub fn outbox(&self) -> PathBuf {
+        self.path.join("outbox")
+    }
+
     /// The file of the master key, whether it exists or not.
     #[must_use]
     pub fn key_file(&self) -> MasterKeyFile {

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod data_dir;
 pub mod http;
 
+mod mail;
 pub mod problem;
 pub mod settings;
 pub mod telemetry;

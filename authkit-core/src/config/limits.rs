@@ -77,6 +77,15 @@ pub struct LimitConfig {
     /// to an account. It is counted apart from that: a stranger who guesses at the account cannot keep its owner, who is
     /// logged in, from changing the password.
     pub password_per_account: Quota,
+    /// Links asked for by one address: to prove an email address, to set a new password, to log in. Default 20 at once and one a minute.
+    ///
+    /// A household asks for one now and then. It is against whoever has strangers mailed (OWASP Forgot Password, "rate limit").
+    pub links_per_address: Quota,
+    /// Links asked for on behalf of one email address, whether it has an account or not. Default 5 at once and one in ten minutes.
+    ///
+    /// It is what one mailbox can be flooded with. What is beyond it is answered like everything else and sends nothing, so that the
+    /// answer says nothing about others who have asked.
+    pub links_per_recipient: Quota,
     /// What happens to wrong passwords in a row.
     pub guessing: GuessingConfig,
     /// By how many nodes a quota is divided while the limiter that they share is away and each counts by itself. Default 3:
@@ -102,6 +111,8 @@ impl LimitConfig {
             LimitScope::LoginNode => self.logins_per_node,
             LimitScope::RegistrationNode => self.registrations_per_node,
             LimitScope::RequestAddress => self.requests_per_address,
+            LimitScope::LinkAddress => self.links_per_address,
+            LimitScope::LinkRecipient => self.links_per_recipient,
         }
     }
 }
@@ -117,6 +128,8 @@ impl Default for LimitConfig {
             logins_per_node: Quota::of(500, Duration::from_millis(20)),
             registrations_per_node: Quota::of(200, Duration::from_millis(200)),
             requests_per_address: Quota::of(1_000, Duration::from_millis(10)),
+            links_per_address: Quota::of(20, Duration::from_mins(1)),
+            links_per_recipient: Quota::of(5, Duration::from_mins(10)),
             guessing: GuessingConfig::default(),
             registration_per_address: Quota::of(50, Duration::from_mins(1)),
             refresh_per_session: Quota::of(60, Duration::from_secs(1)),

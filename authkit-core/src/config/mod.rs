@@ -7,6 +7,7 @@ pub mod guessing;
 pub mod hashing;
 mod invalid;
 pub mod limits;
+pub mod mail;
 pub mod mfa;
 pub mod password;
 pub mod pepper;
@@ -19,6 +20,7 @@ pub use guessing::GuessingConfig;
 pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
+pub use mail::MailConfig;
 pub use mfa::MfaConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
@@ -44,6 +46,8 @@ pub struct Config {
     pub limits: LimitConfig,
     /// Second factors.
     pub mfa: MfaConfig,
+    /// Links that are mailed, and the outbox.
+    pub mail: MailConfig,
     /// The audit log.
     pub audit: AuditConfig,
 }
@@ -60,6 +64,7 @@ impl Config {
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
             mfa: MfaConfig::default(),
+            mail: MailConfig::default(),
             audit: AuditConfig::default(),
         }
     }

@@ -14,7 +14,9 @@ use crate::flows::breach::BreachGate;
 use crate::flows::throttle::Throttle;
 use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};
-use crate::ports::{BreachListError, CommitError, CustodyError, KeyCustody, RevocationBus, RevocationSink, Store, StoreError};
+use crate::ports::{
+    BreachListError, CommitError, CustodyError, KeyCustody, Mailer, RevocationBus, RevocationSink, Store, StoreError,
+};
 use crate::primitives::{AuditEventId, Clock, Entropy, SessionId, Timestamp};
 use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
 
@@ -96,6 +98,10 @@ pub(crate) struct Engine {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) custody: Arc<dyn KeyCustody>,
     pub(crate) bus: Arc<dyn RevocationBus>,
+    /// `None`: nothing is mailed from here, and nothing is enqueued.
+    pub(crate) mailer: Option<Arc<dyn Mailer>>,
+    /// Wakes the worker of the outbox.
+    pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,

@@ -7,10 +7,12 @@ use serde::Deserialize;
 use crate::flows::access_book::fresh_graph;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::first_session;
+use crate::flows::one_time;
 use crate::flows::planned::Planned;
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::FactorSet;
+use crate::model::OneTimePurpose;
 use crate::model::{
     Access, Actor, Assignment, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange,
     UserStatus,
@@ -112,6 +114,8 @@ pub(crate) async fn plan_register<'a>(
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
     let event = event.by(Actor::User(user.id, Some(session.id()))).on(user.id).with("method", AuthMethod::Password.as_str());
     let changes = session.add_to(engine, account(&user, hash)).and(event);
+    let changes = one_time::issue(engine, changes, &user, OneTimePurpose::VerifyEmail, None, at).await?;
+    engine.outbox_wake.notify_one();
     Ok(Planned::new(engine, user.id, changes, |_| session.logged_in()))
 }
 

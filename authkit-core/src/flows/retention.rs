@@ -2,6 +2,7 @@
 
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{Change, ChangeSet, GuessChange, SessionChange};
+use crate::model::{OneTimeTokenChange, OutboxChange};
 use crate::primitives::Timestamp;
 
 /// How many rows one transaction removes: some milliseconds of work, so that nobody waits for it.
@@ -9,14 +10,17 @@ const BATCH: u32 = 500;
 /// How many transactions one round may make, on each node: up to 10,000 rows a minute.
 const BATCHES: u32 = 20;
 
-/// Forgets ended sessions and wrong passwords of long ago. The audit log is not touched: its retention is for a person to decide, see `audit_purge`.
+/// Forgets ended sessions, wrong passwords of long ago, expired links and messages that are done with. The audit log is not touched: its retention is for a person to decide, see `audit_purge`.
 pub(crate) async fn purge(engine: &Engine) -> Result<(), Internal> {
     let now = engine.now();
     let ended_before = now - engine.config.retention.ended_sessions;
     let sessions = in_batches(engine, SessionChange::Purge { ended_before, limit: BATCH }.into()).await?;
     let guesses = guesses(engine, now).await?;
-    if sessions + guesses > 0 {
-        tracing::debug!(sessions, guesses, "forgot what is long over");
+    let tokens = in_batches(engine, OneTimeTokenChange::Purge { expired_before: now, limit: BATCH }.into()).await?;
+    let finished_before = now - engine.config.mail.keep_finished;
+    let messages = in_batches(engine, OutboxChange::Purge { finished_before, limit: BATCH }.into()).await?;
+    if sessions + guesses + tokens + messages > 0 {
+        tracing::debug!(sessions, guesses, tokens, messages, "forgot what is long over");
     }
     Ok(())
 }

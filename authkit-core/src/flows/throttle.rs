@@ -168,6 +168,13 @@ impl Throttle {
         if context.client.ip.is_none() { Ok(()) } else { self.node(LimitScope::RegistrationNode, context).await }
     }
 
+    /// Counts a request for a mailed link; `false` says that the recipient has had enough, which the answer must not tell.
+    pub(crate) async fn link_request(&self, email: &Email, context: &RequestContext) -> Result<bool, Throttled> {
+        self.count(self.address(LimitScope::LinkAddress, context), 1, context).await?;
+        let recipient = [self.charge(LimitScope::LinkRecipient, email.normal().as_bytes())];
+        Ok(self.count(recipient, 0, &RequestContext::default()).await.is_ok())
+    }
+
     /// Counts a request that checks no secret, on this node alone.
     pub(crate) async fn request(&self, context: &RequestContext) -> Result<(), Throttled> {
         // There the host is the client, or a balancer that nobody has named: all of its clients would be one.

@@ -17,6 +17,7 @@ pub mod architecture;
 pub mod decisions;
 pub mod failures;
 pub mod guessing;
+pub mod mail;
 pub mod mfa;
 pub mod passwords;
 pub mod rate_limits;

@@ -72,6 +72,12 @@ actions! {
     AccountImported = "account.imported",
     /// The password hash of another system was hashed once more.
     PasswordHashWrapped = "account.password_hash_wrapped",
+    /// A link to prove an address, to set a new password or to log in was asked for.
+    LinkRequested = "auth.link_requested",
+    /// The owner proved that she reads mail at the address of her account.
+    EmailVerified = "account.email_verified",
+    /// A new password was set by a mailed link.
+    PasswordReset = "account.password_reset",
     /// A server key was made.
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.

@@ -35,6 +35,10 @@ scopes! {
     LoginAccount = "login_account",
     /// Registrations from one client network.
     RegistrationAddress = "registration_address",
+    /// Links asked for by one client network.
+    LinkAddress = "link_address",
+    /// Links asked for on behalf of one email address, whether it has an account or not.
+    LinkRecipient = "link_recipient",
     /// Refreshes of one session.
     RefreshSession = "refresh_session",
     /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.

@@ -16,11 +16,13 @@ pub enum AuthMethod {
     EmailCode,
     /// By a recovery code.
     RecoveryCode,
+    /// By a link that was mailed to the account's address.
+    MailedLink,
 }
 
 impl AuthMethod {
     /// Every method.
-    pub const ALL: &'static [Self] = &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode];
+    pub const ALL: &'static [Self] = &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink];
 
     /// The `amr` value: of RFC 8176 §2 where it has one, and a name of our own where it does not.
     #[must_use]
@@ -28,8 +30,9 @@ impl AuthMethod {
         match self {
             Self::Password => "pwd",
             Self::Totp => "otp",
-            Self::EmailCode => "email",
+            Self::EmailCode => "email_code",
             Self::RecoveryCode => "recovery_code",
+            Self::MailedLink => "email",
         }
     }
 
@@ -44,7 +47,7 @@ impl AuthMethod {
     pub const fn is_second_factor(self) -> bool {
         match self {
             Self::Totp | Self::EmailCode | Self::RecoveryCode => true,
-            Self::Password => false,
+            Self::Password | Self::MailedLink => false,
         }
     }
 }

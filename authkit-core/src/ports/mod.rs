@@ -2,6 +2,7 @@
 
 pub mod breach_list;
 pub mod key_custody;
+pub mod mailer;
 pub mod rate_limiter;
 pub mod record_cache;
 pub mod revocation_bus;
@@ -9,6 +10,7 @@ pub mod store;
 
 pub use breach_list::{BreachDigest, BreachList, BreachListError};
 pub use key_custody::{CustodyError, KeyCustody};
+pub use mailer::{MailError, Mailer};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};

@@ -12,6 +12,7 @@
 //! | [`access`] | issues and verifies access tokens (RFC 9068) |
 //! | [`verified`] | remembers what was verified |
 //! | [`revoked`] | the sessions whose access tokens are void before they expire |
+//! | [`one_time`] | mints and takes apart the tokens in links |
 //! | [`refresh`] | mints, authenticates and derives refresh tokens |
 //!
 //! # The crate behind the signatures
@@ -36,6 +37,7 @@ mod jwk;
 mod jws;
 pub mod key_material;
 pub mod keyring;
+pub mod one_time;
 pub mod refresh;
 pub mod refresh_key;
 pub mod revoked;

@@ -7,6 +7,7 @@ mod faults;
 mod guessing;
 mod keys;
 mod limits;
+mod links;
 mod login;
 mod mfa;
 mod passwords;

@@ -30,6 +30,9 @@ const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 /// What every route that counts its requests can answer.
 const LIMITED: &[ProblemCode] = &[(429, "rate_limit.exceeded")];
 
+/// What every route that redeems a mailed link can answer.
+const LINK: &[ProblemCode] = &[(401, "auth.invalid_link"), (403, "account.suspended")];
+
 /// What every route can answer.
 const ANY: &[ProblemCode] =
     &[(429, "rate_limit.exceeded"), (500, "service.internal_error"), (503, "service.unavailable"), (503, "service.timeout")];
@@ -59,6 +62,12 @@ const OPERATIONS: &[Operation] = &[
         &[BODY, FIELDS, BEARER, HASHING, LIMITED],
         &[(401, "auth.invalid_credentials"), (401, "mfa.invalid_code"), (403, "mfa.factor_required")],
     ),
+    ("verifyEmail", &[BODY, LINK], &[]),
+    ("resendVerification", &[BODY, FIELDS, LIMITED], &[]),
+    ("forgotPassword", &[BODY, FIELDS, LIMITED], &[]),
+    ("resetPassword", &[BODY, FIELDS, HASHING, LINK], &[(422, "password.too_weak")]),
+    ("requestMagicLink", &[BODY, FIELDS, LIMITED], &[]),
+    ("logInByMagicLink", &[BODY, FIELDS, LINK], &[(403, "auth.link_of_another_browser"), (403, "auth.mfa_required")]),
     ("getProfile", &[BEARER], &[(403, "account.suspended")]),
     ("updateProfile", &[BODY, FIELDS, BEARER], &[(403, "account.suspended")]),
     ("closeAccount", &[BEARER], &[(403, "auth.reauthentication_required")]),

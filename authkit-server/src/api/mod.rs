@@ -7,6 +7,7 @@ mod auth;
 mod caller;
 mod catalogue;
 mod field;
+mod links;
 mod me;
 mod mfa;
 mod openapi;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::auth::AuthRoutes;
 use super::catalogue;
+use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
 use crate::problem::Problem;
@@ -17,12 +18,14 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, MeRoutes, MfaRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
 pub fn service(auth: &AuthKit, public_url: &str) -> Service {
-    OpenApiService::new((AuthRoutes::new(auth.clone()), MeRoutes::new(auth.clone()), MfaRoutes::new(auth.clone())), "AuthKit", env!("CARGO_PKG_VERSION"))
+    let routes =
+        (AuthRoutes::new(auth.clone()), LinkRoutes::new(auth.clone()), MeRoutes::new(auth.clone()), MfaRoutes::new(auth.clone()));
+    OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(
             "Registration, login, sessions and the caller's own account.\n\nErrors are `application/problem+json` (RFC 9457) \
              with a stable `code`. Unknown members of a request body are refused. Times are RFC 3339 in UTC, durations are whole seconds.",
@@ -113,7 +116,7 @@ fn headers() -> Value {
 /// Every operation id, for the test that holds the catalogue against the routes.
 #[cfg(test)]
 pub(super) fn operations() -> Vec<String> {
-    <(AuthRoutes, MeRoutes, MfaRoutes)>::meta()
+    <Routes>::meta()
         .into_iter()
         .flat_map(|api| api.paths)
         .flat_map(|path| path.operations)

@@ -88,6 +88,10 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "mfa.not_enrolled" => {
             ("This factor is not on, and none waits to be confirmed", "POST /api/v1/users/me/mfa/totp begins anew.")
         }
+        "auth.invalid_link" => {
+            ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")
+        }
+        "auth.link_of_another_browser" => ("The link belongs to another browser", "Open it in the browser that asked for it."),
         "rate_limit.exceeded" => ("This was tried too often", "Try again after the time in Retry-After."),
         "service.overloaded" => ("Too many passwords are being checked right now", "Try again after the time in Retry-After."),
         "password.too_weak" => return ("The password can be guessed", error.to_string()),

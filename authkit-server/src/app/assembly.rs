@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use authkit_core::embedded::LocalKeyCustody;
+use authkit_core::ports::Mailer;
 use authkit_core::{AuthKit, OsEntropy, SystemClock};
+
+use secrecy::ExposeSecret as _;
 
 use super::durable::Durable;
 use super::hot_state::HotState;
 use crate::cli::OperationError;
 use crate::data_dir::DataDir;
+use crate::mail::{Letterhead, MailFiles, Smtp};
 use crate::settings::Settings;
 
 /// An `AuthKit` and the store under it.
@@ -35,6 +39,7 @@ impl Assembly {
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
         let mut builder = AuthKit::builder(settings.core_config()).store(store.store()).custody(Arc::new(custody));
+        builder = builder.mailer(mailer(settings, &directory)?);
         if let Some(HotState { bus, limiter, cache, .. }) = hot_state {
             builder = builder.revocation_bus(bus).rate_limiter(limiter).record_cache(cache);
         }
@@ -49,6 +54,15 @@ impl Assembly {
     pub(super) async fn close(self) {
         self.store.close().await;
     }
+}
+
+/// Who sends mail: the SMTP server of the settings, or files in the data directory.
+fn mailer(settings: &Settings, directory: &DataDir) -> Result<Arc<dyn Mailer>, OperationError> {
+    let letterhead = Letterhead::new(settings.mail_from.clone(), settings.public_url.as_str());
+    Ok(match &settings.smtp_url {
+        Some(url) => Arc::new(Smtp::new(url.expose_secret(), letterhead)?),
+        None => Arc::new(MailFiles::new(directory.outbox(), letterhead)),
+    })
 }
 
 async fn has_sealed_keys(store: &Durable) -> Result<bool, OperationError> {

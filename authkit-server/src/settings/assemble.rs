@@ -7,7 +7,7 @@ use authkit_core::config::LimitConfig;
 use authkit_core::config::{Argon2Params, HashingConfig, ReusePolicy};
 
 use super::entry::Entry;
-use super::kinds::{JwtAlgorithm, Reuse};
+use super::kinds::{self, JwtAlgorithm, Reuse};
 use super::problem::Problems;
 use super::reading::Reading;
 use super::sources::{Inputs, Sources};
@@ -28,6 +28,7 @@ pub(super) fn load(inputs: &Inputs) -> Result<Settings, Problems> {
     check_sessions(&parsed, &mut reading);
     check_argon2(&parsed, &mut reading);
     check_guesses(&parsed, &mut reading);
+    check_mail(&mut reading);
     if let Some(problems) = Problems::some(problems) {
         return Err(problems);
     }
@@ -117,6 +118,14 @@ fn check_guesses(parsed: &Parsed, reading: &mut Reading<'_>) {
     }
 }
 
+/// Whoever sends says who she is.
+fn check_mail(reading: &mut Reading<'_>) {
+    if reading.is_chosen("AUTHKIT_SMTP_URL") && !reading.is_chosen("AUTHKIT_MAIL_FROM") {
+        let fix = "set it to an address that the SMTP server may send from, as in AuthKit <no-reply@my-company.com>";
+        reading.refuse("AUTHKIT_MAIL_FROM", "is needed by AUTHKIT_SMTP_URL and not set", fix);
+    }
+}
+
 fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Settings> {
     let limits = limits(&parsed)?;
     let listen = parsed.listen?;
@@ -159,6 +168,8 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         },
         keep_ended_sessions: parsed.keep_sessions?,
         audit_seal_after: parsed.audit_seal_after?,
+        smtp_url: parsed.smtp_url?,
+        mail_from: parsed.mail_from?.unwrap_or_else(kinds::nobody),
         password_profile: parsed.password_profile?,
         password_min_score: u8::try_from(parsed.password_min_score?).ok()?,
         password_peppers: parsed.password_peppers?.unwrap_or_default(),

@@ -149,6 +149,29 @@ pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
+/// The URL of an SMTP server. What cannot be read is not shown: it may hold a password.
+pub(super) fn smtp_url(text: &str) -> Result<secrecy::SecretString, Refusal> {
+    const FORM: &str = "write it as in smtps://user:password@host:465, or smtp://user:password@host:587?tls=required";
+    let text = parse::line(text)?;
+    if !text.starts_with("smtp://") && !text.starts_with("smtps://") {
+        return Err(Refusal::new("is not the URL of an SMTP server", FORM));
+    }
+    lettre::AsyncSmtpTransport::<lettre::Tokio1Executor>::from_url(text)
+        .map(|_| text.to_owned().into())
+        .map_err(|_| Refusal::new("is not the URL of an SMTP server", FORM))
+}
+
+/// A sender: an address, or a name and an address.
+pub(super) fn mailbox(text: &str) -> Result<lettre::message::Mailbox, Refusal> {
+    let fix = "write it as in AuthKit <no-reply@my-company.com>";
+    parse::line(text)?.parse().map_err(|_| Refusal::new("is not a name and an email address", fix))
+}
+
+/// The sender where nobody has named one, whose mails are files.
+pub(super) fn nobody() -> lettre::message::Mailbox {
+    "AuthKit <no-reply@localhost>".parse().expect("a constant mailbox")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,6 +101,10 @@ pub struct Settings {
     pub refresh_reuse: ReusePolicy,
     /// How long a session is kept after it has ended.
     pub keep_ended_sessions: Duration,
+    /// The SMTP server, its password included; `None`: mails are files in the data directory.
+    pub smtp_url: Option<secrecy::SecretString>,
+    /// Who sends.
+    pub mail_from: lettre::message::Mailbox,
     /// How old an event of the audit log is before it is sealed.
     pub audit_seal_after: Duration,
     /// The rules for a new password.

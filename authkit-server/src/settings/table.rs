@@ -59,6 +59,8 @@ pub enum Section {
     Retention,
     /// The audit log.
     Audit,
+    /// Mail.
+    Mail,
     /// How often something may be tried.
     Limits,
     /// Passwords and how they are hashed.
@@ -78,6 +80,7 @@ impl Section {
             Self::Sessions => "Sessions",
             Self::Retention => "Retention",
             Self::Audit => "Audit log",
+            Self::Mail => "Mail",
             Self::Limits => "Limits",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
@@ -302,6 +305,14 @@ settings! {
         /// How old an event of the audit log is before it is sealed; what lands later than that is sealed as late.
         audit_seal_after: Duration = Text("90s"), Public, "AUTHKIT_AUDIT_SEAL_AFTER", "audit.seal_after",
             required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(15)));
+    }
+    Mail {
+        /// The SMTP server: smtps://user:password@host:465, or smtp://user:password@host:587?tls=required for STARTTLS.
+        smtp_url: Option<SecretString> = Unset("mails are written to outbox/ in the data directory, and their links to the log"),
+            Secret, "AUTHKIT_SMTP_URL", "mail.smtp_url", optional(kinds::smtp_url);
+        /// The sender of mails: AuthKit <no-reply@my-company.com>. With AUTHKIT_SMTP_URL it has to be set.
+        mail_from: Option<lettre::message::Mailbox> = Derived("AuthKit <no-reply@localhost>"), Public,
+            "AUTHKIT_MAIL_FROM", "mail.from", optional(kinds::mailbox);
     }
     Passwords {
         /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).

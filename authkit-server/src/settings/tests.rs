@@ -151,7 +151,10 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_EXPOSE_DOCS", &[("AUTHKIT_EXPOSE_DOCS", "yes")]),
         ("AUTHKIT_LOG", &[("AUTHKIT_LOG", "inof")]),
         ("AUTHKIT_LOG_FORMAT", &[("AUTHKIT_LOG_FORMAT", "xml")]),
-        ("AUTHKIT_SMTP_URL", &[("AUTHKIT_SMTP_URL", "smtp://me:canary@mail")]),
+        ("AUTHKIT_MAIL_FROM", &[("AUTHKIT_SMTP_URL", "smtp://me:canary@mail")]),
+        ("AUTHKIT_MAIL_FROM", &[("AUTHKIT_MAIL_FROM", "nobody")]),
+        ("AUTHKIT_SMTP_URL", &[("AUTHKIT_SMTP_URL", "http://me:canary@mail"), ("AUTHKIT_MAIL_FROM", "me@mail.example")]),
+        ("AUTHKIT_SMS_URL", &[("AUTHKIT_SMS_URL", "https://me:canary@sms")]),
         ("AUTHKIT_LISTN", &[("AUTHKIT_LISTN", "127.0.0.1:8000")]),
         ("authkit_listen", &[("authkit_listen", "127.0.0.1:8000")]),
         ("AUTHKIT_PORT", &[("AUTHKIT_PORT", "9000")]),
@@ -293,6 +296,9 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         ended_sessions = "48h"
         [audit]
         seal_after = "5s"
+        [mail]
+        smtp_url = "smtps://me:canary@mail.example"
+        from = "AuthKit <me@mail.example>"
         [passwords]
         profile = "nist-800-63b-4"
         min_score = 3
@@ -383,14 +389,14 @@ fn the_limits_are_those_of_the_library_unless_somebody_sets_them() {
 #[test]
 fn unknown_names_are_refused_wherever_they_stand_and_foreign_ones_are_not_ours_to_judge() {
     let place =
-        Place::new().file(".env", "AUTHKIT_SMTP_URL=x\nEDITOR=vi\n").file("authkit.toml", "[server]\nJWT_ALGORITHM = \"x\"\n");
+        Place::new().file(".env", "AUTHKIT_SMS_URL=x\nEDITOR=vi\n").file("authkit.toml", "[server]\nJWT_ALGORITHM = \"x\"\n");
     let lines = place.env("PATH", "/bin").lines();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert_eq!(
         lines[0],
         "server.JWT_ALGORITHM (authkit.toml): is not a setting of this version; in this file it is called tokens.algorithm"
     );
-    assert!(lines[1].starts_with("AUTHKIT_SMTP_URL (.env line 1): is not a setting of this version"));
+    assert!(lines[1].starts_with("AUTHKIT_SMS_URL (.env line 1): is not a setting of this version"));
     let near = env(&[("AUTHKIT_LISTN", "x")]).lines();
     assert!(near[0].ends_with("did you mean AUTHKIT_LISTEN?"), "{near:?}");
 }

@@ -7,6 +7,7 @@ mod bad_connections;
 mod bad_tokens;
 mod database;
 mod fuzz;
+mod links;
 mod master_key;
 mod mfa;
 mod openapi;

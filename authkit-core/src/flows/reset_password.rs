@@ -1,0 +1,68 @@
+//! A new password without the old one, for whoever opens the link that was mailed to the account's address.
+
+use crate::flows::engine::{Engine, Internal};
+use crate::flows::one_time::{self, LinkError, Redeemable};
+use crate::flows::outbox;
+use crate::model::{
+    Actor, AuditAction, ChangeSet, CredentialChange, GuessChange, GuessSubject, MailContent, OneTimePurpose, Outcome,
+    RequestContext, RevocationReason, SessionChange, UserChange,
+};
+use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError};
+use crate::primitives::{OneTimeTokenText, Password};
+
+impl From<SetPasswordError> for LinkError {
+    fn from(error: SetPasswordError) -> Self {
+        match error {
+            SetPasswordError::Weak(weakness) => Self::WeakPassword(weakness),
+            SetPasswordError::Hash(error) => error.into(),
+        }
+    }
+}
+
+/// Sets the password, ends every session of the account, and makes every other link void that was made before. Returns how many
+/// sessions ended.
+///
+/// The address is proved by it. So whatever somebody else may have set up with an address that was not hers, a password or a session,
+/// is gone when the owner comes.
+pub(crate) async fn reset(
+    engine: &Engine,
+    token: &OneTimeTokenText,
+    new: Password,
+    context: &RequestContext,
+) -> Result<usize, LinkError> {
+    let purpose = OneTimePurpose::ResetPassword;
+    // SECURITY: the link is judged before anything is hashed, so that made-up ones cost nothing.
+    one_time::judge(engine, token, purpose, None, engine.now()).await?;
+    let identifier = token.expose();
+    let origin = HashOrigin::new(context.client.ip, identifier);
+    let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
+    // And once more now: it may have waited.
+    let at = engine.now();
+    let Redeemable { user, consume } = one_time::judge(engine, token, purpose, None, at).await?;
+    let found = engine.store.credentials_by_id(user.id).await.map_err(Internal::from)?;
+    let stored = found.ok_or(LinkError::Invalid)?.password;
+    let policy = PolicyContext { email: Some(user.email.clone()), full_name: user.full_name.clone() };
+    let hash = admission.set(new, policy).await?;
+    drop(admission);
+    let (id, reason) = (user.id, RevocationReason::PasswordChanged);
+    let credential = match stored {
+        Some(from) => CredentialChange::ReplacePassword { user_id: id, from, to: hash, at },
+        None => CredentialChange::InsertPassword { user_id: id, hash, at },
+    };
+    let event = engine.event(at, AuditAction::PasswordReset, Outcome::Success, context).by(Actor::User(id, None)).on(id);
+    let changes = ChangeSet::new()
+        .and(consume)
+        .and(credential)
+        .and(UserChange::VerifyEmail { id, email: user.email.clone(), at })
+        // A login that was checked against the old password and lands after this one fails by its guard, and so does every other
+        // link that was made before.
+        .and(UserChange::RaiseAuthEpoch { id, from: user.auth_epoch, at })
+        .and(SessionChange::RevokeAll { user_id: id, except: None, reason, at })
+        .and(event)
+        .and(GuessChange::Forget { subject: GuessSubject::strangers(&user.email) });
+    let until = at + engine.config.mail.verify_email_lifetime;
+    let changes = outbox::enqueue_mail(engine, changes, &user, MailContent::PasswordReset, at, until).await?;
+    let committed = engine.commit(&changes).await?;
+    engine.outbox_wake.notify_one();
+    Ok(committed.revoked.len())
+}

@@ -1,0 +1,20 @@
+//! Proof of an address: by whoever opens the link that was mailed to it.
+
+use crate::flows::engine::{Engine, Internal};
+use crate::flows::one_time::{self, LinkError, Redeemable};
+use crate::model::{Actor, AuditAction, ChangeSet, OneTimePurpose, Outcome, RequestContext, User, UserChange};
+use crate::primitives::OneTimeTokenText;
+
+/// Writes down that the owner reads mail at her address. Nobody is logged in, and what the account has stays.
+pub(crate) async fn verify(engine: &Engine, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
+    let at = engine.now();
+    let Redeemable { user, consume } = one_time::judge(engine, token, OneTimePurpose::VerifyEmail, None, at).await?;
+    let event = engine.event(at, AuditAction::EmailVerified, Outcome::Success, context);
+    let changes = ChangeSet::new()
+        .and(consume)
+        .and(UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at })
+        .and(event.by(Actor::User(user.id, None)).on(user.id).with("method", OneTimePurpose::VerifyEmail.as_str()));
+    engine.commit(&changes).await?;
+    let found = engine.store.user_by_id(user.id).await.map_err(Internal::from)?;
+    found.ok_or(LinkError::Invalid)
+}

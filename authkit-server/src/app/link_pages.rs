@@ -1,0 +1,154 @@
+//! The pages behind the links of mails, for browsers without a front end of the host's own.
+//!
+//! Opening a link shows a page with a button and uses nothing up: mail scanners open every link. The button posts a form, without any
+//! script.
+
+use authkit_core::flows::LinkError;
+use authkit_core::model::RequestContext;
+use authkit_core::{AuthKit, Error, OneTimeTokenText, Password};
+use poem::endpoint::make;
+use poem::http::{Method, StatusCode, header};
+use poem::{Body, Endpoint, Request, Response, Route};
+
+use crate::http::RouteTable;
+use crate::mail::{escaped, language_of};
+
+/// What a page does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    VerifyEmail,
+    ResetPassword,
+    MagicLink,
+}
+
+const PAGES: [(&str, Page); 3] = [
+    ("/account/verify-email", Page::VerifyEmail),
+    ("/account/reset-password", Page::ResetPassword),
+    ("/account/magic-link", Page::MagicLink),
+];
+
+/// SECURITY: no script, nothing from elsewhere, a form that goes nowhere but here.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Names the routes to the log and the metrics.
+pub(super) fn describe(table: RouteTable) -> RouteTable {
+    PAGES.into_iter().fold(table, |table, (path, _)| table.route(path, [Method::GET, Method::POST]))
+}
+
+/// Adds the pages.
+pub(super) fn add_to(routes: Route, auth: &AuthKit) -> Route {
+    PAGES.into_iter().fold(routes, |routes, (path, page)| routes.at(path, poem::get(show(page)).post(submit(page, auth.clone()))))
+}
+
+/// Shows the page of a link, whatever the link is worth.
+fn show(page: Page) -> impl Endpoint<Output = Response> {
+    make(move |request: Request| async move {
+        let query = request.uri().query().unwrap_or_default();
+        let token = field(query.as_bytes(), "token").unwrap_or_default();
+        Ok::<_, poem::Error>(html(StatusCode::OK, language(&request), &form(page, &token, words(page, language(&request)).0)))
+    })
+}
+
+/// Does what a link is for.
+fn submit(page: Page, auth: AuthKit) -> impl Endpoint<Output = Response> {
+    make(move |mut request: Request| {
+        let auth = auth.clone();
+        async move {
+            let language = language(&request);
+            let context = request.data::<RequestContext>().cloned().unwrap_or_default();
+            let bytes = Body::into_bytes(request.take_body()).await?;
+            let token = field(&bytes, "token").unwrap_or_default();
+            let text = OneTimeTokenText::new(token.clone());
+            let links = auth.links();
+            let outcome = match page {
+                Page::VerifyEmail => links.verify_email(&text, &context).await.map(|_| None),
+                Page::ResetPassword => match Password::parse(&field(&bytes, "new_password").unwrap_or_default()) {
+                    Ok(password) => links.reset_password(&text, password, &context).await.map(|_| None),
+                    Err(error) => {
+                        return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
+                    }
+                },
+                Page::MagicLink => links.log_in(&text, None, None, &context).await.map(Some),
+            };
+            Ok::<_, poem::Error>(match outcome {
+                Ok(None) => html(StatusCode::OK, language, &format!("<p>{}</p>", escaped(words(page, language).1))),
+                Ok(Some(logged_in)) => match serde_json::to_string(&logged_in.into_reply()) {
+                    Ok(json) => Response::builder().content_type("application/json").body(json),
+                    Err(_) => html(StatusCode::INTERNAL_SERVER_ERROR, language, ""),
+                },
+                Err(error) => failed(page, &token, error, language),
+            })
+        }
+    })
+}
+
+fn failed(page: Page, token: &str, error: LinkError, language: &'static str) -> Response {
+    let can_be_mended = matches!(error, LinkError::WeakPassword(_) | LinkError::Overloaded { .. } | LinkError::Throttled { .. });
+    let shown = error.to_string();
+    let error = Error::from(error);
+    let status = StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let text = if let Some(internal) = error.internal() {
+        tracing::warn!(error = internal as &dyn std::error::Error, "a page could not do what its link is for");
+        "…".to_owned()
+    } else {
+        shown
+    };
+    let body = if can_be_mended { form(page, token, &text) } else { format!("<p>{}</p>", escaped(&text)) };
+    html(status, language, &body)
+}
+
+fn form(page: Page, token: &str, note: &str) -> String {
+    let password = if page == Page::ResetPassword {
+        "<p><input type=\"password\" name=\"new_password\" autocomplete=\"new-password\" required maxlength=\"1024\"></p>"
+    } else {
+        ""
+    };
+    format!(
+        "<form method=\"post\"><p>{}</p><input type=\"hidden\" name=\"token\" value=\"{}\">{password}<p><button>OK</button></p></form>",
+        escaped(note),
+        escaped(token)
+    )
+}
+
+fn html(status: StatusCode, language: &str, body: &str) -> Response {
+    let page = format!(
+        "<!doctype html><html lang=\"{language}\"><head><meta charset=\"utf-8\"><title>AuthKit</title>\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:30rem;margin:4rem auto;padding:0 1rem}}\
+         button,input{{font:inherit;padding:.5rem 1rem;width:100%;box-sizing:border-box}}</style></head><body>{body}</body></html>"
+    );
+    Response::builder()
+        .status(status)
+        .content_type("text/html; charset=utf-8")
+        .header(header::CONTENT_SECURITY_POLICY, POLICY)
+        .body(page)
+}
+
+/// What a page asks, and what it says when it is done.
+fn words(page: Page, language: &str) -> (&'static str, &'static str) {
+    match (page, language) {
+        (Page::VerifyEmail, "de") => ("Diese E-Mail-Adresse bestätigen?", "Die Adresse ist bestätigt."),
+        (Page::VerifyEmail, "fr") => ("Confirmer cette adresse e-mail ?", "L'adresse est confirmée."),
+        (Page::VerifyEmail, "es") => ("¿Confirmar esta dirección de correo?", "La dirección está confirmada."),
+        (Page::VerifyEmail, _) => ("Confirm this email address?", "The address is confirmed."),
+        (Page::ResetPassword, "de") => ("Neues Passwort", "Das Passwort ist gesetzt, alle Sitzungen sind beendet."),
+        (Page::ResetPassword, "fr") => ("Nouveau mot de passe", "Le mot de passe est défini, toutes les sessions sont fermées."),
+        (Page::ResetPassword, "es") => ("Nueva contraseña", "La contraseña está establecida y todas las sesiones cerradas."),
+        (Page::ResetPassword, _) => ("New password", "The password is set, and every session has ended."),
+        (Page::MagicLink, "de") => ("Jetzt anmelden?", ""),
+        (Page::MagicLink, "fr") => ("Se connecter maintenant ?", ""),
+        (Page::MagicLink, "es") => ("¿Iniciar sesión ahora?", ""),
+        (Page::MagicLink, _) => ("Log in now?", ""),
+    }
+}
+
+/// The first language of `Accept-Language` (RFC 9110 §12.5.4), which is the preferred one as browsers send it.
+fn language(request: &Request) -> &'static str {
+    let first = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    language_of(first.and_then(|list| list.split([',', ';']).next()).unwrap_or("en").trim())
+}
+
+/// A value of a form or a query.
+fn field(encoded: &[u8], name: &str) -> Option<String> {
+    url::form_urlencoded::parse(encoded).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,11 @@
+//! Mail: what it says in which language, how it is put together, and where it goes.
+
+mod files;
+mod message;
+mod smtp;
+mod words;
+
+pub(crate) use files::MailFiles;
+pub(crate) use message::{Letterhead, escaped};
+pub(crate) use smtp::Smtp;
+pub(crate) use words::language_of;
