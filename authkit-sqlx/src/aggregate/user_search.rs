@@ -77,7 +77,7 @@ macro_rules! search {
             " WHERE NOT EXISTS (SELECT 1 FROM authkit_user_terms x WHERE x.user_id = c.user_id \
                 AND substr(x.term, 1, length(w.value)) = w.value)) \
              ORDER BY c.term, c.user_id LIMIT $7) found \
-             UNION ALL SELECT e.term, e.user_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+             UNION ALL SELECT e.term, e.user_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
                 FROM (",
             candidates!("t.term, t.user_id", "1 OFFSET 999"),
             ") e) r ORDER BY r.place, r.candidate"
