@@ -86,11 +86,11 @@ pub(crate) async fn start_totp(
     let at = engine.now();
     for _ in 0..ATTEMPTS {
         let user = active(engine, principal.user_id()).await?;
-        // SECURITY: whoever has got hold of a session must not be able to lock its owner out with a factor of his own.
-        demand_recent(engine, principal, &user, at)?;
         if user.second_factors.has(FactorKind::Totp) {
             return Err(EnrollError::AlreadyEnrolled);
         }
+        // SECURITY: whoever has got hold of a session must not be able to lock its owner out with a factor of his own.
+        demand_recent(engine, principal, &user, at)?;
         let secret = totp::generate(&*engine.entropy);
         let told = totp::enrolment(&secret, &service_name(engine), user.email.spelling())?;
         let sealed = engine.custody.seal(&secret, &seal_context(user.id, Seal::Totp)).await.map_err(Internal::from)?;

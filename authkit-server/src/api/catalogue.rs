@@ -63,7 +63,11 @@ const OPERATIONS: &[Operation] = &[
     ("verifyMfa", &[BODY, LIMITED], &[(401, "auth.invalid_mfa_token"), (401, "mfa.invalid_code")]),
     ("getMfa", &[BEARER], &[]),
     ("startTotp", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required"), (409, "mfa.already_enrolled")]),
-    ("confirmTotp", &[BODY, BEARER, IN_PERSON], &[(404, "mfa.not_enrolled"), (409, "mfa.already_enrolled"), (422, "mfa.invalid_code")]),
+    (
+        "confirmTotp",
+        &[BODY, BEARER, IN_PERSON],
+        &[(404, "mfa.not_enrolled"), (409, "mfa.already_enrolled"), (422, "mfa.invalid_code")],
+    ),
     ("removeTotp", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled")]),
     ("replaceRecoveryCodes", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled")]),
     ("refresh", &[BODY, LIMITED], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
