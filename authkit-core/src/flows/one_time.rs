@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::outbox;
+use crate::flows::first_factor::SecondFactorRequired;
+use crate::flows::outbox::{self, Cause};
 use crate::flows::throttle::Throttled;
 use crate::model::{
     AuditAction, ChangeSet, MailContent, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser, Outcome,
@@ -24,6 +25,9 @@ pub enum LinkError {
     /// It was asked for in another browser.
     #[error("open the link in the browser that asked for it")]
     OtherBrowser,
+    /// The link is right, and a second factor is in force: nobody is logged in yet.
+    #[error("a second factor is required")]
+    SecondFactorRequired(SecondFactorRequired),
     /// The account is suspended. The link is still good.
     #[error("the account is suspended")]
     Suspended,
@@ -54,6 +58,7 @@ impl LinkError {
         match self {
             Self::Invalid => "auth.invalid_link",
             Self::OtherBrowser => "auth.link_of_another_browser",
+            Self::SecondFactorRequired(_) => SecondFactorRequired::CODE,
             Self::Suspended => "account.suspended",
             Self::WeakPassword(_) => "password.too_weak",
             Self::Throttled { .. } => Throttled::CODE,
@@ -93,6 +98,7 @@ pub(crate) async fn issue(
     user: &User,
     purpose: OneTimePurpose,
     browser: Option<String>,
+    cause: &Cause,
     at: Timestamp,
 ) -> Result<ChangeSet, Internal> {
     if engine.mailer.is_none() {
@@ -106,7 +112,7 @@ pub(crate) async fn issue(
         OneTimePurpose::MagicLink => MailContent::MagicLink { token: text },
         _ => return Ok(changes),
     };
-    let expires_at = at + lifetime(engine, purpose);
+    let good_for = lifetime(engine, purpose);
     let token = OneTimeToken {
         id,
         purpose,
@@ -117,10 +123,10 @@ pub(crate) async fn issue(
         data: browser.map(|browser| (BROWSER.to_owned(), browser)).into_iter().collect(),
         attempts_left: 0,
         created_at: at,
-        expires_at,
+        expires_at: at + good_for,
     };
     let changes = changes.and(OneTimeTokenChange::Insert(Box::new(token)));
-    outbox::enqueue_mail(engine, changes, user, content, at, expires_at).await
+    outbox::enqueue_mail(engine, changes, user, content, cause, Some(good_for)).await
 }
 
 const BROWSER: &str = "browser";
@@ -150,9 +156,8 @@ pub(crate) async fn request(
     let event = engine.event(at, AuditAction::LinkRequested, Outcome::Success, context);
     let event = event.with("purpose", purpose.as_str()).with("email", email.normal());
     let browser = browser.map(browser_digest);
-    let changes = outbox::enqueue_request(engine, ChangeSet::new(), purpose, email, browser, at).await?;
+    let changes = outbox::enqueue_request(engine, ChangeSet::new(), purpose, email, browser, &Cause::of(context, at)).await?;
     engine.commit(&changes.and(event)).await.map_err(Internal::from)?;
-    engine.outbox_wake.notify_one();
     Ok(())
 }
 

@@ -11,6 +11,8 @@ mod keys;
 mod limits;
 mod links;
 mod login;
+mod mfa;
+mod notices;
 mod passwords;
 mod refresh;
 mod roles;
