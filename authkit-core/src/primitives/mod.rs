@@ -23,6 +23,8 @@ pub use entropy::{Entropy, OsEntropy};
 pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
 pub use id::{OneTimeTokenId, OutboxMessageId};
 pub use label::ImpersonationReason;
+pub use id::{PasskeyChallengeId, PasskeyId};
+pub use label::PasskeyName;
 pub use label::{DeviceName, FullName, LabelError, Locale, RoleDescription, UserAgent, harmless};
 pub use network::client_network;
 pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};
