@@ -8,6 +8,7 @@ use crate::model::{
     Actor, AuditAction, AuditEvent, AuthMethod, ChangeSet, FactorChange, FactorKind, FactorSet, Factors, OneTimePurpose,
     OneTimeTokenChange, Outcome, RecoveryCodes, RequestContext, SessionChange, TotpSecret, User, UserChange, UserStatus,
 };
+use crate::model::PasskeyChange;
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{FactorCode, Timestamp, UserId};
 
@@ -218,6 +219,7 @@ pub(crate) async fn reset(engine: &Engine, user_id: UserId, context: &RequestCon
         let changes = ChangeSet::new()
             .and(UserChange::SetSecondFactors { id: user.id, from: user.auth_epoch, to: FactorSet::NONE, at })
             .and(FactorChange::Forget { user_id: user.id })
+            .and(PasskeyChange::ForgetAllOf { user_id: user.id })
             .and(OneTimeTokenChange::RevokeAllOf { user_id: user.id, purpose: Some(OneTimePurpose::MfaChallenge) })
             .and(event);
         match engine.commit(&changes).await {

@@ -3,6 +3,7 @@
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::one_time::{self, LinkError, Redeemable};
 use crate::flows::outbox;
+use crate::model::PasskeyChange;
 use crate::model::{
     Actor, AuditAction, ChangeSet, CredentialChange, FactorChange, FactorSet, GuessChange, GuessSubject, MailContent,
     OneTimePurpose, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
@@ -65,6 +66,7 @@ pub(crate) async fn reset(
     } else {
         // SECURITY: second factors of before the address was proved may be somebody else's, and would keep the owner out.
         changes.and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at }).and(FactorChange::Forget { user_id: id })
+            .and(PasskeyChange::ForgetAllOf { user_id: id })
     };
     let until = at + engine.config.mail.verify_email_lifetime;
     let changes = outbox::enqueue_mail(engine, changes, &user, MailContent::PasswordReset, at, until).await?;
