@@ -28,12 +28,6 @@ pub struct PasskeyConfig {
 
 impl Default for PasskeyConfig {
     fn default() -> Self {
-        Self {
-            rp_id: None,
-            rp_name: None,
-            origins: Vec::new(),
-            challenge_lifetime: Duration::from_mins(5),
-            per_account: 20,
-        }
+        Self { rp_id: None, rp_name: None, origins: Vec::new(), challenge_lifetime: Duration::from_mins(5), per_account: 20 }
     }
 }

@@ -4,11 +4,11 @@ use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::factor_check::{self, ATTEMPTS, Seal, seal_context};
 use crate::mfa::{EnrolmentError, RecoveryCode, TotpEnrolment, recovery_codes, totp};
+use crate::model::PasskeyChange;
 use crate::model::{
     Actor, AuditAction, AuditEvent, AuthMethod, ChangeSet, FactorChange, FactorKind, FactorSet, Factors, OneTimePurpose,
     OneTimeTokenChange, Outcome, RecoveryCodes, RequestContext, SessionChange, TotpSecret, User, UserChange, UserStatus,
 };
-use crate::model::PasskeyChange;
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{FactorCode, Timestamp, UserId};
 

@@ -65,7 +65,9 @@ pub(crate) async fn reset(
         changes.and(UserChange::RaiseAuthEpoch { id, from, at })
     } else {
         // SECURITY: second factors of before the address was proved may be somebody else's, and would keep the owner out.
-        changes.and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at }).and(FactorChange::Forget { user_id: id })
+        changes
+            .and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at })
+            .and(FactorChange::Forget { user_id: id })
             .and(PasskeyChange::ForgetAllOf { user_id: id })
     };
     let until = at + engine.config.mail.verify_email_lifetime;

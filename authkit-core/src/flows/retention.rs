@@ -1,8 +1,8 @@
 //! What is long over is forgotten, a little at a time.
 
 use crate::flows::engine::{Engine, Internal};
-use crate::model::{Change, ChangeSet, GuessChange, SessionChange};
 use crate::model::PasskeyChange;
+use crate::model::{Change, ChangeSet, GuessChange, SessionChange};
 use crate::model::{OneTimeTokenChange, OutboxChange};
 use crate::primitives::Timestamp;
 

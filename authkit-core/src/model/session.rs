@@ -24,7 +24,8 @@ pub enum AuthMethod {
 
 impl AuthMethod {
     /// Every method.
-    pub const ALL: &'static [Self] = &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink, Self::Passkey];
+    pub const ALL: &'static [Self] =
+        &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink, Self::Passkey];
 
     /// The `amr` value: of RFC 8176 §2 where it has one, and a name of our own where it does not.
     #[must_use]
