@@ -529,16 +529,27 @@ impl Roles<'_> {
         flows::admin_roles::update(self.engine, by, name, update, run, context).await
     }
 
-    /// Deletes a role that nobody has, if it is still of version `if_version`. Needs `roles:write`, and all that the role gives.
+    /// Deletes a role that nobody has, if it is still as it was read. Needs `roles:write`, and all that the role gives.
     pub async fn delete(
         &self,
         by: Administrator<'_>,
         name: &RoleName,
-        if_version: Option<u32>,
+        expected: &flows::ExpectedRole,
         run: Run,
         context: &RequestContext,
-    ) -> Result<(), RoleError> {
-        flows::admin_roles::delete(self.engine, by, name, if_version, run, context).await
+    ) -> Result<RoleImpact, RoleError> {
+        flows::admin_roles::delete(self.engine, by, name, expected, run, context).await
+    }
+
+    /// What an account has and may, to be shown: by the roles that this node knows, and without I/O.
+    #[must_use]
+    pub fn access_of(&self, user: &User) -> flows::AccountAccess {
+        flows::admin_roles::known_access(self.engine, user)
+    }
+
+    /// What an account has and may, as the store knows it. Needs `roles:read`.
+    pub async fn read_access(&self, by: Administrator<'_>, id: UserId) -> Result<flows::AccountAccess, RoleError> {
+        flows::admin_roles::read_access(self.engine, by, id).await
     }
 
     /// Gives somebody a role. Needs `roles:assign` in the scope, and all that the role gives, there and for as long.
