@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod links;
 mod login;
+mod mfa;
 mod passwords;
 mod refresh;
 mod roles;
