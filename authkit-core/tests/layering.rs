@@ -42,6 +42,7 @@ const DOORS: &[&str] = &[
     "administration",
     "one_time",
     "outbox",
+    "notify",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -12,6 +12,7 @@ mod limits;
 mod links;
 mod login;
 mod mfa;
+mod notices;
 mod passwords;
 mod refresh;
 mod roles;
