@@ -16,6 +16,7 @@ pub mod factor_check;
 pub mod first_factor;
 pub(crate) mod guessing;
 pub(crate) mod mfa_token;
+pub(crate) mod notify;
 pub(crate) mod one_time;
 pub(crate) mod refusals;
 pub mod role_impact;
@@ -55,6 +56,7 @@ pub mod unlock;
 pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
+pub use admin_roles::{AccountAccess, ExpectedRole, RoleVersion, ScopedAccess};
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use admin_users::{AccountUpdate, AccountVersion, Expected, NewAccount};
 pub use administration::AdminError;
