@@ -39,6 +39,7 @@ const DOORS: &[&str] = &[
     "administration",
     "one_time",
     "outbox",
+    "pending_registration",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod mail;
 pub mod password;
 pub mod pepper;
+pub mod registration;
 pub mod retention;
 pub mod session;
 pub mod token;
@@ -22,6 +23,7 @@ pub use limits::LimitConfig;
 pub use mail::MailConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
+pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
 pub use session::{ReusePolicy, SessionConfig};
 pub use token::{HmacSecret, HmacSecretError, SigningAlgorithm, TokenConfig};
@@ -46,6 +48,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// The audit log.
     pub audit: AuditConfig,
+    /// Who may make an account, and what the answer says about others.
+    pub registration: RegistrationConfig,
 }
 
 impl Config {
@@ -61,6 +65,7 @@ impl Config {
             limits: LimitConfig::default(),
             mail: MailConfig::default(),
             audit: AuditConfig::default(),
+            registration: RegistrationConfig::default(),
         }
     }
 }

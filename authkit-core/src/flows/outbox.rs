@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::one_time;
+use crate::flows::pending_registration::{self, PendingRegistration};
 use crate::model::{
     ChangeSet, Mail, MailContent, MessageKind, OneTimePurpose, OutboxChange, OutboxMessage, OutboxState, User, UserStatus,
 };
@@ -34,6 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(4);
 enum Payload {
     Mail { to: (String, String), full_name: Option<String>, locale: Option<String>, name: String, token: Option<String> },
     Request { purpose: String, email: (String, String), browser: Option<String> },
+    Registration(Box<PendingRegistration>),
 }
 
 impl Payload {
@@ -55,6 +57,7 @@ fn content(name: &str, token: Option<String>) -> Option<MailContent> {
         ("reset_password", Some(token)) => MailContent::ResetPassword { token },
         ("magic_link", Some(token)) => MailContent::MagicLink { token },
         ("password_reset", None) => MailContent::PasswordReset,
+        ("registration_attempted", None) => MailContent::RegistrationAttempted,
         _ => return None,
     })
 }
@@ -89,6 +92,18 @@ pub(crate) async fn enqueue_request(
     let payload = Payload::Request { purpose: purpose.as_str().to_owned(), email, browser };
     let until = at + one_time::lifetime(engine, purpose);
     enqueue(engine, changes, (MessageKind::Request, purpose.as_str()), None, &payload, (at, until)).await
+}
+
+/// Adds a registration to what is committed: what becomes of it is found out later.
+pub(crate) async fn enqueue_registration(
+    engine: &Engine,
+    changes: ChangeSet,
+    registration: PendingRegistration,
+    at: Timestamp,
+    expires_at: Timestamp,
+) -> Result<ChangeSet, Internal> {
+    let payload = Payload::Registration(Box::new(registration));
+    enqueue(engine, changes, (MessageKind::Request, "registration"), None, &payload, (at, expires_at)).await
 }
 
 async fn enqueue(
@@ -186,6 +201,14 @@ async fn settle(engine: &Engine, message: OutboxMessage) -> Result<(), Internal>
         // The lease has run out and the message is another worker's, or an administrator's; or the account has changed in between,
         // and the request is looked at again when the lease ends.
         Ok(_) | Err(CommitError::Conflict(Conflict::MessageMoved | Conflict::UserChanged)) => Ok(()),
+        // Somebody has registered with the address since this registration was looked at: the next look finds the account.
+        Err(CommitError::Conflict(Conflict::EmailTaken)) => {
+            let again = OutboxChange::Defer { id, attempt, due_at: engine.now(), error: "overtaken".to_owned() };
+            match engine.commit(&ChangeSet::new().and(again)).await {
+                Ok(_) | Err(CommitError::Conflict(Conflict::MessageMoved)) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -238,6 +261,7 @@ async fn attempt_one(engine: &Engine, message: &OutboxMessage) -> Result<Outcome
                 }
             }
         }
+        Ok(Payload::Registration(registration)) => Ok(Outcome::Done(pending_registration::decide(engine, &registration).await?)),
         Err(_) => unreadable,
     }
 }

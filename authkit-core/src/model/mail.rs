@@ -23,6 +23,8 @@ pub enum MailContent {
     },
     /// The password of your account was set anew; all sessions have ended.
     PasswordReset,
+    /// Somebody tried to register with your address, which has an account.
+    RegistrationAttempted,
 }
 
 impl MailContent {
@@ -34,6 +36,7 @@ impl MailContent {
             Self::ResetPassword { .. } => "reset_password",
             Self::MagicLink { .. } => "magic_link",
             Self::PasswordReset => "password_reset",
+            Self::RegistrationAttempted => "registration_attempted",
         }
     }
 
@@ -42,7 +45,7 @@ impl MailContent {
     pub const fn token(&self) -> Option<&OneTimeTokenText> {
         match self {
             Self::VerifyEmail { token } | Self::ResetPassword { token } | Self::MagicLink { token } => Some(token),
-            Self::PasswordReset => None,
+            Self::PasswordReset | Self::RegistrationAttempted => None,
         }
     }
 }

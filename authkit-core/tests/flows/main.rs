@@ -12,5 +12,6 @@ mod links;
 mod login;
 mod passwords;
 mod refresh;
+mod registration;
 mod roles;
 mod support;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use authkit_core::OutboxMessageId;
-use authkit_core::model::Mail;
+use authkit_core::model::{Mail, MailContent};
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
@@ -26,6 +26,9 @@ impl Letterhead {
 
     /// Where the link of a mail leads.
     pub(crate) fn link(&self, mail: &Mail) -> Option<String> {
+        if matches!(mail.content, MailContent::RegistrationAttempted) {
+            return Some(format!("{}/account/forgot-password", self.public_url));
+        }
         let token = mail.content.token()?;
         Some(format!("{}/account/{}?token={}", self.public_url, mail.content.name().replace('_', "-"), token.expose()))
     }

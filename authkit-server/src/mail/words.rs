@@ -83,6 +83,30 @@ pub(super) fn words(mail: &Mail) -> Words {
             "Iniciar sesión",
         ),
         ("magic_link", _) => ("Your login link", "this link logs you in. It is good for 10 minutes, and once.", "Log in"),
+        ("registration_attempted", "de") => (
+            "Sie haben schon ein Konto",
+            "jemand wollte sich mit dieser Adresse registrieren, die schon ein Konto hat. Waren Sie das, melden Sie sich an, oder setzen \
+             Sie ein neues Passwort, wenn Sie Ihres vergessen haben.",
+            "Neues Passwort setzen",
+        ),
+        ("registration_attempted", "fr") => (
+            "Vous avez déjà un compte",
+            "quelqu'un a voulu s'inscrire avec cette adresse, qui a déjà un compte. Si c'était vous, connectez-vous, ou définissez un \
+             nouveau mot de passe si vous avez oublié le vôtre.",
+            "Définir un nouveau mot de passe",
+        ),
+        ("registration_attempted", "es") => (
+            "Ya tiene una cuenta",
+            "alguien ha querido registrarse con esta dirección, que ya tiene una cuenta. Si ha sido usted, inicie sesión, o establezca \
+             una nueva contraseña si ha olvidado la suya.",
+            "Establecer una nueva contraseña",
+        ),
+        ("registration_attempted", _) => (
+            "You already have an account",
+            "somebody tried to register with this address, which has an account already. If that was you, log in, or set a new password \
+             if you have forgotten yours.",
+            "Set a new password",
+        ),
         (_, "de") => (
             "Ihr Passwort wurde neu gesetzt",
             "das Passwort Ihres Kontos wurde soeben neu gesetzt, und alle Sitzungen wurden beendet. Falls Sie das nicht waren, \
