@@ -8,6 +8,7 @@ use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
+use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
 use crate::flows::{LinkError, OutboxError};
 use crate::password::Weakness;
 
@@ -128,6 +129,15 @@ pub enum Error {
     /// Of closing an account.
     #[error(transparent)]
     CloseAccount(#[from] CloseAccountError),
+    /// Of the second half of a login.
+    #[error(transparent)]
+    SecondFactor(#[from] SecondFactorError),
+    /// Of turning second factors on and off.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// Of a route that wants more than the caller has proved.
+    #[error(transparent)]
+    InsufficientAuthentication(#[from] InsufficientAuthentication),
     /// Of the count of all requests.
     #[error(transparent)]
     TooManyRequests(#[from] TooManyRequests),
@@ -159,6 +169,9 @@ impl Error {
             Self::ChangePassword(error) => error.code(),
             Self::Session(error) => error.code(),
             Self::CloseAccount(error) => error.code(),
+            Self::SecondFactor(error) => error.code(),
+            Self::Enroll(error) => error.code(),
+            Self::InsufficientAuthentication(error) => error.code(),
             Self::TooManyRequests(error) => error.code(),
             Self::Admin(error) => error.code(),
             Self::Export(error) => error.code(),
@@ -209,19 +222,28 @@ impl Error {
                 | RoleError::NotHeld
                 | RoleError::BuiltIn,
             )
-            | Self::Login(LoginError::Suspended)
+            | Self::Login(LoginError::Suspended | LoginError::SecondFactorRequired(_))
+            | Self::Enroll(EnrollError::ReauthenticationRequired | EnrollError::Impersonated(_))
+            | Self::InsufficientAuthentication(_)
             | Self::Profile(ProfileError::Suspended)
-            | Self::Reauthenticate(ReauthenticateError::Impersonated(_))
+            | Self::Reauthenticate(ReauthenticateError::Impersonated(_) | ReauthenticateError::FactorRequired)
             | Self::ChangePassword(
                 ChangePasswordError::Suspended | ChangePasswordError::WrongPassword | ChangePasswordError::Impersonated(_),
             )
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired | CloseAccountError::Impersonated(_))
             | Self::Export(ExportError::Impersonated(_))
-            | Self::Link(LinkError::Suspended | LinkError::OtherBrowser) => ErrorKind::Forbidden,
+            | Self::Link(LinkError::Suspended | LinkError::OtherBrowser | LinkError::SecondFactorRequired(_)) => {
+                ErrorKind::Forbidden
+            }
             Self::Admin(error) => of_administration(error),
             Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
             | Self::Outbox(_)
-            | Self::Session(_) => ErrorKind::NotFound,
+            | Self::Session(_)
+            | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
+            Self::SecondFactor(SecondFactorError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Enroll(EnrollError::AlreadyEnrolled) => ErrorKind::Conflict,
+            Self::Enroll(EnrollError::InvalidCode) => ErrorKind::Invalid,
+            Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
             _ => ErrorKind::Unauthenticated,
         }
     }
@@ -233,6 +255,17 @@ impl Error {
             Self::Link(LinkError::WeakPassword(weakness))
             | Self::Register(RegisterError::WeakPassword(weakness))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(weakness)) => Some(weakness),
+            _ => None,
+        }
+    }
+
+    /// The demand for a second factor, where that is the error: whoever answers hands its token to the client.
+    #[must_use]
+    pub const fn second_factor_required(&self) -> Option<&SecondFactorRequired> {
+        match self {
+            Self::Login(LoginError::SecondFactorRequired(required)) | Self::Link(LinkError::SecondFactorRequired(required)) => {
+                Some(required)
+            }
             _ => None,
         }
     }
@@ -253,6 +286,8 @@ impl Error {
             | Self::Session(SessionError::Internal(error))
             | Self::CloseAccount(CloseAccountError::Internal(error))
             | Self::Export(ExportError::Internal(error))
+            | Self::SecondFactor(SecondFactorError::Internal(error))
+            | Self::Enroll(EnrollError::Internal(error))
             | Self::Link(LinkError::Internal(error))
             | Self::Outbox(OutboxError::Internal(error))
             | Self::Internal(error) => Some(error),

@@ -37,6 +37,7 @@ pub mod embedded;
 mod error;
 pub mod flows;
 pub mod manual;
+pub mod mfa;
 pub mod model;
 pub mod password;
 pub mod ports;
@@ -46,7 +47,7 @@ pub mod rbac;
 pub mod testkit;
 pub mod token;
 
-pub use authkit::{Accounts, Administration, Audit, AuthKit, Keys, Roles, Sessions};
+pub use authkit::{Accounts, Administration, Audit, AuthKit, Keys, Mfa, Roles, Sessions};
 pub use authkit::{Links, Outbox};
 pub use builder::{BuildError, Builder};
 pub use config::Config;

@@ -71,6 +71,10 @@ mutants! {
     ForgetsNoGuesses breaks a_count_is_forgotten_if_there_is_one;
     PurgesEveryCount breaks old_counts_are_purged_and_high_ones_stay;
     ReadsNoGuessesOfNobody breaks guesses_are_read_beside_the_account_or_nobody;
+    WritesFactorsWhateverWasRead breaks one_of_many_writes_the_factors;
+    ForgetsNoFactors breaks factors_are_forgotten_if_there_are_any;
+    KeepsTheFactorsInForce breaks factors_in_force_are_set_from_the_epoch_that_was_read;
+    LosesTheLastStep breaks factors_are_read_back_with_every_field;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -14,11 +14,12 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("audit", &["primitives", "model"]),
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
+    ("mfa", &["primitives", "model", "config"]),
     ("rbac", &["primitives", "model"]),
-    ("flows", &["primitives", "model", "ports", "config", "audit", "password", "rbac", "token"]),
+    ("flows", &["primitives", "model", "ports", "config", "audit", "password", "rbac", "token", "mfa"]),
     ("error", &["password", "flows"]),
     ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
-    ("authkit", &["primitives", "model", "ports", "config", "password", "token", "flows", "builder"]),
+    ("authkit", &["primitives", "model", "ports", "config", "password", "token", "mfa", "flows", "builder"]),
 ];
 
 /// The flows that other flows may call.
@@ -31,6 +32,8 @@ const DOORS: &[&str] = &[
     "planned",
     "throttle",
     "guessing",
+    "factor_check",
+    "mfa_token",
     "first_factor",
     "session_issue",
     "authenticate",

@@ -57,6 +57,7 @@ struct Parts {
     members: Map<String, Value>,
     request_id: Option<RequestId>,
     challenge: Option<&'static str>,
+    challenge_text: Option<String>,
     retry_after: Option<Duration>,
     allow: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -74,6 +75,7 @@ impl Problem {
             members: Map::new(),
             request_id: None,
             challenge: None,
+            challenge_text: None,
             retry_after: None,
             allow: None,
             headers: Vec::new(),
@@ -113,6 +115,13 @@ impl Problem {
     /// a 403 that another token could turn into a success.
     pub fn challenge(mut self, error: &'static str) -> Self {
         self.0.challenge = Some(error);
+        self
+    }
+
+    /// Puts whole parameters into the `WWW-Authenticate` header, such as the `acr_values` of RFC 9470 §3. They must be our own
+    /// text: nothing of a request.
+    pub fn challenge_text(mut self, parameters: String) -> Self {
+        self.0.challenge_text = Some(parameters);
         self
     }
 
@@ -199,7 +208,9 @@ impl Problem {
         response.set_data(self.clone());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        if parts.status == StatusCode::UNAUTHORIZED || parts.challenge.is_some() {
+        if let Some(text) = parts.challenge_text.as_ref().and_then(|text| challenge_parameters(text)) {
+            headers.insert(WWW_AUTHENTICATE, text);
+        } else if parts.status == StatusCode::UNAUTHORIZED || parts.challenge.is_some() {
             headers.insert(WWW_AUTHENTICATE, challenge_header(parts.challenge));
         }
         if let Some(after) = self.retry_delay() {
@@ -224,6 +235,10 @@ impl Problem {
 fn challenge_header(error: Option<&'static str>) -> HeaderValue {
     const PLAIN: HeaderValue = HeaderValue::from_static("Bearer realm=\"authkit\"");
     error.and_then(|error| HeaderValue::from_str(&format!("Bearer realm=\"authkit\", error=\"{error}\"")).ok()).unwrap_or(PLAIN)
+}
+
+fn challenge_parameters(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("Bearer realm=\"authkit\", {text}")).ok()
 }
 
 fn whole_seconds(after: Duration) -> u64 {

@@ -1,5 +1,6 @@
 //! Where the databases differ: one constant per dialect and statement, chosen once when a store is opened.
 
+use crate::aggregate::factor;
 use crate::aggregate::guess;
 use crate::aggregate::user_search;
 use crate::aggregate::{audit, credential, role, session, user};
@@ -34,6 +35,8 @@ pub(crate) struct Dialect {
     pub(crate) search_users: &'static str,
     /// The end of old counts of guesses.
     pub(crate) purge_guesses: &'static str,
+    /// The first row of second factors of an account, guarded by it.
+    pub(crate) insert_factors: &'static str,
     /// A one-time token, guarded by its account.
     pub(crate) insert_one_time_token: &'static str,
     /// The end of one-time tokens that have expired.
@@ -59,6 +62,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     keep_terms: user_search::KEEP_SQLITE,
     search_users: user_search::SEARCH_SQLITE,
     purge_guesses: guess::PURGE_SQLITE,
+    insert_factors: factor::INSERT_SQLITE,
     insert_one_time_token: one_time_token::INSERT_SQLITE,
     purge_one_time_tokens: one_time_token::PURGE_SQLITE,
     claim_messages: outbox::CLAIM_SQLITE,
@@ -80,6 +84,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     keep_terms: user_search::KEEP_POSTGRES,
     search_users: user_search::SEARCH_POSTGRES,
     purge_guesses: guess::PURGE_POSTGRES,
+    insert_factors: factor::INSERT_POSTGRES,
     insert_one_time_token: one_time_token::INSERT_POSTGRES,
     purge_one_time_tokens: one_time_token::PURGE_POSTGRES,
     claim_messages: outbox::CLAIM_POSTGRES,

@@ -2,7 +2,7 @@
 //! a file.
 //!
 //! ```
-//! use authkit_core::model::{Access, ChangeSet, User, UserChange, UserStatus};
+//! use authkit_core::model::{Access, ChangeSet, FactorSet, User, UserChange, UserStatus};
 //! use authkit_core::ports::{Store, UserReads};
 //! use authkit_core::{Clock, Email, OsEntropy, SystemClock, UserId};
 //! use authkit_sqlx::{SqliteOptions, SqliteStore};
@@ -22,6 +22,7 @@
 //!     locale: None,
 //!     status: UserStatus::Active,
 //!     auth_epoch: 0,
+//!     second_factors: FactorSet::NONE,
 //!     access: Access::default(),
 //!     version: 0,
 //!     created_at: now,

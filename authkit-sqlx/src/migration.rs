@@ -52,6 +52,7 @@ histories! {
     5 "audit" "0005_audit",
     6 "one_time_tokens_and_outbox" "0006_one_time_tokens_and_outbox",
     7 "roles" "0007_roles",
+    8 "factors" "0008_factors",
 }
 
 /// A step that a database has.

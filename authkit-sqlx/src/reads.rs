@@ -5,6 +5,7 @@ macro_rules! impl_reads {
     ($store:ty, $dialect:path) => {
         mod store_reads {
             use async_trait::async_trait;
+            use authkit_core::model::Factors;
             use authkit_core::model::StoredPassword;
             use authkit_core::model::{
                 AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey,
@@ -13,6 +14,7 @@ macro_rules! impl_reads {
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
             use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
             use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
+            use authkit_core::ports::FactorReads;
             use authkit_core::ports::{
                 AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, StoreError, UserReads,
             };
@@ -21,6 +23,7 @@ macro_rules! impl_reads {
             use authkit_core::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleName, SessionId, Timestamp, UserId};
             use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
+            use crate::aggregate::factor;
             use crate::aggregate::{audit, credential, role, server_key, session, user};
             use crate::aggregate::{guess, user_search};
             use crate::aggregate::{one_time_token, outbox};
@@ -136,6 +139,13 @@ macro_rules! impl_reads {
 
                 async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
                     Ok(self.optional(guess::login_by_user(id, subject), guess::decode_login).await?.unwrap_or_default())
+                }
+            }
+
+            #[async_trait]
+            impl FactorReads for $store {
+                async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+                    self.optional(factor::by_user(user_id), factor::decode).await
                 }
             }
 

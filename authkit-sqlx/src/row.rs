@@ -144,7 +144,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, DecodeError> {
-        let value = self.take(|row, at| row.bytes(at))?;
+        let value = self.optional_bytes()?;
         self.present(value)
     }
 

@@ -1,6 +1,6 @@
 //! A green contract proves nothing by itself: each of these faults has to turn it red, on every database where it can exist.
 
-use authkit_core::model::{ChangeSet, CredentialChange, UserChange};
+use authkit_core::model::{ChangeSet, CredentialChange, FactorChange, UserChange};
 use authkit_core::ports::{CommitError, Conflict, Store};
 use authkit_core::testkit::Fixtures;
 use authkit_core::testkit::store_contract::{Stores, promises, run};
@@ -70,6 +70,8 @@ noticed! { sqlite {
     a_password_without_its_guard_is_noticed: PasswordGuardDropped by "one_of_many_password_changes_wins",
     a_guess_without_its_guard_is_noticed: GuessGuardDropped by "one_of_many_reserves_the_guess",
     a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
+    factors_without_their_guard_are_noticed: FactorGuardDropped by "one_of_many_writes_the_factors",
+    factors_in_force_without_their_guard_are_noticed: FactorEpochGuardDropped by "one_of_many_changes_of_the_factors_in_force_wins",
     a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
     a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
     a_used_up_token_without_its_guard_is_noticed: ConsumeGuardDropped by "a_token_is_used_up_by_what_it_is_and_for_what_it_is",
@@ -89,6 +91,8 @@ noticed! { postgres {
     a_guess_without_its_guard_is_noticed: GuessGuardDropped by "one_of_many_reserves_the_guess",
     a_count_on_from_what_was_read_is_noticed: GuessCountOverwritten by "no_guess_among_rivals_is_lost",
     a_purge_of_high_counts_is_noticed: GuessPurgeTooWide by "old_counts_are_purged_and_high_ones_stay",
+    factors_without_their_guard_are_noticed: FactorGuardDropped by "one_of_many_writes_the_factors",
+    factors_in_force_without_their_guard_are_noticed: FactorEpochGuardDropped by "one_of_many_changes_of_the_factors_in_force_wins",
     a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
     a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
     a_reported_deadlock_is_noticed: DeadlockReported by "rivals_in_opposite_order_all_succeed",
@@ -119,6 +123,38 @@ async fn replicas_start_at_once(mutant: Option<Mutant>) -> bool {
 async fn a_migration_without_its_lock_is_noticed() {
     assert!(replicas_start_at_once(None).await, "without a fault");
     assert!(!replicas_start_at_once(Some(Mutant::MigrationLockDropped)).await, "nobody notices the missing lock");
+}
+
+/// The first second factor is set while its account is being closed, many times; how many closed accounts have one afterwards.
+async fn factors_of_closed_accounts(mutant: Option<Mutant>) -> i64 {
+    let database = TestDatabase::fresh().await;
+    let options = database.options();
+    let store = PgStore::open(if let Some(mutant) = mutant { options.mutant(mutant) } else { options }).await.expect("opens");
+    store.migrate().await.expect("migrates");
+    let fixtures = Fixtures::new(7);
+    for _ in 0..50 {
+        let user = fixtures.user();
+        store.commit(&ChangeSet::new().and(UserChange::Insert(user.clone()))).await.expect("an account");
+        let (user_id, at) = (user.id, fixtures.now());
+        // Each with an event behind it, so that both are transactions of some length.
+        let factors = FactorChange::Put(Box::new(fixtures.factors(user_id)));
+        let factors = ChangeSet::new().and(factors).and(fixtures.event(user_id));
+        let close = ChangeSet::new().and(UserChange::Close { id: user_id, at }).and(fixtures.event(user_id));
+        let (set, closed) = tokio::join!(store.commit(&factors), store.commit(&close));
+        assert!(matches!(set, Ok(_) | Err(CommitError::Conflict(Conflict::UserChanged))), "{set:?}");
+        closed.expect("closes");
+    }
+    let left = format!(
+        "SELECT count(*) FROM {0}.factors f JOIN {0}.users u ON u.id = f.user_id WHERE u.status = 'closed'",
+        database.schema()
+    );
+    sqlx::query_scalar(sqlx::AssertSqlSafe(left)).fetch_one(&mut database.connect().await).await.expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn factors_without_their_lock_are_noticed() {
+    assert_eq!(factors_of_closed_accounts(None).await, 0, "without a fault");
+    assert!(factors_of_closed_accounts(Some(Mutant::FactorLockDropped)).await > 0, "nobody notices the missing lock");
 }
 
 /// A password is set while its account is being closed, many times; how many closed accounts have a password afterwards. No read
@@ -163,12 +199,15 @@ fn every_fault_is_on_trial() {
         Mutant::DeadlockReported,
         Mutant::MigrationLockDropped,
         Mutant::GuessCountOverwritten,
+        Mutant::FactorLockDropped,
         Mutant::ClaimLockDropped,
     ];
     // A plain BEGIN shows only where a transaction reads first: in racing migrations, whose test is beside them.
     let sqlite_only = [Mutant::PlainBegin];
     for mutant in Mutant::ALL {
-        let elsewhere = [Mutant::PlainBegin, Mutant::PasswordLockDropped, Mutant::MigrationLockDropped].contains(&mutant);
+        let elsewhere =
+            [Mutant::PlainBegin, Mutant::PasswordLockDropped, Mutant::MigrationLockDropped, Mutant::FactorLockDropped]
+                .contains(&mutant);
         let on_sqlite = sqlite::NOTICED.contains(&mutant) || postgres_only.contains(&mutant) || elsewhere;
         let on_postgres = postgres::NOTICED.contains(&mutant) || sqlite_only.contains(&mutant) || elsewhere;
         assert!(on_sqlite && on_postgres, "{mutant:?} is nowhere on trial");

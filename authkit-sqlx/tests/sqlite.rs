@@ -128,7 +128,16 @@ async fn the_schema_is_checked_without_being_touched() {
     let store = SqliteStore::open(database.options()).await.expect("opens");
     assert_eq!(
         store.check().await.expect("empty").pending,
-        ["initial", "session_expiry", "login_failures", "administration", "audit", "one_time_tokens_and_outbox", "roles"]
+        [
+            "initial",
+            "session_expiry",
+            "login_failures",
+            "administration",
+            "audit",
+            "one_time_tokens_and_outbox",
+            "roles",
+            "factors"
+        ]
     );
     assert_eq!(store.check().await.expect("still empty").version, 0);
     store.migrate().await.expect("migrates");

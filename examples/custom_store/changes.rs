@@ -11,6 +11,7 @@ use authkit_core::model::{
     Patch, Revocation, RevocationReason, Role, RoleChange, Rotation, Session, SessionChange, SessionWithUser, User, UserChange,
     UserStatus,
 };
+use authkit_core::model::{FactorChange, Factors};
 use authkit_core::model::{GuessChange, GuessSubject};
 use authkit_core::ports::{CommitError, Conflict, StoreError};
 use authkit_core::{PasswordHash, RoleName, Timestamp, UserId};
@@ -26,7 +27,7 @@ use crate::tables::{
     ACCESS_CHANGED_AT, ACCESS_CHANGES, CLOSED_USERS, EVENTS, EVENTS_BY_SUBJECT, KEYS, LEAVES, META, PASSWORDS, REVOCATIONS,
     ROLES, SESSIONS, SESSIONS_BY_USER, USERS, USERS_BY_EMAIL, USERS_BY_ROLE, all, get, has, put, remove, set, value,
 };
-use crate::tables::{GUESSES, Readable as _, broken};
+use crate::tables::{FACTORS, GUESSES, Readable as _, broken};
 
 /// Applies one change if its guard holds. Whoever gets an error must abort the transaction.
 pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Committed) -> Result<(), CommitError> {
@@ -38,6 +39,7 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Role(change) => apply_role(tx, change),
         Change::Audit(change) => apply_audit(tx, change, committed),
         Change::Guess(change) => apply_guess(tx, change, committed),
+        Change::Factor(change) => apply_factor(tx, change),
         Change::OneTimeToken(change) => proofs::apply_token(tx, change, committed),
         Change::Outbox(change) => proofs::apply_outbox(tx, change, committed),
         _ => Err(unknown()),
@@ -112,11 +114,18 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
         UserChange::Expect { id, version } => {
             unchanged(tx, *id, *version)?;
         }
+        UserChange::SetSecondFactors { id, from, to, at } => {
+            let mut user = user(tx, *id)?.filter(|user| user.auth_epoch == *from).ok_or(Conflict::UserChanged)?;
+            user.auth_epoch = next(user.auth_epoch)?;
+            user.second_factors = *to;
+            put_changed(tx, user, *at)?;
+        }
         UserChange::Close { id, at: _ } => {
             let user = user(tx, *id)?.ok_or(Conflict::UserChanged)?;
             remove(tx, USERS, id.as_uuid())?;
             remove(tx, USERS_BY_EMAIL, user.email.normal())?;
             remove(tx, PASSWORDS, id.as_uuid())?;
+            remove(tx, FACTORS, id.as_uuid())?;
             set(tx, CLOSED_USERS, id.as_uuid(), ())?;
             forget_roles(tx, &user)?;
             // The sessions stay, so that their revocation can be read, but without what was personal in them.
@@ -301,11 +310,12 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut 
                 committed.purged += 1;
             }
         }
-        SessionChange::Reauthenticate { id, auth_epoch, at } => {
+        SessionChange::Reauthenticate { id, auth_epoch, methods, at } => {
             let session = session(tx, *id)?.filter(|session| session.is_live(*at)).ok_or(Conflict::SessionEnded)?;
             let user = active_user(tx, session.user_id)?;
             guard(user.is_some_and(|user| user.auth_epoch == *auth_epoch), Conflict::SessionEnded)?;
-            put(tx, &Session { authenticated_at: *at, ..session })?;
+            let methods = methods.clone().unwrap_or_else(|| session.methods.clone());
+            put(tx, &Session { authenticated_at: *at, methods, ..session })?;
         }
         _ => return Err(unknown()),
     }
@@ -352,6 +362,20 @@ fn apply_guess(tx: &WriteTransaction, change: &GuessChange, committed: &mut Comm
             }
             committed.purged += old.len() as u64;
         }
+        _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+fn apply_factor(tx: &WriteTransaction, change: &FactorChange) -> Result<(), CommitError> {
+    match change {
+        FactorChange::Put(factors) => {
+            let found: Option<Factors> = get(tx, factors.user_id.as_uuid())?;
+            guard(found.map_or(0, |found| found.version) == factors.version, Conflict::FactorsChanged)?;
+            guard(has(tx, USERS, factors.user_id.as_uuid())?, Conflict::UserChanged)?;
+            put(tx, &Factors { version: next(factors.version)?, ..Factors::clone(factors) })?;
+        }
+        FactorChange::Forget { user_id } => drop(remove(tx, FACTORS, user_id.as_uuid())?),
         _ => return Err(unknown()),
     }
     Ok(())

@@ -11,6 +11,7 @@ use authkit_core::model::{
     Access, Actor, Assignment, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm,
     KeyId, KeyPurpose, Outcome, RevocationReason, Role, ServerKey, Session, User, UserStatus,
 };
+use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use authkit_core::ports::StoreError;
 use authkit_core::{
@@ -21,7 +22,7 @@ use authkit_core::{OneTimeTokenId, OutboxMessageId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tables::{EVENTS, KEYS, ROLES, Records, SEALS, SESSIONS, STREAMS, USERS};
+use crate::tables::{EVENTS, FACTORS, KEYS, ROLES, Records, SEALS, SESSIONS, STREAMS, USERS};
 use crate::tables::{OUTBOX, TOKENS};
 
 /// A model that is a row of its own table.
@@ -65,6 +66,7 @@ stored! {
     User as UserRecord, in USERS by Uuid: |user| user.id.as_uuid();
     Session as SessionRecord, in SESSIONS by Uuid: |session| session.id.as_uuid();
     ServerKey as ServerKeyRecord, in KEYS by &'static str: |key| key.id.as_str();
+    Factors as FactorsRecord, in FACTORS by Uuid: |factors| factors.user_id.as_uuid();
     Role as RoleRecord, in ROLES by &'static str: |role| role.name.as_str();
     AuditEvent as AuditEventRecord, in EVENTS by Uuid: |event| event.id.as_uuid();
     AuditSeal as AuditSealRecord, in SEALS by u64: |seal| seal.number;
@@ -88,6 +90,8 @@ struct UserRecord {
     #[serde(with = "field")]
     status: UserStatus,
     auth_epoch: u32,
+    #[serde(with = "field")]
+    second_factors: FactorSet,
     #[serde(with = "AccessRecord")]
     access: Access,
     version: u32,
@@ -170,6 +174,19 @@ struct ServerKeyRecord {
     created_at: Timestamp,
     #[serde(with = "field")]
     activates_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Factors")]
+struct FactorsRecord {
+    user_id: UserId,
+    version: u32,
+    #[serde(with = "field")]
+    totp: Option<TotpSecret>,
+    #[serde(with = "field")]
+    recovery: Option<RecoveryCodes>,
+    #[serde(with = "field")]
+    guesses: Option<Guesses>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -361,6 +378,20 @@ fields! {
     RevocationReason as String: |reason| reason.as_str().to_owned(), |name| Self::from_name(&name);
     AuditAction as String: |action| action.as_str().to_owned(), |name| Self::from_name(&name);
     Outcome as String: |outcome| outcome.as_str().to_owned(), |name| Self::from_name(&name);
+    FactorSet as u32: |set| set.bits(), |bits| Self::from_bits(bits);
+    TotpSecret as (Vec<u8>, Option<u32>, i64):
+        |totp| (totp.sealed.to_plain(), totp.last_step, totp.created_at.to_plain()),
+        |plain| Some(Self { sealed: Sealed::from_bytes(plain.0), last_step: plain.1, created_at: Timestamp::from_unix_micros(plain.2) });
+    RecoveryCodes as (Vec<u8>, Vec<[u8; 32]>, i64):
+        |codes| (codes.key.to_plain(), codes.digests.to_plain(), codes.created_at.to_plain()),
+        |plain| Some(Self {
+            key: Sealed::from_bytes(plain.0),
+            digests: Field::from_plain(plain.1)?,
+            created_at: Timestamp::from_unix_micros(plain.2),
+        });
+    Guesses as (u32, i64):
+        |guesses| (guesses.failures, guesses.last_at.to_plain()),
+        |plain| Some(Self { failures: plain.0, last_at: Timestamp::from_unix_micros(plain.1) });
     KeyPurpose as String: |purpose| purpose.as_str().to_owned(), |name| Self::from_name(&name);
     OneTimePurpose as String: |purpose| purpose.as_str().to_owned(), |name| Self::from_name(&name);
     MessageKind as String: |kind| kind.as_str().to_owned(), |name| Self::from_name(&name);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use authkit_core::model::Factors;
 use authkit_core::model::StoredPassword;
 use authkit_core::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
@@ -11,6 +12,7 @@ use authkit_core::model::{
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
@@ -190,6 +192,13 @@ impl GuessReads for RedbStore {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.read(move |tx| reads::login(tx, reads::credentials(tx, id)?, subject, None)).await
+    }
+}
+
+#[async_trait]
+impl FactorReads for RedbStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        self.read(move |tx| tables::get(tx, user_id.as_uuid())).await
     }
 }
 

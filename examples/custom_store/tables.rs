@@ -47,6 +47,8 @@ pub(crate) const LEAVES: Table<u64, &'static [u8]> = Table::new("leaves");
 pub(crate) const STREAMS: Records<&str> = Table::new("streams");
 /// (wrong guesses in a row, microseconds since the epoch of the last one) by the digest of whose secret was guessed at.
 pub(crate) const GUESSES: Table<[u8; 32], (u32, i64)> = Table::new("guesses");
+/// What the second factors of an account are checked against, by account.
+pub(crate) const FACTORS: Records<Uuid> = Table::new("factors");
 /// One-time tokens by id.
 pub(crate) const TOKENS: Records<Uuid> = Table::new("one_time_tokens");
 /// Messages by id.
@@ -63,7 +65,7 @@ pub(crate) const ACCESS_CHANGED_AT: Table<Uuid, i64> = Table::new("access_change
 pub(crate) const META: Table<&str, u32> = Table::new("meta");
 
 /// The layout that this program reads and writes. A store that lives on needs a migration for each time it is raised.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Makes what a new file lacks (a table that was never written to cannot be opened for reading), and refuses a foreign one.
 pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
@@ -77,7 +79,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
             put(tx, &role)?;
         }
     }
-    for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX] {
+    for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX, FACTORS] {
         tx.rows(records)?;
     }
     for index in [SESSIONS_BY_USER, EVENTS_BY_SUBJECT] {

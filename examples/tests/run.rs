@@ -183,3 +183,9 @@ impl Reply {
         self.body
     }
 }
+
+#[tokio::test]
+async fn mfa_enrolment_turns_a_factor_on_and_proves_it() {
+    let printed = run(env!("CARGO_BIN_EXE_mfa_enrolment")).await;
+    assert_says(&printed, &["scan this: otpauth://totp/app.example:", "on; 10 recovery codes", "two factors proved by "]);
+}

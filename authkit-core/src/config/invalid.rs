@@ -23,6 +23,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let (tokens, sessions, passwords) = (&self.tokens, &self.sessions, &self.passwords);
         let params = passwords.params;
+        let mfa = &self.mfa;
         let guessing = &self.limits.guessing;
         let issuer_ok = tokens.issuer.starts_with("https://") || tokens.issuer.starts_with("http://");
         let grace_ok = match sessions.reuse {
@@ -104,6 +105,30 @@ impl Config {
             ),
             ((1..=1024).contains(&self.hashing.threads), "hashing.threads", "must be 1 to 1024"),
             ((1..=1_000).contains(&self.limits.nodes), "limits.nodes", "must be 1 to 1000"),
+            (
+                mfa.service_name.as_ref().is_none_or(|name| !name.contains(':') && name.chars().count() <= 100),
+                "mfa.service_name",
+                "must have at most 100 characters and no colon",
+            ),
+            (
+                (Duration::from_mins(1)..=Duration::from_mins(10)).contains(&mfa.challenge_lifetime),
+                "mfa.challenge_lifetime",
+                "must be 1 to 10 minutes (ASVS 6.5.5)",
+            ),
+            ((1..=10).contains(&mfa.challenge_attempts), "mfa.challenge_attempts", "must be 1 to 10"),
+            (
+                (Duration::from_mins(1)..=Duration::from_hours(24)).contains(&mfa.enrolment_lifetime),
+                "mfa.enrolment_lifetime",
+                "must be a minute to a day",
+            ),
+            ((1..=100).contains(&mfa.at_most), "mfa.at_most", "must be 1 to 100 (SP 800-63B-4 §3.2.2)"),
+            ((1..=mfa.at_most).contains(&mfa.free_guesses), "mfa.free_guesses", "must be 1 to mfa.at_most"),
+            (
+                Duration::from_secs(1) <= mfa.first_delay && mfa.first_delay <= mfa.max_delay,
+                "mfa.first_delay",
+                "must be at least a second and at most mfa.max_delay",
+            ),
+            (mfa.max_delay <= Duration::from_hours(24), "mfa.max_delay", "must be at most a day"),
             ((1..=100).contains(&guessing.at_most), "limits.guessing.at_most", "must be 1 to 100 (SP 800-63B-4 §3.2.2)"),
             ((1..=guessing.at_most).contains(&guessing.free), "limits.guessing.free", "must be 1 to limits.guessing.at_most"),
             (guessing.first_delay >= Duration::from_secs(1), "limits.guessing.first_delay", "must be at least a second"),
@@ -150,6 +175,14 @@ mod tests {
         assert_eq!(broken(&|c| c.sessions.recent_authentication = Duration::MAX), "sessions.recent_authentication");
         assert_eq!(broken(&|c| c.tokens.impersonation_lifetime = Duration::from_mins(61)), "tokens.impersonation_lifetime");
         assert_eq!(broken(&|c| c.limits.nodes = 0), "limits.nodes");
+        assert_eq!(broken(&|c| c.mfa.service_name = Some("a:b".to_owned())), "mfa.service_name");
+        assert_eq!(broken(&|c| c.mfa.challenge_lifetime = Duration::from_mins(11)), "mfa.challenge_lifetime");
+        assert_eq!(broken(&|c| c.mfa.challenge_attempts = 11), "mfa.challenge_attempts");
+        assert_eq!(broken(&|c| c.mfa.enrolment_lifetime = Duration::MAX), "mfa.enrolment_lifetime");
+        assert_eq!(broken(&|c| c.mfa.at_most = 101), "mfa.at_most");
+        assert_eq!(broken(&|c| c.mfa.free_guesses = 0), "mfa.free_guesses");
+        assert_eq!(broken(&|c| c.mfa.first_delay = Duration::ZERO), "mfa.first_delay");
+        assert_eq!(broken(&|c| c.mfa.max_delay = Duration::MAX), "mfa.max_delay");
         assert_eq!(broken(&|c| c.limits.guessing.at_most = 101), "limits.guessing.at_most");
         assert_eq!(broken(&|c| c.limits.guessing.free = 101), "limits.guessing.free");
         assert_eq!(broken(&|c| c.limits.guessing.free = 0), "limits.guessing.free");

@@ -8,6 +8,7 @@ pub mod hashing;
 mod invalid;
 pub mod limits;
 pub mod mail;
+pub mod mfa;
 pub mod password;
 pub mod pepper;
 pub mod registration;
@@ -21,6 +22,7 @@ pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
 pub use mail::MailConfig;
+pub use mfa::MfaConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
 pub use registration::RegistrationConfig;
@@ -44,6 +46,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How often something may be tried.
     pub limits: LimitConfig,
+    /// Second factors.
+    pub mfa: MfaConfig,
     /// Links that are mailed, and the outbox.
     pub mail: MailConfig,
     /// The audit log.
@@ -63,6 +67,7 @@ impl Config {
             hashing: HashingConfig::default(),
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
+            mfa: MfaConfig::default(),
             mail: MailConfig::default(),
             audit: AuditConfig::default(),
             registration: RegistrationConfig::default(),

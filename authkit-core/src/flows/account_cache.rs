@@ -60,6 +60,7 @@ impl AccountCache {
             Change::User(
                 UserChange::UpdateProfile { id, .. }
                 | UserChange::RaiseAuthEpoch { id, .. }
+                | UserChange::SetSecondFactors { id, .. }
                 | UserChange::Update { id, .. }
                 | UserChange::Suspend { id, .. }
                 | UserChange::Restore { id, .. }
@@ -77,6 +78,7 @@ impl AccountCache {
             | Change::Outbox(_)
             | Change::Audit(_)
             | Change::Guess(_)
+            | Change::Factor(_)
             | Change::Role(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };

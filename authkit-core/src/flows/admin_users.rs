@@ -118,6 +118,7 @@ pub(crate) async fn create(
             email_verified_at: None,
             full_name: account.full_name.clone(),
             locale: account.locale.clone(),
+            second_factors: crate::model::FactorSet::NONE,
             status: UserStatus::Active,
             auth_epoch: 0,
             version: 0,

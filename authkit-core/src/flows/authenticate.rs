@@ -1,28 +1,88 @@
 //! Authentication of a bearer token: no I/O, and no signature check for a token that was seen before.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::flows::access_book::{VerifiedToken, WorkedOut};
 use crate::flows::engine::Engine;
-use crate::model::Impersonator;
+use crate::model::{AssuranceLevel, Impersonator};
 use crate::primitives::{Clock, Permission, Scope, SessionId, Timestamp, UserId};
 use crate::rbac::EffectiveAccess;
 use crate::token::{AccessClaims, AccessTokenError};
 
-/// Somebody whose access token was verified.
+/// At least one factor was proved ([`AssuranceLevel::Aal1`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Aal1;
+
+/// Two different factors were proved ([`AssuranceLevel::Aal2`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Aal2;
+
+/// Somebody whose access token was verified, and how much of her was: code that takes a `Principal<Aal2>` cannot be called with
+/// less than two factors.
+///
+/// ```compile_fail
+/// use authkit_core::Principal;
+/// use authkit_core::flows::Aal2;
+///
+/// fn transfer(_: &Principal<Aal2>) {}
+/// fn handler(principal: &Principal) {
+///     transfer(principal);
+/// }
+/// ```
+///
+/// ```
+/// use authkit_core::Principal;
+/// use authkit_core::flows::{Aal2, InsufficientAuthentication};
+///
+/// fn transfer(_: &Principal<Aal2>) {}
+/// fn handler(principal: &Principal) -> Result<(), InsufficientAuthentication> {
+///     transfer(&principal.require_aal2()?);
+///     Ok(())
+/// }
+/// ```
 ///
 /// What she may is asked of [`can`](Self::can) and its like: a look into a hash table, without I/O and without allocation. It is what
 /// this node knew when the token was verified, changes of her roles since it was issued included; only the end of an assignment is
 /// looked at each time. Whoever keeps a `Principal` for longer than a request verifies the token anew now and then.
-#[derive(Debug, Clone)]
-pub struct Principal {
+#[derive(Debug)]
+pub struct Principal<Level = Aal1> {
     token: Arc<VerifiedToken>,
     access: Arc<WorkedOut>,
     clock: Arc<dyn Clock>,
+    level: PhantomData<Level>,
+}
+
+impl<Level> Clone for Principal<Level> {
+    fn clone(&self) -> Self {
+        self.at_level()
+    }
+}
+
+impl From<Principal<Aal2>> for Principal {
+    fn from(principal: Principal<Aal2>) -> Self {
+        principal.at_level()
+    }
 }
 
 impl Principal {
+    /// The same, if she has proved two different factors.
+    pub fn require_aal2(&self) -> Result<Principal<Aal2>, InsufficientAuthentication> {
+        match self.assurance() {
+            AssuranceLevel::Aal2 => Ok(self.at_level()),
+            AssuranceLevel::Aal1 => Err(InsufficientAuthentication::Assurance(AssuranceLevel::Aal2)),
+        }
+    }
+}
+
+impl<Level> Principal<Level> {
+    /// The same person, at a level that is known to hold.
+    fn at_level<Other>(&self) -> Principal<Other> {
+        let (token, access, clock) = (Arc::clone(&self.token), Arc::clone(&self.access), Arc::clone(&self.clock));
+        Principal { token, access, clock, level: PhantomData }
+    }
+
     /// Who.
     #[must_use]
     pub fn user_id(&self) -> UserId {
@@ -51,6 +111,12 @@ impl Principal {
     /// That she acts herself; for what nobody may do in her name.
     pub(crate) fn in_person(&self) -> Result<(), Impersonated> {
         if self.impersonator().is_some() { Err(Impersonated) } else { Ok(()) }
+    }
+
+    /// How sure it is who she is.
+    #[must_use]
+    pub fn assurance(&self) -> AssuranceLevel {
+        self.claims().assurance()
     }
 
     /// Every claim of the token.
@@ -99,6 +165,11 @@ impl Principal {
         &self.access.access
     }
 
+    /// Demands that she proved who she is within `window` before `now`.
+    pub fn require_recent(&self, now: Timestamp, window: Duration) -> Result<(), InsufficientAuthentication> {
+        if self.is_recent(now, window) { Ok(()) } else { Err(InsufficientAuthentication::Age(window)) }
+    }
+
     /// Whether she proved who she is within `window` before `now`.
     pub(crate) fn is_recent(&self, now: Timestamp, window: Duration) -> bool {
         // SECURITY: whoever acts as her has proved nothing about her.
@@ -119,6 +190,38 @@ pub struct Impersonated;
 impl Impersonated {
     /// The stable code of the error.
     pub const CODE: &'static str = "auth.impersonation_forbidden";
+}
+
+/// The caller is known, but has proved too little, or too long ago: she steps up at the service and asks again (RFC 9470).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InsufficientAuthentication {
+    /// A higher level is needed: the `acr_values` of RFC 9470 §3.
+    #[error("a second factor is needed")]
+    Assurance(AssuranceLevel),
+    /// A proof that is at most as old: the `max_age` of RFC 9470 §3.
+    #[error("a recent proof of identity is needed")]
+    Age(Duration),
+}
+
+impl InsufficientAuthentication {
+    /// The stable code of the error.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Assurance(_) => "auth.step_up_required",
+            Self::Age(_) => "auth.reauthentication_required",
+        }
+    }
+
+    /// The parameters of the `WWW-Authenticate` challenge (RFC 9470 §3).
+    #[must_use]
+    pub fn challenge(self) -> String {
+        match self {
+            Self::Assurance(level) => format!("error=\"insufficient_user_authentication\", acr_values=\"{}\"", level.as_str()),
+            Self::Age(window) => format!("error=\"insufficient_user_authentication\", max_age=\"{}\"", window.as_secs()),
+        }
+    }
 }
 
 /// That somebody lacks a permission.
@@ -204,5 +307,5 @@ pub(crate) fn authenticate(engine: &Engine, token: &str) -> Result<Principal, Au
         return Err(AuthenticateError::Revoked);
     }
     let access = engine.access.work_out(&token).ok_or(AuthenticateError::Expired)?;
-    Ok(Principal { token, access, clock: Arc::clone(&engine.clock) })
+    Ok(Principal { token, access, clock: Arc::clone(&engine.clock), level: PhantomData })
 }

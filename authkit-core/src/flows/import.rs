@@ -234,6 +234,7 @@ fn user(engine: &Engine, account: &AccountImport, now: Timestamp) -> User {
         locale: account.locale.clone(),
         status: account.status,
         auth_epoch: 0,
+        second_factors: crate::model::FactorSet::NONE,
         access: Access::default(),
         version: 0,
         created_at: account.created_at.unwrap_or(now),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::first_factor::complete_first_factor;
+use crate::flows::first_factor::{SecondFactorRequired, complete_first_factor};
 use crate::flows::guessing::Guess;
 use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
@@ -49,6 +49,9 @@ pub enum LoginError {
     /// No such account, no password on it, or another one: the answer is the same, and takes the same time.
     #[error("email or password is wrong")]
     InvalidCredentials,
+    /// The password is right, and a second factor is in force: nobody is logged in yet.
+    #[error("a second factor is required")]
+    SecondFactorRequired(SecondFactorRequired),
     /// The account is suspended. Said only after the right password.
     #[error("the account is suspended")]
     Suspended,
@@ -76,6 +79,7 @@ impl LoginError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidCredentials => "auth.invalid_credentials",
+            Self::SecondFactorRequired(_) => SecondFactorRequired::CODE,
             Self::Suspended => "account.suspended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
@@ -222,12 +226,12 @@ async fn attempt(engine: &Engine, login: &Login, visit: &mut Visit, context: &Re
         engine.commit(&guess.succeeded(ChangeSet::new()).and(refusal)).await.map_err(Internal::from)?;
         return Err(LoginError::Suspended.into());
     }
-    let session = complete_first_factor(engine, &user, AuthMethod::Password, login.device_name.clone(), context, at)?;
+    let next = complete_first_factor(engine, &user, AuthMethod::Password, login.device_name.clone(), context, at)?;
     let changes = match upgraded {
         Some(to) => ChangeSet::new().and(CredentialChange::ReplacePassword { user_id: user.id, from: stored, to, at }),
         None => ChangeSet::new(),
     };
-    let changes = guess.succeeded(session.add_to(engine, changes));
+    let changes = guess.succeeded(next.add_to(engine, changes));
     // Who is let in on a device that is known opens the way again for those that are not.
     let (changes, failures) = match (visit.device, state.guesses) {
         (Some(_), Some(guesses)) => {
@@ -235,11 +239,12 @@ async fn attempt(engine: &Engine, login: &Login, visit: &mut Visit, context: &Re
         }
         _ => (changes, guess.before()),
     };
-    let success = event(Outcome::Success).by(Actor::User(user.id, Some(session.id()))).on(user.id);
+    let success = engine.event(at, next.action(), Outcome::Success, context).with("method", AuthMethod::Password.as_str());
+    let success = success.by(Actor::User(user.id, next.session_id())).on(user.id);
     // For her to know: somebody else may have tried (ASVS 6.3.5).
     let success = if failures > 0 { success.with("failures_before", failures.to_string()) } else { success };
     match engine.commit(&changes.and(success)).await {
-        Ok(_) => Ok(session.logged_in()),
+        Ok(_) => next.outcome().map_err(|required| LoginError::SecondFactorRequired(required).into()),
         Err(CommitError::Conflict(conflict @ (Conflict::PasswordChanged | Conflict::UserChanged))) => {
             Err(Attempt::Overtaken(conflict))
         }

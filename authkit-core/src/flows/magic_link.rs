@@ -5,8 +5,8 @@ use crate::flows::first_factor::complete_first_factor;
 use crate::flows::one_time::{self, LinkError, Redeemable};
 use crate::flows::session_issue::LoggedIn;
 use crate::model::{
-    Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, OneTimePurpose, OneTimeTokenChange, Outcome, RequestContext,
-    RevocationReason, SessionChange, User, UserChange,
+    Actor, AuthMethod, ChangeSet, CredentialChange, FactorChange, FactorSet, OneTimePurpose, OneTimeTokenChange, Outcome,
+    RequestContext, RevocationReason, SessionChange, User, UserChange,
 };
 use crate::primitives::{DeviceName, OneTimeTokenText};
 
@@ -31,17 +31,19 @@ pub(crate) async fn redeem(
         let all = SessionChange::RevokeAll { user_id: id, except: None, reason: RevocationReason::PasswordChanged, at };
         let changes = changes
             .and(CredentialChange::DeletePassword { user_id: id })
-            .and(UserChange::RaiseAuthEpoch { id, from: user.auth_epoch, at })
+            // Second factors of before are somebody else's as well, and would keep the owner out.
+            .and(UserChange::SetSecondFactors { id, from: user.auth_epoch, to: FactorSet::NONE, at })
+            .and(FactorChange::Forget { user_id: id })
             .and(all);
         let auth_epoch = user.auth_epoch.saturating_add(1);
-        (changes, User { auth_epoch, email_verified_at: Some(at), ..user })
+        (changes, User { auth_epoch, email_verified_at: Some(at), second_factors: FactorSet::NONE, ..user })
     };
-    let session = complete_first_factor(engine, &user, AuthMethod::MailedLink, device_name, context, at)?;
-    let event = engine.event(at, AuditAction::Login, Outcome::Success, context).with("method", purpose.as_str());
-    let changes = session
+    let next = complete_first_factor(engine, &user, AuthMethod::MailedLink, device_name, context, at)?;
+    let event = engine.event(at, next.action(), Outcome::Success, context).with("method", purpose.as_str());
+    let changes = next
         .add_to(engine, changes)
-        .and(event.by(Actor::User(id, Some(session.id()))).on(id))
+        .and(event.by(Actor::User(id, next.session_id())).on(id))
         .and(OneTimeTokenChange::RevokeAllOf { user_id: id, purpose: Some(purpose) });
     engine.commit(&changes).await?;
-    Ok(session.logged_in())
+    next.outcome().map_err(LinkError::SecondFactorRequired)
 }

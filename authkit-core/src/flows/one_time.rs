@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
+use crate::flows::first_factor::SecondFactorRequired;
 use crate::flows::outbox;
 use crate::flows::throttle::Throttled;
 use crate::model::{
@@ -24,6 +25,9 @@ pub enum LinkError {
     /// It was asked for in another browser.
     #[error("open the link in the browser that asked for it")]
     OtherBrowser,
+    /// The link is right, and a second factor is in force: nobody is logged in yet.
+    #[error("a second factor is required")]
+    SecondFactorRequired(SecondFactorRequired),
     /// The account is suspended. The link is still good.
     #[error("the account is suspended")]
     Suspended,
@@ -54,6 +58,7 @@ impl LinkError {
         match self {
             Self::Invalid => "auth.invalid_link",
             Self::OtherBrowser => "auth.link_of_another_browser",
+            Self::SecondFactorRequired(_) => SecondFactorRequired::CODE,
             Self::Suspended => "account.suspended",
             Self::WeakPassword(_) => "password.too_weak",
             Self::Throttled { .. } => Throttled::CODE,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::{one_time, outbox};
 use crate::model::{
-    Access, Actor, AuditAction, AuthMethod, ChangeSet, Client, CredentialChange, MailContent, OneTimePurpose, Outcome,
+    Access, Actor, AuditAction, AuthMethod, ChangeSet, Client, CredentialChange, FactorSet, MailContent, OneTimePurpose, Outcome,
     RequestContext, User, UserChange, UserStatus,
 };
 use crate::password::pending;
@@ -62,6 +62,7 @@ impl PendingRegistration {
             status: UserStatus::Active,
             auth_epoch: 0,
             access: Access::default(),
+            second_factors: FactorSet::NONE,
             version: 0,
             created_at: at,
             updated_at: at,

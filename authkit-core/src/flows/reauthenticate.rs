@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
+use crate::flows::factor_check::{self, ATTEMPTS, NotChecked, SecondFactor};
 use crate::flows::guessing::Guess;
 use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::access_token;
 use crate::flows::throttle::Throttled;
+use crate::model::FactorChange;
 use crate::model::{AuditAction, AuthMethod, ChangeSet, GuessSubject, Outcome, RequestContext, SessionChange, UserStatus};
 use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{AccessToken, Password};
+use crate::primitives::{AccessToken, Password, Timestamp};
 
 /// Why the proof was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,12 @@ pub enum ReauthenticateError {
     /// The password is another one.
     #[error("the password is wrong")]
     InvalidCredentials,
+    /// A second factor is in force: the password alone proves too little.
+    #[error("prove a second factor")]
+    FactorRequired,
+    /// The code is wrong, or was used before, or no second factor is in force.
+    #[error("the code is wrong, or was used before")]
+    InvalidCode,
     /// The session or the account has ended. The session ends when the password was guessed at within it too often.
     #[error("the session has ended")]
     SessionEnded,
@@ -49,6 +57,8 @@ impl ReauthenticateError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidCredentials => "auth.invalid_credentials",
+            Self::FactorRequired => "mfa.factor_required",
+            Self::InvalidCode => "mfa.invalid_code",
             Self::SessionEnded => "auth.session_ended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
@@ -90,6 +100,10 @@ async fn judge(
     let state = engine.store.login_by_id(id, subject).await.map_err(Internal::from)?;
     let found = state.credentials.filter(|found| found.user.status == UserStatus::Active);
     let credentials = found.ok_or(ReauthenticateError::SessionEnded)?;
+    // SECURITY: a stolen session and a stolen password must not be enough to take the second factor off.
+    if !credentials.user.second_factors.is_empty() {
+        return Err(ReauthenticateError::FactorRequired);
+    }
     let at_most = engine.config.limits.guessing.per_session;
     let guess = Guess::admit(engine, subject, state.guesses, at_most, &mut None, context).await?;
     let verdict = admission.verify(password, credentials.password).await?;
@@ -106,12 +120,88 @@ async fn judge(
         return Err(if has_ended { ReauthenticateError::SessionEnded } else { ReauthenticateError::InvalidCredentials });
     }
     drop(admission);
-    let change = SessionChange::Reauthenticate { id: principal.session_id(), auth_epoch: credentials.user.auth_epoch, at };
-    match engine.commit(&guess.succeeded(ChangeSet::new()).and(change).and(event(Outcome::Success))).await {
-        Ok(_) => {}
-        Err(CommitError::Conflict(Conflict::SessionEnded)) => return Err(ReauthenticateError::SessionEnded),
-        Err(error) => return Err(Internal::from(error).into()),
+    let (session_id, auth_epoch) = (principal.session_id(), credentials.user.auth_epoch);
+    let change = SessionChange::Reauthenticate { id: session_id, auth_epoch, methods: None, at };
+    commit(engine, &guess.succeeded(ChangeSet::new()).and(change).and(event(Outcome::Success))).await?;
+    fresh_token(engine, principal, at).await
+}
+
+/// Checks a second factor, and issues an access token with a fresh `auth_time` that says so.
+pub(crate) async fn reauthenticate_by_factor(
+    engine: &Engine,
+    principal: &Principal,
+    proof: &SecondFactor,
+    context: &RequestContext,
+) -> Result<(AccessToken, Duration), ReauthenticateError> {
+    let (id, at, method) = (principal.user_id(), engine.now(), proof.factor.auth_method());
+    engine.throttle.password_check(id, context).await?;
+    let found = engine.store.user_by_id(id).await.map_err(Internal::from)?;
+    let user = found.filter(|user| user.status == UserStatus::Active).ok_or(ReauthenticateError::SessionEnded)?;
+    let event = |outcome| {
+        let event = engine.event(at, AuditAction::Reauthentication, outcome, context).by(actor(principal)).on(id);
+        event.with("method", method.as_str())
+    };
+    if user.second_factors.is_empty() {
+        return Err(ReauthenticateError::InvalidCode);
     }
+    let mut methods = principal.claims().methods.clone();
+    if !methods.contains(&method) {
+        methods.push(method);
+    }
+    let mut factors = factor_check::reserve(engine, id, proof.factor, None, at).await?;
+    for _ in 0..ATTEMPTS {
+        let Some(used) = factor_check::check(engine, &user, &factors, proof, at).await? else {
+            let refusal = event(Outcome::Failure).with("reason", "wrong_code");
+            engine.commit(&ChangeSet::new().and(refusal)).await.map_err(Internal::from)?;
+            return Err(ReauthenticateError::InvalidCode);
+        };
+        let left = used.recovery.as_ref().map_or(0, |recovery| recovery.digests.len());
+        let (session_id, auth_epoch, methods) = (principal.session_id(), user.auth_epoch, Some(methods.clone()));
+        let changes = ChangeSet::new()
+            .and(FactorChange::Put(Box::new(used)))
+            .and(SessionChange::Reauthenticate { id: session_id, auth_epoch, methods, at })
+            .and(event(Outcome::Success));
+        let changes = if method == AuthMethod::RecoveryCode {
+            let used = engine.event(at, AuditAction::RecoveryCodeUsed, Outcome::Success, context).by(actor(principal)).on(id);
+            changes.and(used.with("left", left.to_string()))
+        } else {
+            changes
+        };
+        match engine.commit(&changes).await {
+            Ok(_) => return fresh_token(engine, principal, at).await,
+            // Another guess was counted since.
+            Err(CommitError::Conflict(Conflict::FactorsChanged)) => factors = factor_check::read(engine, id).await?,
+            Err(CommitError::Conflict(Conflict::SessionEnded)) => return Err(ReauthenticateError::SessionEnded),
+            Err(error) => return Err(Internal::from(error).into()),
+        }
+    }
+    Err(Internal::Conflict(Conflict::FactorsChanged.into()).into())
+}
+
+impl From<NotChecked> for ReauthenticateError {
+    fn from(not_checked: NotChecked) -> Self {
+        match not_checked {
+            NotChecked::Throttled(throttled) => throttled.into(),
+            NotChecked::Gone => Self::SessionEnded,
+            NotChecked::Internal(error) => error.into(),
+        }
+    }
+}
+
+async fn commit(engine: &Engine, changes: &ChangeSet) -> Result<(), ReauthenticateError> {
+    match engine.commit(changes).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict(Conflict::SessionEnded)) => Err(ReauthenticateError::SessionEnded),
+        Err(error) => Err(Internal::from(error).into()),
+    }
+}
+
+/// An access token that says what the session's row says now.
+async fn fresh_token(
+    engine: &Engine,
+    principal: &Principal,
+    at: Timestamp,
+) -> Result<(AccessToken, Duration), ReauthenticateError> {
     let found = engine.store.session_by_id(principal.session_id()).await.map_err(Internal::from)?;
     let found = found.filter(|found| found.session.is_live(at)).ok_or(ReauthenticateError::SessionEnded)?;
     Ok(access_token(engine, &found.session, &found.user.access, at)?)

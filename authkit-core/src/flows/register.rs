@@ -6,13 +6,14 @@ use serde::Deserialize;
 
 use crate::flows::access_book::fresh_graph;
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::first_factor::complete_first_factor;
+use crate::flows::first_factor::first_session;
 use crate::flows::one_time;
 use crate::flows::pending_registration;
 use crate::flows::planned::Planned;
 use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
+use crate::model::FactorSet;
 use crate::model::OneTimePurpose;
 use crate::model::{
     Access, Actor, Assignment, AuditAction, AuthMethod, ChangeSet, CredentialChange, Outcome, RequestContext, User, UserChange,
@@ -130,7 +131,7 @@ pub(crate) async fn plan_register<'a>(
     }
     engine.throttle.registration(context).await?;
     let (user, hash, at) = prepare(engine, &registration, context).await?;
-    let session = complete_first_factor(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
+    let session = first_session(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
     let event = event.by(Actor::User(user.id, Some(session.id()))).on(user.id).with("method", AuthMethod::Password.as_str());
     let changes = session.add_to(engine, account(&user, hash)).and(event);
@@ -242,6 +243,7 @@ async fn prepare(
         locale: registration.locale.clone(),
         status: UserStatus::Active,
         auth_epoch: 0,
+        second_factors: FactorSet::NONE,
         access: Access::default(),
         version: 0,
         created_at: at,

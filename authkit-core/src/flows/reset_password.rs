@@ -4,8 +4,8 @@ use crate::flows::engine::{Engine, Internal};
 use crate::flows::one_time::{self, LinkError, Redeemable};
 use crate::flows::outbox;
 use crate::model::{
-    Actor, AuditAction, ChangeSet, CredentialChange, GuessChange, GuessSubject, MailContent, OneTimePurpose, Outcome,
-    RequestContext, RevocationReason, SessionChange, UserChange,
+    Actor, AuditAction, ChangeSet, CredentialChange, FactorChange, FactorSet, GuessChange, GuessSubject, MailContent,
+    OneTimePurpose, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError};
 use crate::primitives::{OneTimeTokenText, Password};
@@ -55,12 +55,18 @@ pub(crate) async fn reset(
         .and(consume)
         .and(credential)
         .and(UserChange::VerifyEmail { id, email: user.email.clone(), at })
-        // A login that was checked against the old password and lands after this one fails by its guard, and so does every other
-        // link that was made before.
-        .and(UserChange::RaiseAuthEpoch { id, from: user.auth_epoch, at })
         .and(SessionChange::RevokeAll { user_id: id, except: None, reason, at })
         .and(event)
         .and(GuessChange::Forget { subject: GuessSubject::strangers(&user.email) });
+    // A login that was checked against the old password and lands after this one fails by its guard, and so does every other link
+    // that was made before: either raises the epoch.
+    let from = user.auth_epoch;
+    let changes = if user.email_verified_at.is_some() {
+        changes.and(UserChange::RaiseAuthEpoch { id, from, at })
+    } else {
+        // SECURITY: second factors of before the address was proved may be somebody else's, and would keep the owner out.
+        changes.and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at }).and(FactorChange::Forget { user_id: id })
+    };
     let until = at + engine.config.mail.verify_email_lifetime;
     let changes = outbox::enqueue_mail(engine, changes, &user, MailContent::PasswordReset, at, until).await?;
     let committed = engine.commit(&changes).await?;

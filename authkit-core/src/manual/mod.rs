@@ -7,6 +7,7 @@
 //! - [`passwords`]: hashes of other systems, import, peppers, lists of known passwords.
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
+//! - [`mfa`]: what is asked for behind a first factor, and why there is no way around it.
 //! - [`failures`]: what happens when a part is away, and how it comes back.
 //! - [`your_own_store`]: what a store has to promise, and how to show that it does.
 //! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
@@ -21,6 +22,7 @@ pub mod decisions;
 pub mod failures;
 pub mod guessing;
 pub mod mail;
+pub mod mfa;
 pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;

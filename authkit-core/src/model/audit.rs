@@ -96,6 +96,20 @@ actions! {
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.
     KeyDeleted = "key.deleted",
+    /// A first factor was passed, and a second is asked for.
+    SecondFactorDemanded = "auth.mfa_demanded",
+    /// A second factor was begun to be turned on.
+    FactorEnrolmentStarted = "mfa.enrolment_started",
+    /// A second factor was turned on.
+    FactorEnrolled = "mfa.enrolled",
+    /// A second factor was turned off by its owner.
+    FactorRemoved = "mfa.removed",
+    /// Every second factor was turned off by an administrator.
+    FactorsReset = "mfa.reset",
+    /// A fresh set of recovery codes was made.
+    RecoveryCodesReplaced = "mfa.recovery_codes_replaced",
+    /// A recovery code was used up.
+    RecoveryCodeUsed = "mfa.recovery_code_used",
 
     // The audit log and what is recorded of refusals.
     /// A refresh was refused.

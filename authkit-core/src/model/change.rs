@@ -2,6 +2,7 @@
 
 use crate::model::audit::{AuditChange, AuditEvent};
 use crate::model::credential::CredentialChange;
+use crate::model::factor::FactorChange;
 use crate::model::guess::GuessChange;
 use crate::model::one_time_token::OneTimeTokenChange;
 use crate::model::outbox::{OutboxChange, OutboxMessage};
@@ -28,6 +29,8 @@ pub enum Change {
     Role(RoleChange),
     /// Of the count of wrong guesses.
     Guess(GuessChange),
+    /// Of second factors.
+    Factor(FactorChange),
     /// Of one-time tokens.
     OneTimeToken(OneTimeTokenChange),
     /// Of messages that wait to be sent.
@@ -47,6 +50,7 @@ macro_rules! into_change {
 into_change!(RoleChange => Role);
 into_change!(UserChange => User, CredentialChange => Credential, SessionChange => Session, KeyChange => Key, AuditChange => Audit);
 into_change!(GuessChange => Guess);
+into_change!(FactorChange => Factor);
 into_change!(OneTimeTokenChange => OneTimeToken, OutboxChange => Outbox);
 
 impl From<AuditEvent> for Change {

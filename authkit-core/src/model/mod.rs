@@ -7,6 +7,7 @@ pub mod audit_seal;
 pub mod change;
 pub mod client;
 pub mod credential;
+pub mod factor;
 pub mod guess;
 pub mod mail;
 pub mod one_time_token;
@@ -27,6 +28,7 @@ pub use audit_seal::{AuditLeaf, AuditSeal, AuditStream};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials, LoginState, StoredPassword};
+pub use factor::{FactorChange, FactorKind, FactorSet, Factors, RecoveryCodes, TotpSecret};
 pub use guess::{GuessChange, GuessSubject, Guesses};
 pub use mail::{Mail, MailContent};
 pub use one_time_token::{OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser};
@@ -34,6 +36,7 @@ pub use outbox::{MessageKind, OutboxChange, OutboxMessage, OutboxState};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
 pub use role::{Role, RoleChange, StoredRoles};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
+pub use session::AssuranceLevel;
 pub use session::{
     AuthMethod, Impersonator, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser,
 };

@@ -49,6 +49,8 @@ purposes! {
     MagicLink = "magic_link",
     /// Sets the first password of an account that an administrator made.
     Invitation = "invitation",
+    /// Stands between a first factor and a second.
+    MfaChallenge = "mfa_challenge",
 }
 
 /// A one-time token as a store keeps it: never the text, only a digest of its purpose and its secret.

@@ -10,16 +10,28 @@ use crate::primitives::{DeviceName, Digest, SessionId, Timestamp, UserId};
 pub enum AuthMethod {
     /// By password.
     Password,
+    /// By a code of an authenticator app.
+    Totp,
+    /// By a code that was mailed to her.
+    EmailCode,
+    /// By a recovery code.
+    RecoveryCode,
     /// By a link that was mailed to the account's address.
     MailedLink,
 }
 
 impl AuthMethod {
-    /// The `amr` value of RFC 8176 §2, which has none for a mailed link: `email` is our own.
+    /// Every method.
+    pub const ALL: &'static [Self] = &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink];
+
+    /// The `amr` value: of RFC 8176 §2 where it has one, and a name of our own where it does not.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "pwd",
+            Self::Totp => "otp",
+            Self::EmailCode => "email_code",
+            Self::RecoveryCode => "recovery_code",
             Self::MailedLink => "email",
         }
     }
@@ -27,7 +39,48 @@ impl AuthMethod {
     /// The method with an `amr` value.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Password, Self::MailedLink].into_iter().find(|method| method.as_str() == name)
+        Self::ALL.iter().copied().find(|method| method.as_str() == name)
+    }
+
+    /// Whether it is asked for behind a first factor, and not instead of one.
+    #[must_use]
+    pub const fn is_second_factor(self) -> bool {
+        match self {
+            Self::Totp | Self::EmailCode | Self::RecoveryCode => true,
+            Self::Password | Self::MailedLink => false,
+        }
+    }
+}
+
+/// How sure it is who somebody is (NIST SP 800-63B-4 §2): the `acr` of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AssuranceLevel {
+    /// One factor, or factors that do not count for more.
+    Aal1,
+    /// Two different factors.
+    Aal2,
+}
+
+impl AssuranceLevel {
+    /// The level of a proof by these methods.
+    ///
+    /// A code that was mailed is a second hurdle, but no second factor: whoever holds the mailbox holds it too, and often resets the
+    /// password with it (SP 800-63B-4 §3.1.3.1 rules it out). It leaves the level where it is.
+    #[must_use]
+    pub fn of(methods: &[AuthMethod]) -> Self {
+        let first = methods.iter().any(|method| !method.is_second_factor());
+        let second = methods.iter().any(|method| matches!(method, AuthMethod::Totp | AuthMethod::RecoveryCode));
+        if first && second { Self::Aal2 } else { Self::Aal1 }
+    }
+
+    /// The `acr` value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::Aal2 => "aal2",
+        }
     }
 }
 
@@ -239,13 +292,15 @@ pub enum SessionChange {
         /// How many at most, so that no transaction is long.
         limit: u32,
     },
-    /// Records that the user proved again who she is. Guard: the session is live at `at` and its account is active with
+    /// Records that the user proved again who she is, and how. Guard: the session is live at `at` and its account is active with
     /// this `auth_epoch` (`Conflict::SessionEnded`).
     Reauthenticate {
         /// Which.
         id: SessionId,
         /// The account's epoch when the proof was checked.
         auth_epoch: u32,
+        /// How she has proved it in this session so far; `None` where that stays as it is.
+        methods: Option<Vec<AuthMethod>>,
         /// When; sets `authenticated_at`.
         at: Timestamp,
     },

@@ -1,6 +1,7 @@
 //! An account.
 
 use crate::model::access::{Access, Assignment};
+use crate::model::factor::FactorSet;
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
 /// Whether an account may be used.
@@ -48,6 +49,8 @@ pub struct User {
     /// How often the means of access were replaced (password set, factor removed). It only grows, and a new session
     /// is guarded by it: a login that was checked against the old password cannot land after the change.
     pub auth_epoch: u32,
+    /// The second factors that are in force.
+    pub second_factors: FactorSet,
     /// The roles that she has.
     pub access: Access,
     /// How often the account itself was changed. It only grows, and whoever has read the account can guard a change of it by it: of two
@@ -139,6 +142,20 @@ pub enum UserChange {
         /// When.
         at: Timestamp,
     },
+    /// Says which second factors are in force from now on, raises `auth_epoch` by one and sets `updated_at`. Guard: the account is
+    /// there, active or suspended, and its epoch is `from` (`Conflict::UserChanged`).
+    ///
+    /// INVARIANT: the epoch rises with it, so that no login that was decided on the factors as they were lands behind the change.
+    SetSecondFactors {
+        /// Whose.
+        id: UserId,
+        /// The epoch that was read.
+        from: u32,
+        /// The factors.
+        to: FactorSet,
+        /// When.
+        at: Timestamp,
+    },
     /// Changes the named fields, as an administrator does, and `updated_at`. A new address is not verified, and raises `auth_epoch` by
     /// one. Guards: the account is open, active or suspended, and has the version `from` (`Conflict::UserChanged`); no other account
     /// has the new address (`Conflict::EmailTaken`, also where neither holds).
@@ -208,8 +225,10 @@ pub enum UserChange {
         /// The version of her access that was read.
         version: u32,
     },
-    /// Closes the account for good: no read returns it, its address is free again, its password is gone, its roles are, and so is what
-    /// was personal in its row and in those of its sessions, with its one-time tokens and its messages in the outbox. Its id stays taken, and its sessions stay so that their
+    /// Closes the account for good: no read returns it, its address is free again, its password, its second factors and
+    /// its roles are gone,
+    /// and so is what was personal in its row and in those of its sessions, with its one-time tokens and its messages in the
+    /// outbox. Its id stays taken, and its sessions stay so that their
     /// revocation can be read; it does not end them, `SessionChange::RevokeAll` behind it does.
     /// Guard: the account is there, active or suspended (`Conflict::UserChanged`).
     Close {

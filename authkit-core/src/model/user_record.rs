@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::access::Access;
+use crate::model::factor::FactorSet;
 use crate::model::user::{User, UserStatus};
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
 /// The first byte of every record. A node reads no other version, and takes what it cannot read for a miss.
-const VERSION: u8 = 2;
+const VERSION: u8 = 4;
 
 /// The fields of an account. Its password is not among them, as it is not in [`User`].
 #[derive(Serialize, Deserialize)]
@@ -20,6 +21,7 @@ struct Fields {
     locale: Option<String>,
     status: String,
     auth_epoch: u32,
+    second_factors: u32,
     access_version: u32,
     assignments: Option<String>,
     version: u32,
@@ -39,6 +41,7 @@ impl User {
             locale: self.locale.as_ref().map(|locale| locale.as_str().to_owned()),
             status: self.status.as_str().to_owned(),
             auth_epoch: self.auth_epoch,
+            second_factors: self.second_factors.bits(),
             access_version: self.access.version,
             assignments: self.access.to_stored(),
             version: self.version,
@@ -64,6 +67,7 @@ impl User {
             locale: fields.locale.map(Locale::from_stored),
             status: UserStatus::from_name(&fields.status)?,
             auth_epoch: fields.auth_epoch,
+            second_factors: FactorSet::from_bits(fields.second_factors)?,
             access: Access::from_stored(fields.access_version, fields.assignments.as_deref())?,
             version: fields.version,
             created_at: Timestamp::from_unix_micros(fields.created_at),
@@ -75,6 +79,7 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::factor::FactorKind;
 
     fn user() -> User {
         User {
@@ -85,6 +90,7 @@ mod tests {
             locale: None,
             status: UserStatus::Suspended,
             auth_epoch: 3,
+            second_factors: FactorSet::NONE.with(FactorKind::Totp),
             access: Access::from_stored(4, Some(r#"[{"role":"admin","scope":"tenant:acme","until":5,"at":1}]"#)).unwrap(),
             version: 9,
             created_at: Timestamp::UNIX_EPOCH,
@@ -106,7 +112,7 @@ mod tests {
     fn whatever_else_is_no_account() {
         let record = user().to_record();
         assert_eq!(User::from_record(&[]), None);
-        assert_eq!(User::from_record(&[&[1], &record[1..]].concat()), None);
+        assert_eq!(User::from_record(&[&[VERSION - 1], &record[1..]].concat()), None);
         for length in 0..record.len() {
             assert_eq!(User::from_record(&record[..length]), None, "{length}");
         }

@@ -32,3 +32,4 @@ pub use sealed::Sealed;
 pub use secret::DeviceToken;
 pub use secret::OneTimeTokenText;
 pub use secret::{AccessToken, Password, PasswordError, PasswordHash, RefreshToken, SecretBytes};
+pub use secret::{FactorCode, MfaToken};

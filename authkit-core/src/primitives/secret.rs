@@ -150,6 +150,14 @@ token! {
 }
 
 token! {
+    /// What somebody holds between her first factor and her second: `ak_mfa_` and opaque text.
+    MfaToken
+}
+token! {
+    /// A code of a second factor, as it was typed.
+    FactorCode
+}
+token! {
     /// A device token: `ak_dt_` and opaque text. It tells a known device from a stranger's, and logs nobody in.
     DeviceToken
 }

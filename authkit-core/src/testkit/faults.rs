@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::model::Factors;
 use crate::model::StoredPassword;
 use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
@@ -14,6 +15,7 @@ use crate::model::{
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
 use crate::ports::store::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
@@ -62,6 +64,8 @@ pub enum Method {
     LoginByEmail,
     /// [`GuessReads::login_by_id`]
     LoginById,
+    /// [`FactorReads::factors`]
+    Factors,
     /// [`OneTimeTokenReads::one_time_token`]
     OneTimeToken,
     /// [`OutboxReads::outbox_message`]
@@ -336,6 +340,13 @@ impl<S: Store> GuessReads for FaultyStore<S> {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.call(Method::LoginById, self.inner.login_by_id(id, subject)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> FactorReads for FaultyStore<S> {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        self.call(Method::Factors, self.inner.factors(user_id)).await
     }
 }
 

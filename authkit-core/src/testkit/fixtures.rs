@@ -8,6 +8,7 @@ use crate::model::{
     Access, Actor, Assignment, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm,
     KeyId, KeyPurpose, Outcome, RequestContext, Role, Rotation, ServerKey, Session, User, UserStatus,
 };
+use crate::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{
@@ -59,6 +60,7 @@ impl Fixtures {
             locale: Some(Locale::from_stored("zh-Hant-TW".to_owned())),
             status: UserStatus::Active,
             auth_epoch: 0,
+            second_factors: FactorSet::NONE,
             access: Access::default(),
             version: 0,
             created_at: self.now(),
@@ -237,6 +239,19 @@ impl Fixtures {
     #[must_use]
     pub fn guess_subject(&self) -> GuessSubject {
         GuessSubject::from_digest(self.digest())
+    }
+
+    /// The second factors of an account with every field set. Nothing opens what is sealed in them.
+    #[must_use]
+    pub fn factors(&self, user_id: UserId) -> Factors {
+        let sealed = || Sealed::from_bytes(random_bytes::<64>(&self.entropy).to_vec());
+        Factors {
+            user_id,
+            version: 0,
+            totp: Some(TotpSecret { sealed: sealed(), last_step: Some(u32::MAX), created_at: self.now() }),
+            recovery: Some(RecoveryCodes { key: sealed(), digests: vec![self.digest(), self.digest()], created_at: self.now() }),
+            guesses: Some(Guesses { failures: 3, last_at: self.now() }),
+        }
     }
 
     /// Something of the form of a password hash. It is the hash of no password, and no two are equal.

@@ -1,7 +1,7 @@
 //! Access tokens: issued and verified (RFC 9068), with nothing but a keyring, the settings and the time.
 
 use crate::config::TokenConfig;
-use crate::model::{Access, AuthMethod, Impersonator};
+use crate::model::{Access, AssuranceLevel, AuthMethod, Impersonator};
 use crate::primitives::{AccessToken, Entropy, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access_key::AccessKey;
 use crate::token::claims::{AccessClaims, CLIENT_ID, Written, WrittenAct};
@@ -145,7 +145,8 @@ pub fn issue(
         auth_time: issuance.authenticated_at.unix_seconds(),
         jti: token_id,
         sid: issuance.session_id,
-        amr: issuance.methods.iter().map(|method| method.as_str()).collect(),
+        amr: amr(issuance.methods),
+        acr: AssuranceLevel::of(issuance.methods).as_str(),
         act: issuance.impersonator.map(|acting| WrittenAct { sub: acting.user_id, sid: acting.session_id }),
         roles: WrittenRoles::of(issuance.access, now),
     })
@@ -179,4 +180,10 @@ pub(super) fn verify_signed<'k>(
     }
     let payload = jws::decode(compact.payload).ok_or(AccessTokenError::Malformed)?;
     Ok((AccessClaims::read(&payload, config)?, key))
+}
+
+/// The methods, and `mfa` where a second one was asked for behind a first (RFC 8176 §2).
+fn amr(methods: &[AuthMethod]) -> Vec<&'static str> {
+    let several = methods.len() > 1 && methods.iter().any(|method| method.is_second_factor());
+    methods.iter().map(|method| method.as_str()).chain(several.then_some("mfa")).collect()
 }

@@ -7,7 +7,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::TokenConfig;
-use crate::model::{Access, AuthMethod, Impersonator};
+use crate::model::{Access, AssuranceLevel, AuthMethod, Impersonator};
 use crate::primitives::{RoleName, SessionId, Timestamp, TokenId, UserId};
 use crate::token::access::AccessTokenError;
 use crate::token::roles::{self, ScopedRole, WrittenRoles};
@@ -49,6 +49,12 @@ pub struct AccessClaims {
 }
 
 impl AccessClaims {
+    /// How sure it is who she is: what the methods are worth together.
+    #[must_use]
+    pub fn assurance(&self) -> AssuranceLevel {
+        AssuranceLevel::of(&self.methods)
+    }
+
     /// Whether the token is valid at `now`: RFC 7519 §4.1.4 to §4.1.6, with the configured leeway on both sides.
     pub(super) fn check_time(&self, config: &TokenConfig, now: Timestamp) -> Result<(), AccessTokenError> {
         let horizon = now + config.leeway;
@@ -103,6 +109,7 @@ pub(super) struct Written<'a> {
     pub(super) jti: TokenId,
     pub(super) sid: SessionId,
     pub(super) amr: Vec<&'static str>,
+    pub(super) acr: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) act: Option<WrittenAct>,
     #[serde(flatten)]

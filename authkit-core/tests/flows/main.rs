@@ -10,6 +10,7 @@ mod keys;
 mod limits;
 mod links;
 mod login;
+mod mfa;
 mod passwords;
 mod refresh;
 mod registration;

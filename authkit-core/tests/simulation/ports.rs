@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
 use authkit_core::embedded::LocalKeyCustody;
+use authkit_core::model::Factors;
 use authkit_core::model::StoredPassword;
 use authkit_core::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
@@ -13,6 +14,7 @@ use authkit_core::model::{
 };
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
@@ -216,6 +218,13 @@ impl AuditReads for NodeStore {
 
     async fn audit_stream(&self, name: &str) -> Result<Option<AuditStream>, StoreError> {
         self.call(Method::AuditStream, self.inner().audit_stream(name)).await
+    }
+}
+
+#[async_trait]
+impl FactorReads for NodeStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        self.call(Method::Factors, self.inner().factors(user_id)).await
     }
 }
 

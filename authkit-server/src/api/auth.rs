@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::caller::Caller;
 use super::field::Fields;
+use super::mfa::FactorName;
 use super::refusal::{refused, reused};
 use super::reply::with_cookie;
 use super::reply::{AccessTokenBody, Created, MessageBody, RevokedBody, TokensBody};
@@ -66,8 +67,12 @@ struct RefreshBody {
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Reauthenticate")]
 struct ReauthenticateBody {
-    /// The password of the account.
-    password: String,
+    /// The password of the account, where no second factor is on.
+    password: Option<String>,
+    /// What the code is of, where it is a second factor.
+    factor: Option<FactorName>,
+    /// The code.
+    code: Option<String>,
 }
 
 /// The routes of authentication.
@@ -119,6 +124,7 @@ impl AuthRoutes {
     /// Log in
     ///
     /// `auth.invalid_credentials` whether the address or the password is wrong; `account.suspended` only after the right password.
+    /// `auth.mfa_required` when a second factor is on: the login goes on at `/api/v1/auth/mfa/verify` with its `mfa_token`.
     /// After five wrong passwords in a row the next one is not evaluated for a while: `rate_limit.exceeded`, for the right one as
     /// well. A device that shows the cookie or the `device_token` of an earlier login is not held up by what strangers try.
     #[oai(path = "/login", method = "post", operation_id = "login")]
@@ -182,7 +188,7 @@ impl AuthRoutes {
 
     /// Prove again who you are
     ///
-    /// Checks the password again and issues an access token with a fresh `auth_time`, for routes that demand recent authentication.
+    /// Checks the password again, or a second factor where one is on, and issues an access token with a fresh `auth_time`, for routes that demand recent authentication.
     #[oai(path = "/reauthenticate", method = "post", operation_id = "reauthenticate")]
     async fn reauthenticate(
         &self,
@@ -190,11 +196,18 @@ impl AuthRoutes {
         context: Data<&RequestContext>,
         StrictJson(body): StrictJson<ReauthenticateBody>,
     ) -> poem::Result<Json<AccessTokenBody>> {
-        let mut fields = Fields::default();
-        let password = fields.password("password", &body.password);
-        let password = fields.complete(password)?;
-        let (access_token, expires_in) =
-            self.auth.sessions().reauthenticate(&caller, password, &context).await.map_err(refused)?;
+        let (access_token, expires_in) = match (body.password, body.factor, body.code) {
+            (None, Some(factor), Some(code)) => {
+                self.auth.mfa().reauthenticate(&caller, &factor.proof(code), &context).await.map_err(refused)?
+            }
+            (password, None, None) => {
+                let mut fields = Fields::default();
+                let password = password.as_deref().and_then(|password| fields.password("password", password));
+                let password = fields.complete_or(password, "password", "send a password, or factor and code")?;
+                self.auth.sessions().reauthenticate(&caller, password, &context).await.map_err(refused)?
+            }
+            _ => return Err(Fields::refused("factor", "send a password, or factor and code").into()),
+        };
         Ok(Json(AccessTokenBody {
             access_token: access_token.expose().to_owned(),
             token_type: "Bearer".to_owned(),

@@ -47,6 +47,21 @@ impl Fields {
         self.0.push((field, code, error.to_string()));
     }
 
+    /// A request that lacks what it has to have, or has what does not go together.
+    pub(super) fn refused(field: &'static str, message: &'static str) -> Problem {
+        let title = "A member of the request body has a value that is not valid";
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "request.invalid_value", title);
+        problem.field(field, "invalid_combination", message)
+    }
+
+    /// The value, if it is there and nothing is wrong with any member.
+    pub(super) fn complete_or<T>(self, value: Option<T>, field: &'static str, message: &'static str) -> Result<T, Problem> {
+        if value.is_none() && self.0.is_empty() {
+            return Err(Self::refused(field, message));
+        }
+        self.complete(value)
+    }
+
     /// The values, if nothing is wrong with any member.
     pub(super) fn complete<T: Complete>(self, values: T) -> Result<T::Whole, Problem> {
         match values.whole() {

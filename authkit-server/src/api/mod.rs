@@ -13,6 +13,7 @@ mod export;
 mod field;
 mod links;
 mod me;
+mod mfa;
 mod openapi;
 mod precondition;
 mod refusal;

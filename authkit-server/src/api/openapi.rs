@@ -13,13 +13,14 @@ use super::auth::AuthRoutes;
 use super::catalogue;
 use super::links::LinkRoutes;
 use super::me::MeRoutes;
+use super::mfa::MfaRoutes;
 use crate::problem::Problem;
 
 /// The routes of the contract.
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, AdminUserRoutes, AuditRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AuditRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -28,6 +29,7 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         AuthRoutes::new(auth.clone()),
         LinkRoutes::new(auth.clone()),
         MeRoutes::new(auth.clone()),
+        MfaRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
         AuditRoutes::new(auth.clone()),
     );

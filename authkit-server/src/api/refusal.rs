@@ -6,7 +6,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use authkit_core::flows::{AdminError, CloseAccountError, Internal};
+use authkit_core::flows::{AdminError, CloseAccountError, EnrollError, Internal, ReauthenticateError};
+use authkit_core::model::FactorKind;
 use authkit_core::{Error, ErrorKind};
 use poem::http::StatusCode;
 
@@ -50,11 +51,22 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
         }
         // RFC 9470 §3.
         (
-            Error::CloseAccount(CloseAccountError::ReauthenticationRequired) | Error::Admin(AdminError::ReauthenticationRequired),
+            Error::CloseAccount(CloseAccountError::ReauthenticationRequired)
+            | Error::Admin(AdminError::ReauthenticationRequired)
+            | Error::Enroll(EnrollError::ReauthenticationRequired)
+            | Error::Reauthenticate(ReauthenticateError::FactorRequired),
             _,
         ) => problem.challenge("insufficient_user_authentication"),
+        (Error::InsufficientAuthentication(insufficient), _) => problem.challenge_text(insufficient.challenge()),
         (_, ErrorKind::Throttled(after) | ErrorKind::Overloaded(after)) => problem.retry_after(after),
         _ => problem,
+    };
+    let problem = match error.second_factor_required() {
+        Some(required) => problem
+            .member("mfa_token", required.token.expose())
+            .member("factors", required.factors.iter().map(FactorKind::as_str).collect::<Vec<_>>())
+            .member("expires_in", required.expires_in.as_secs()),
+        None => problem,
     };
     let Some(weakness) = error.weakness() else { return problem };
     let member = if matches!(error, Error::Register(_)) { "password" } else { "new_password" };
@@ -74,7 +86,7 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "auth.invalid_refresh_token" => ("The refresh token is not valid", "Log in again."),
         "auth.reauthentication_required" => (
             "This cannot be undone and needs a recent proof of identity",
-            "Send your password to /api/v1/auth/reauthenticate, and try again with the access token of its reply.",
+            "Send your password, or a second factor if you have one, to /api/v1/auth/reauthenticate, and try again with the access token of its reply.",
         ),
         "password.wrong_current" => ("The current password is wrong", "Nothing was changed."),
         "session.not_found" if matches!(error, Error::Admin(_)) => {
@@ -96,6 +108,19 @@ fn sentences(error: &Error) -> (&'static str, String) {
         ),
         "auth.permission_required" => return ("You may not do this", error.to_string()),
         "session.not_found" => ("You have no such session that is alive", "GET /api/v1/users/me/sessions lists those that are."),
+        "auth.mfa_required" => {
+            ("A second factor is required", "Send a code of one of your factors with the mfa_token to /api/v1/auth/mfa/verify.")
+        }
+        "auth.invalid_mfa_token" => ("This login cannot be finished any more", "Log in again."),
+        "auth.step_up_required" => {
+            ("This needs a second factor", "Send a code of a second factor to /api/v1/auth/reauthenticate.")
+        }
+        "mfa.invalid_code" => ("The code is wrong, or was used before", "Wait for the next code, or use a recovery code."),
+        "mfa.factor_required" => ("A second factor is needed here", "Send factor and code instead of the password."),
+        "mfa.already_enrolled" => ("This factor is on already", "Turn it off first to replace it."),
+        "mfa.not_enrolled" => {
+            ("This factor is not on, and none waits to be confirmed", "POST /api/v1/users/me/mfa/totp begins anew.")
+        }
         "auth.invalid_link" => {
             ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")
         }

@@ -68,6 +68,10 @@ impl Operations for App {
         })
     }
 
+    fn reset_mfa(&self, settings: &Settings, email: &Email) -> Result<bool, OperationError> {
+        with_auth(settings, async |auth| Ok(auth.mfa().reset_by_email(email, &RequestContext::default()).await?))
+    }
+
     fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError> {
         let status = with_auth(settings, async |auth| {
             let accounts = auth.accounts();

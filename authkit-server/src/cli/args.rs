@@ -115,6 +115,8 @@ pub struct HealthArgs {
 pub enum UsersCommand {
     /// Create an account.
     Create(CreateUserArgs),
+    /// Turn every second factor of an account off, for an owner who has lost hers. Be sure who asks.
+    ResetMfa(AddressArgs),
     /// Say how an account stands with those who guess at its password.
     Lock(AddressArgs),
     /// Forget the wrong passwords that were tried at an account, so that its owner need not wait.

@@ -119,6 +119,11 @@ fn dispatch(
             let id = operations.create_user(&settings, user).map_err(failed)?;
             Ok(writeln!(out, "{id}")?)
         }
+        Command::Users(UsersCommand::ResetMfa(args)) => {
+            let email = users::address(&args)?;
+            let was_on = operations.reset_mfa(&settings()?, &email).map_err(failed)?;
+            Ok(writeln!(out, "{}", if was_on { "second factors are off" } else { "no second factor was on" })?)
+        }
         Command::Users(UsersCommand::Lock(args)) => {
             let email = users::address(&args)?;
             operations.lock_status(&settings()?, &email, false, out).map_err(failed)

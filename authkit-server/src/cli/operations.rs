@@ -94,6 +94,9 @@ pub trait Operations {
     /// Creates an account.
     fn create_user(&self, settings: &Settings, user: NewUser) -> Result<UserId, OperationError>;
 
+    /// Turns every second factor of the account with an address off. Whether there was one.
+    fn reset_mfa(&self, settings: &Settings, email: &Email) -> Result<bool, OperationError>;
+
     /// Writes how an account stands with those who guess at its password, and with `unlock` forgets what they tried.
     fn lock_status(&self, settings: &Settings, email: &Email, unlock: bool, out: &mut dyn Write) -> Result<(), OperationError>;
 

@@ -41,6 +41,7 @@ pub(super) fn task(command: &UsersCommand) -> Result<Option<(UsersTask, UsersFor
         }
         UsersCommand::Create(_)
         | UsersCommand::Lock(_)
+        | UsersCommand::ResetMfa(_)
         | UsersCommand::Unlock(_)
         | UsersCommand::Import(_)
         | UsersCommand::WrapHashes(_) => return Ok(None),

@@ -12,6 +12,7 @@ mod database;
 mod fuzz;
 mod links;
 mod master_key;
+mod mfa;
 mod openapi;
 mod operations;
 mod operator;

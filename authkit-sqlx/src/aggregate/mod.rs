@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod credential;
+pub(crate) mod factor;
 pub(crate) mod guess;
 pub(crate) mod one_time_token;
 pub(crate) mod outbox;

@@ -114,7 +114,7 @@ pub(crate) const PURGE_POSTGRES: &str = "DELETE FROM authkit_sessions WHERE id =
                 ORDER BY s.revoked_at, s.id LIMIT $2 FOR UPDATE SKIP LOCKED) revoked \
         ) ended LIMIT $2))";
 
-const REAUTHENTICATE: &str = "UPDATE authkit_sessions SET authenticated_at = $3 \
+const REAUTHENTICATE: &str = "UPDATE authkit_sessions SET authenticated_at = $3, methods = coalesce($4, methods) \
     WHERE id = $1 AND revoked_at IS NULL AND idle_expires_at > $3 AND expires_at > $3 AND EXISTS ( \
         SELECT 1 FROM authkit_users u WHERE u.id = authkit_sessions.user_id AND u.status = 'active' AND u.auth_epoch = $2)";
 
@@ -150,6 +150,8 @@ pub(crate) const ROTATE_SQLITE: &str = concat!(
     account_column!("status"),
     ", ",
     account_column!("auth_epoch"),
+    ", ",
+    account_column!("second_factors"),
     ", ",
     account_column!("access_version"),
     ", ",
@@ -284,8 +286,8 @@ fn parse_methods(text: &str) -> Option<Vec<AuthMethod>> {
     text.split_ascii_whitespace().map(AuthMethod::from_name).collect()
 }
 
-fn methods(session: &Session) -> String {
-    session.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
+fn names(methods: &[AuthMethod]) -> String {
+    methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// The statement of a change.
@@ -309,8 +311,9 @@ pub(crate) fn statement(dialect: &Dialect, change: &SessionChange) -> Result<Sta
         SessionChange::Purge { ended_before, limit } => {
             Statement::free(dialect.purge_sessions, args![*ended_before, *limit]).purging()
         }
-        SessionChange::Reauthenticate { id, auth_epoch, at } => {
-            Statement::guarded(REAUTHENTICATE, args![*id, *auth_epoch, *at], Conflict::SessionEnded)
+        SessionChange::Reauthenticate { id, auth_epoch, methods, at } => {
+            let methods = methods.as_deref().map(names);
+            Statement::guarded(REAUTHENTICATE, args![*id, *auth_epoch, *at, methods], Conflict::SessionEnded)
         }
         _ => return Err(unknown_change()),
     })
@@ -322,7 +325,7 @@ fn insert(dialect: &Dialect, session: &Session, auth_epoch: u32) -> Statement {
         session.user_id,
         session.generation,
         session.secret,
-        methods(session),
+        names(&session.methods),
         session.authenticated_at,
         session.device_name.as_ref().map(DeviceName::as_str),
         ip(&session.created_by),

@@ -1,9 +1,11 @@
 //! Accounts.
 
+use authkit_core::model::FactorSet;
 use authkit_core::model::{Access, Patch, User, UserChange, UserStatus};
 use authkit_core::ports::{Conflict, StoreError};
 use authkit_core::{Email, FullName, Locale, UserId};
 
+use crate::aggregate::factor;
 use crate::aggregate::role;
 use crate::aggregate::user_search;
 use crate::dialect::Dialect;
@@ -14,7 +16,8 @@ use crate::value::{Value, args};
 /// What [`decode`] reads, of a table that is called `u`.
 macro_rules! user_columns {
     () => {
-        "u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, u.access_version, \
+        "u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, \
+         u.second_factors, u.access_version, \
          u.assignments, u.version, u.created_at, u.updated_at"
     };
 }
@@ -22,7 +25,7 @@ macro_rules! user_columns {
 /// As many columns without an account.
 macro_rules! no_user {
     () => {
-        "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+        "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
     };
 }
 
@@ -33,8 +36,8 @@ const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM authkit_users u W
 macro_rules! insert {
     () => {
         "INSERT INTO authkit_users \
-         (id, email_normal, email, email_verified_at, full_name, locale, status, auth_epoch, version, created_at, updated_at, indexed_by) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING"
+         (id, email_normal, email, email_verified_at, full_name, locale, status, auth_epoch, second_factors, version, created_at, \
+         updated_at, indexed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING"
     };
 }
 
@@ -48,7 +51,7 @@ pub(crate) const INSERT_WITH_TERMS_POSTGRES: &str = concat!(
     "WITH account AS (",
     insert!(),
     " RETURNING id), terms AS (INSERT INTO authkit_user_terms (term, kind, user_id) \
-     SELECT substr(w.value, 2), substr(w.value, 1, 1), account.id FROM account, jsonb_array_elements_text($13::jsonb) w(value)) \
+     SELECT substr(w.value, 2), substr(w.value, 1, 1), account.id FROM account, jsonb_array_elements_text($14::jsonb) w(value)) \
      SELECT 1 FROM account"
 );
 
@@ -93,6 +96,9 @@ const FORGET_MESSAGES: &str = "DELETE FROM authkit_outbox WHERE user_id = $1";
 const RAISE_AUTH_EPOCH: &str = "UPDATE authkit_users SET auth_epoch = auth_epoch + 1, version = version + 1, updated_at = $3 \
     WHERE id = $1 AND status = 'active' AND auth_epoch = $2";
 
+const SET_SECOND_FACTORS: &str = "UPDATE authkit_users SET second_factors = $3, auth_epoch = auth_epoch + 1, version = version + 1, \
+    updated_at = $4 WHERE id = $1 AND status <> 'closed' AND auth_epoch = $2";
+
 /// Two who take the same address at once do not see each other: then the index refuses one of them, and asked again it is told why.
 const UPDATE: &str = "UPDATE authkit_users SET \
     email_normal = CASE WHEN $3 = 1 THEN email_normal ELSE $4 END, \
@@ -115,7 +121,8 @@ const RESTORE: &str = "UPDATE authkit_users SET status = 'active', version = ver
 const EXPECT: &str = "UPDATE authkit_users SET version = version WHERE id = $1 AND status <> 'closed' AND version = $2";
 
 const CLOSE: &str = "UPDATE authkit_users SET status = 'closed', email_normal = NULL, email = NULL, \
-    email_verified_at = NULL, full_name = NULL, locale = NULL, assignments = NULL, version = version + 1, updated_at = $2 WHERE id = $1 AND status <> 'closed'";
+    email_verified_at = NULL, full_name = NULL, locale = NULL, second_factors = 0, assignments = NULL, \
+    version = version + 1, updated_at = $2 WHERE id = $1 AND status <> 'closed'";
 
 const REPLACE_ASSIGNMENTS: &str = "UPDATE authkit_users SET assignments = $3, access_version = access_version + 1, \
     version = version + 1, updated_at = $4 \
@@ -153,11 +160,17 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<User, DecodeError> {
         locale: fields.optional_text()?.map(Locale::from_stored),
         status: fields.named("account status", UserStatus::from_name)?,
         auth_epoch: fields.number()?,
+        second_factors: decode_factors(fields)?,
         access: role::access(fields)?,
         version: fields.number()?,
         created_at: fields.time()?,
         updated_at: fields.time()?,
     })
+}
+
+/// SECURITY: an account whose factors this version does not know cannot be read, and so not be logged in to without them.
+fn decode_factors(fields: &mut Fields<'_>) -> Result<FactorSet, DecodeError> {
+    FactorSet::from_bits(fields.number()?).ok_or(DecodeError::Unknown { what: "second factor" })
 }
 
 /// Appends the statements of a change.
@@ -214,6 +227,10 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
         UserChange::RaiseAuthEpoch { id, from, at } => {
             statements.push(Statement::guarded(RAISE_AUTH_EPOCH, args![*id, *from, *at], Conflict::UserChanged));
         }
+        UserChange::SetSecondFactors { id, from, to, at } => {
+            let args = args![*id, *from, to.bits(), *at];
+            statements.push(Statement::guarded(SET_SECOND_FACTORS, args, Conflict::UserChanged));
+        }
         UserChange::ReplaceAssignments { id, from, to, roles_version, at } => {
             let access = Access { version: *from, assignments: to.clone() };
             statements.push(role::expect_version(dialect, *roles_version));
@@ -229,6 +246,7 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
             statements.push(Statement::guarded(CLOSE, args![*id, *at], Conflict::UserChanged));
             statements.push(Statement::free(FORGET_PASSWORD, args![*id]));
             statements.push(Statement::free(FORGET_DEVICES, args![*id]));
+            statements.push(Statement::free(factor::FORGET, args![*id]));
             statements.push(Statement::free(user_search::FORGET, args![*id]));
             statements.push(Statement::free(FORGET_TOKENS, args![*id]));
             statements.push(Statement::free(FORGET_MESSAGES, args![*id]));
@@ -249,6 +267,7 @@ fn insert(dialect: &Dialect, user: &User, statements: &mut Vec<Statement>) {
         user.locale.as_ref().map(Locale::as_str),
         user.status.as_str(),
         user.auth_epoch,
+        user.second_factors.bits(),
         user.version,
         user.created_at,
         user.updated_at,

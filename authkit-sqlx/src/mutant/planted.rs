@@ -53,6 +53,12 @@ pub enum Mutant {
     GuessGuardDropped,
     /// Counts of guesses are purged however high they are.
     GuessPurgeTooWide,
+    /// Second factors are written whatever was written since they were read.
+    FactorGuardDropped,
+    /// The account of second factors is looked at, and not locked. (PostgreSQL)
+    FactorLockDropped,
+    /// The second factors in force are set whatever was read of the account.
+    FactorEpochGuardDropped,
     /// A seal is added behind any seal of the number before it: the chain can fork.
     SealForks,
     /// A receiver of the log is taken over whoever serves it.
@@ -61,7 +67,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
@@ -81,6 +87,9 @@ impl Mutant {
         Self::GuessCountOverwritten,
         Self::GuessGuardDropped,
         Self::GuessPurgeTooWide,
+        Self::FactorGuardDropped,
+        Self::FactorLockDropped,
+        Self::FactorEpochGuardDropped,
         Self::SealForks,
         Self::StreamLeaseDropped,
     ];
@@ -116,6 +125,14 @@ impl Mutant {
             )],
             Self::GuessGuardDropped => &[("AND failures = $2 AND last_at = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL")],
             Self::GuessPurgeTooWide => &[("AND f.failures < $2", "AND $2 IS NOT NULL")],
+            Self::FactorGuardDropped => &[("WHERE user_id = $1 AND version = $10", "WHERE user_id = $1 AND $10 IS NOT NULL")],
+            Self::FactorLockDropped => &[(
+                "$8, $9 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed' FOR NO KEY UPDATE OF u",
+                "$8, $9 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed'",
+            )],
+            Self::FactorEpochGuardDropped => {
+                &[("AND status <> 'closed' AND auth_epoch = $2", "AND status <> 'closed' AND $2 IS NOT NULL")]
+            }
             Self::SealForks => &[("AND p.digest = $2", "AND $2 IS NOT NULL")],
             Self::StreamLeaseDropped => &[("WHERE s.holder = excluded.holder OR s.lease_until <= $4", "WHERE $4 IS NOT NULL")],
             Self::ChangeOutsideTheTransaction | Self::DeadlockReported => &[],

@@ -11,11 +11,13 @@ use authkit_core::testkit::Fixtures;
 use authkit_core::{Cursor, PageLimit, PageRequest, RoleName};
 
 use super::{Guard, Query, Statement, compile};
+use crate::aggregate::factor;
 use crate::aggregate::{audit, credential, role, server_key, session, user};
 use crate::aggregate::{guess, user_search};
 use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::work::Work;
+use authkit_core::model::{FactorChange, FactorSet, Factors};
 
 /// Every change, with every field that can be absent present.
 fn every_change(fixtures: &Fixtures) -> Vec<Change> {
@@ -49,7 +51,7 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         SessionChange::RevokeAll { user_id, except: Some(id), reason, at: now }.into(),
         SessionChange::EndImpersonations { by: user_id, at: now }.into(),
         SessionChange::EnforceCap { user_id, keep: 3, at: now }.into(),
-        SessionChange::Reauthenticate { id, auth_epoch: 0, at: now }.into(),
+        SessionChange::Reauthenticate { id, auth_epoch: 0, methods: None, at: now }.into(),
         KeyChange::Insert(key.clone()).into(),
         KeyChange::Delete { id: key.id }.into(),
         fixtures.event(user.id).into(),
@@ -67,6 +69,10 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         GuessChange::Reserve { subject: fixtures.guess_subject(), from: Guesses { failures: 1, last_at: now }, at: now }.into(),
         GuessChange::Forget { subject: fixtures.guess_subject() }.into(),
         GuessChange::Purge { last_before: now, below: 10, limit: 10 }.into(),
+        FactorChange::Put(Box::new(fixtures.factors(user.id))).into(),
+        FactorChange::Put(Box::new(Factors { version: 1, ..fixtures.factors(user.id) })).into(),
+        FactorChange::Forget { user_id }.into(),
+        UserChange::SetSecondFactors { id: user.id, from: 0, to: FactorSet::NONE, at: now }.into(),
     ]
     .into_iter()
     .chain(token_changes(fixtures))
@@ -148,6 +154,7 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         guess::login_by_email(&user.email, fixtures.guess_subject(), None),
         guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
         guess::login_by_user(user.id, fixtures.guess_subject()),
+        factor::by_user(user.id),
         one_time_token::by_id(fixtures.one_time_token(&user, OneTimePurpose::MagicLink).id, OneTimePurpose::MagicLink),
         outbox::by_id(fixtures.message(user.id).id),
     ];

@@ -39,13 +39,15 @@ fn every_guard_of_the_model_is_in_a_statement() {
     // purge, what the search finds after a change of address.
     let first = ["DELETE", "DELETE", "INSERT", "DELETE", "UPDATE", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE"];
     let guesses = ["INSERT", "DELETE", "DELETE"];
+    // Forget.
+    let factors = ["DELETE"];
     let proofs = ["DELETE", "DELETE", "UPDATE", "DELETE", "DELETE", "INSERT"];
     // The old assignments, and when they were replaced; the locks of the two guards of those who hold everything.
     let roles = ["DELETE", "INSERT", "SELECT", "SELECT"];
-    // The password, the devices, the terms, the tokens, the messages, the assignments and their last change of a closed account; the
-    // terms of an indexed one.
-    let closed = ["DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "INSERT"];
-    assert_eq!(free, [&first[..], &roles, &guesses, &proofs, &closed].concat());
+    // The password, the factors, the devices, the terms, the tokens, the messages, the assignments and their last change of a closed
+    // account; the terms of an indexed one.
+    let closed = ["DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "INSERT"];
+    assert_eq!(free, [&first[..], &roles, &guesses, &factors, &proofs, &closed].concat());
 }
 
 #[test]

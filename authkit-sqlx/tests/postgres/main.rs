@@ -1,7 +1,6 @@
 //! What is PostgreSQL's own: its locks, its timeouts, its plans, and what happens when it goes away. What every store promises
 //! is in the contract.
 
-mod search;
 mod wire;
 
 use std::sync::Arc;
@@ -57,7 +56,16 @@ async fn the_schema_is_checked_without_being_touched_and_a_strange_one_is_refuse
     let store = PgStore::open(database.options()).await.expect("opens");
     assert_eq!(
         store.check().await.expect("empty").pending,
-        ["initial", "session_expiry", "login_failures", "administration", "audit", "one_time_tokens_and_outbox", "roles"]
+        [
+            "initial",
+            "session_expiry",
+            "login_failures",
+            "administration",
+            "audit",
+            "one_time_tokens_and_outbox",
+            "roles",
+            "factors"
+        ]
     );
     assert_eq!(store.check().await.expect("still empty").version, 0);
     store.migrate().await.expect("migrates");

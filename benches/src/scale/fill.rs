@@ -41,6 +41,7 @@ const TABLES: [Table; 4] = [
             "locale",
             "status",
             "auth_epoch",
+            "second_factors",
             "created_at",
             "updated_at",
         ],
@@ -201,6 +202,7 @@ fn user(rows: &mut CopyBuffer, user: &User) {
         .null()
         .text(user.status.as_str())
         .int(i64::from(user.auth_epoch))
+        .int(i64::from(user.second_factors.bits()))
         .int(user.created_at.unix_micros())
         .int(user.updated_at.unix_micros());
 }

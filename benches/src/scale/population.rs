@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use authkit_core::model::{
-    Actor, AuditAction, AuditEvent, AuthMethod, Client, Outcome, RequestContext, RevocationReason, Session, User, UserStatus,
+    Actor, AuditAction, AuditEvent, AuthMethod, Client, FactorSet, Outcome, RequestContext, RevocationReason, Session, User,
+    UserStatus,
 };
 use authkit_core::{AuditEventId, DeviceName, Digest, Email, Entropy, SessionId, Timestamp, UserAgent, UserId};
 
@@ -53,6 +54,7 @@ impl Population {
             locale: None,
             status: UserStatus::Active,
             auth_epoch: 0,
+            second_factors: FactorSet::NONE,
             access: authkit_core::model::Access::default(),
             version: 0,
             created_at,

@@ -1,6 +1,7 @@
 //! The store that keeps everything in memory: the reference model of [`Store`], and a store for tests.
 
 mod audit;
+mod factors;
 mod guesses;
 mod keys;
 mod one_time_tokens;
@@ -15,6 +16,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use crate::model::Factors;
 use crate::model::StoredPassword;
 use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Change, ChangeSet, Committed, Credentials,
@@ -23,6 +25,7 @@ use crate::model::{
 };
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
+use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
 use crate::ports::store::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
@@ -32,6 +35,7 @@ use crate::primitives::{AuditEventId, Email, Page, PageLimit, PageRequest, RoleN
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
 
 use audit::AuditLog;
+use factors::FactorTable;
 use guesses::GuessLog;
 use keys::Keys;
 use one_time_tokens::OneTimeTokens;
@@ -88,6 +92,7 @@ struct Tables {
     audit: AuditLog,
     roles: Roles,
     guesses: GuessLog,
+    factors: FactorTable,
     tokens: OneTimeTokens,
     outbox: Outbox,
 }
@@ -102,6 +107,7 @@ impl Tables {
             Change::Audit(change) => audit::apply(self, change, committed),
             Change::Role(change) => roles::apply(self, change),
             Change::Guess(change) => guesses::apply(self, change, committed),
+            Change::Factor(change) => factors::apply(self, change),
             Change::OneTimeToken(change) => one_time_tokens::apply(self, change, committed),
             Change::Outbox(change) => outbox::apply(self, change, committed),
         }
@@ -114,6 +120,7 @@ impl Tables {
         self.audit.keep();
         self.roles.keep();
         self.guesses.keep();
+        self.factors.keep();
         self.tokens.keep();
         self.outbox.keep();
     }
@@ -125,6 +132,7 @@ impl Tables {
         self.audit.take_back();
         self.roles.take_back();
         self.guesses.take_back();
+        self.factors.take_back();
         self.tokens.take_back();
         self.outbox.take_back();
     }
@@ -245,6 +253,13 @@ impl GuessReads for MemoryStore {
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         let tables = self.tables()?;
         Ok(LoginState { credentials: tables.users.open(id).cloned(), guesses: tables.guesses.of(subject), device_guesses: None })
+    }
+}
+
+#[async_trait]
+impl FactorReads for MemoryStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        Ok(self.tables()?.factors.of(user_id).cloned())
     }
 }
 

@@ -143,11 +143,12 @@ pub(super) fn apply(tables: &mut Tables, change: &SessionChange, committed: &mut
                 committed.purged += 1;
             }
         }
-        SessionChange::Reauthenticate { id, auth_epoch, at } => {
+        SessionChange::Reauthenticate { id, auth_epoch, methods, at } => {
             let session = sessions.get(*id).filter(|session| session.is_live(*at)).ok_or(Conflict::SessionEnded)?;
             let user = users.active(session.user_id).filter(|user| user.auth_epoch == *auth_epoch);
             user.ok_or(Conflict::SessionEnded)?;
-            let session = Session { authenticated_at: *at, ..session.clone() };
+            let methods = methods.clone().unwrap_or_else(|| session.methods.clone());
+            let session = Session { authenticated_at: *at, methods, ..session.clone() };
             sessions.rows.put(*id, session);
         }
     }

@@ -172,6 +172,13 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
         UserChange::Expect { id, version } => {
             users.unchanged(*id, *version)?;
         }
+        UserChange::SetSecondFactors { id, from, to, at } => {
+            let user = users.open(*id).map(|account| &account.user).filter(|user| user.auth_epoch == *from);
+            let mut user = user.cloned().ok_or(Conflict::UserChanged)?;
+            user.auth_epoch = next(user.auth_epoch)?;
+            user.second_factors = *to;
+            users.put_changed(user, *at)?;
+        }
         UserChange::ReplaceAssignments { id, from, to, roles_version, at } => {
             roles::expect_version(tables, *roles_version)?;
             let stands = tables.users.open(*id).map(|account| &account.user).filter(|user| user.access.version == *from);
@@ -187,6 +194,7 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             users.ids.remove(&user.email.normal().to_owned());
             users.accounts.put(*id, Account::Closed);
             tables.sessions.forget_clients(*id);
+            tables.factors.forget(*id);
             tables.roles.forget(&user);
             tables.tokens.revoke_all_of(*id, None);
             tables.outbox.forget_of(*id);

@@ -27,6 +27,9 @@ pub enum Conflict {
     /// Another guess was counted in this moment, or the count was forgotten.
     #[error("another guess was counted")]
     GuessesChanged,
+    /// The second factors of the account were written since they were read.
+    #[error("the second factors have changed")]
+    FactorsChanged,
     /// The one-time token was used, has expired, has no attempts left, or is another one.
     #[error("the one-time token cannot be used any more")]
     TokenGone,

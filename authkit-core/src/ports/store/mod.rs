@@ -6,6 +6,7 @@ mod reads;
 use async_trait::async_trait;
 
 pub use error::{CommitError, Conflict, StoreError};
+pub use reads::FactorReads;
 pub use reads::GuessReads;
 pub use reads::{AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, UserReads};
 pub use reads::{OneTimeTokenReads, OutboxReads};
@@ -24,6 +25,7 @@ pub trait Store:
     + KeyReads
     + AuditReads
     + GuessReads
+    + FactorReads
     + OneTimeTokenReads
     + OutboxReads
     + RoleReads

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::model::Factors;
 use crate::model::StoredPassword;
 use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session,
@@ -135,6 +136,13 @@ pub trait GuessReads: Send + Sync {
 
     /// The account with this id, as [`UserReads::credentials_by_id`] finds it, with the guesses of `subject`.
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError>;
+}
+
+/// Reads of second factors.
+#[async_trait]
+pub trait FactorReads: Send + Sync {
+    /// What the second factors of an account are checked against; `None` when it never had any, or is closed.
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError>;
 }
 
 /// Reads of one-time tokens.

@@ -92,6 +92,14 @@ pub enum Bug {
     PurgesEveryCount,
     /// Guesses at an address without an account are not shown.
     ReadsNoGuessesOfNobody,
+    /// Second factors are written whatever was written since they were read.
+    WritesFactorsWhateverWasRead,
+    /// Second factors are never forgotten.
+    ForgetsNoFactors,
+    /// The second factors in force are never changed.
+    KeepsTheFactorsInForce,
+    /// The last time step of an authenticator app is not kept.
+    LosesTheLastStep,
     /// Reads a one-time token, and takes it away a moment later.
     ReadsTheTokenThenTakesIt,
     /// A one-time token serves every purpose.

@@ -17,8 +17,10 @@ use crate::model::{
     Credentials, Revocation, RevocationReason, Rotation, RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser,
     StoredRoles, User, UserChange, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState};
+use crate::ports::FactorReads;
 use crate::ports::GuessReads;
 use crate::ports::{
     AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
@@ -165,6 +167,19 @@ impl MutantStore {
             }
             (Bug::PurgesEveryCount, Change::Guess(GuessChange::Purge { last_before, limit, .. })) => {
                 GuessChange::Purge { last_before, below: u32::MAX, limit }.into()
+            }
+            (Bug::WritesFactorsWhateverWasRead, Change::Factor(FactorChange::Put(factors))) => {
+                let version = self.inner.factors(factors.user_id).await?.map_or(0, |found| found.version);
+                FactorChange::Put(Box::new(Factors { version, ..*factors })).into()
+            }
+            (Bug::ForgetsNoFactors, Change::Factor(FactorChange::Forget { .. })) => return Ok(Vec::new()),
+            (Bug::KeepsTheFactorsInForce, Change::User(UserChange::SetSecondFactors { id, from, .. })) => {
+                UserChange::RaiseAuthEpoch {
+                    id,
+                    from,
+                    at: self.inner.user_by_id(id).await?.map_or(Timestamp::UNIX_EPOCH, |user| user.updated_at),
+                }
+                .into()
             }
             (_, change) => change,
         };
@@ -425,6 +440,21 @@ impl GuessReads for MutantStore {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.inner.login_by_id(id, subject).await
+    }
+}
+
+#[async_trait]
+impl FactorReads for MutantStore {
+    async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
+        let factors = self.inner.factors(user_id).await?;
+        Ok(if self.is(Bug::LosesTheLastStep) {
+            factors.map(|mut factors| {
+                factors.totp.iter_mut().for_each(|totp| totp.last_step = None);
+                factors
+            })
+        } else {
+            factors
+        })
     }
 }
 

@@ -126,7 +126,7 @@ pub async fn suspending_needs_an_active_account_of_the_same_version(stores: Stor
     trial.refuse_one(suspend(4), Conflict::UserChanged).await;
     trial.refuse_one(begin(&suspended, &trial.fixtures.session(user.id)), Conflict::UserChanged).await;
     trial.refuse_rotation(&trial.fixtures.rotation(&session)).await;
-    let again = SessionChange::Reauthenticate { id: session.id, auth_epoch: 3, at };
+    let again = SessionChange::Reauthenticate { id: session.id, auth_epoch: 3, methods: None, at };
     trial.refuse_one(again, Conflict::SessionEnded).await;
 
     for stale in [3, 5] {

@@ -4,6 +4,7 @@ use crate::model::{
     Change, ChangeSet, Committed, CredentialChange, KeyChange, KeyPurpose, Patch, RevocationReason, RoleChange, Session,
     SessionChange, User, UserChange,
 };
+use crate::model::{FactorChange, FactorKind, Factors};
 use crate::model::{GuessChange, Guesses};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange};
 use crate::ports::store::Conflict;
@@ -43,7 +44,7 @@ pub async fn changes_see_the_ones_before_them(stores: Stores) {
                 .and(begin(&user, &first))
                 .and(UserChange::RaiseAuthEpoch { id: user.id, from: 0, at })
                 .and(begin(&raised, &second))
-                .and(SessionChange::Reauthenticate { id: second.id, auth_epoch: 1, at })
+                .and(SessionChange::Reauthenticate { id: second.id, auth_epoch: 1, methods: None, at })
                 .and(revoke(&first, at))
                 .and(all)
                 .and(KeyChange::Insert(key.clone()))
@@ -118,6 +119,7 @@ pub async fn the_first_guard_that_fails_is_named(stores: Stores) {
                 .into(),
             Conflict::GuessesChanged,
         ),
+        (FactorChange::Put(Box::new(Factors { version: 1, ..trial.fixtures.factors(user.id) })).into(), Conflict::FactorsChanged),
         (consume(&trial.fixtures.one_time_token(&user, OneTimePurpose::MagicLink)).into(), Conflict::TokenGone),
         (OutboxChange::Discard { id: trial.fixtures.message(user.id).id }.into(), Conflict::MessageMoved),
     ];
@@ -170,7 +172,11 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
     for subject in [counted, forgotten] {
         trial.apply(GuessChange::Count { subject, at }).await;
     }
+    let (factored, guarded) = (trial.user().await, trial.user().await);
+    trial.apply(FactorChange::Put(Box::new(trial.fixtures.factors(factored.id)))).await;
+    let (to, from) = (guarded.second_factors.with(FactorKind::Totp), guarded.auth_epoch);
     vec![
+        UserChange::SetSecondFactors { id: guarded.id, from, to, at }.into(),
         UserChange::Insert(trial.fixtures.user()).into(),
         UserChange::UpdateProfile { id: user.id, full_name: Patch::Clear, locale: Patch::Keep, at }.into(),
         UserChange::RaiseAuthEpoch { id: many.id, from: 0, at }.into(),
@@ -179,7 +185,8 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         CredentialChange::ReplacePassword { user_id: hashed.id, from: old, to: new, at }.into(),
         CredentialChange::DeletePassword { user_id: forgetful.id }.into(),
         begin(&user, &trial.fixtures.session(user.id)).into(),
-        SessionChange::Reauthenticate { id: again.id, auth_epoch: 0, at: at + std::time::Duration::from_secs(1) }.into(),
+        SessionChange::Reauthenticate { id: again.id, auth_epoch: 0, methods: None, at: at + std::time::Duration::from_secs(1) }
+            .into(),
         revoke(&session, at).into(),
         SessionChange::RevokeAll { user_id: many.id, except: None, reason, at }.into(),
         SessionChange::EnforceCap { user_id: capped.id, keep: 1, at }.into(),
@@ -200,6 +207,8 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         GuessChange::Count { subject: trial.fixtures.guess_subject(), at }.into(),
         GuessChange::Reserve { subject: counted, from: Guesses { failures: 1, last_at: at }, at }.into(),
         GuessChange::Forget { subject: forgotten }.into(),
+        FactorChange::Put(Box::new(trial.fixtures.factors(user.id))).into(),
+        FactorChange::Forget { user_id: factored.id }.into(),
     ]
     .into_iter()
     .chain(every_kind_of_proof(trial).await)

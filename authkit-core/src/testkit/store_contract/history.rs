@@ -12,6 +12,7 @@ use crate::model::{
     CredentialChange, Impersonator, KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason,
     Role, RoleChange, Rotation, ServerKey, Session, SessionChange, User, UserChange, UserStatus,
 };
+use crate::model::{FactorChange, FactorKind, FactorSet, Factors, TotpSecret};
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OutboxChange, OutboxMessage, OutboxState};
 use crate::ports::store::Store;
@@ -80,6 +81,9 @@ pub(super) enum Move {
     ReserveGuess { subject: u8, stale: bool, at: u8 },
     ForgetGuesses { subject: u8 },
     PurgeGuesses { at: u8, below: u8 },
+    PutFactors { user: u8, ahead: u8, step: u8 },
+    ForgetFactors { user: u8 },
+    SetSecondFactors { user: u8, ahead: u8, totp: bool, at: u8 },
     Proof(ProofMove),
 }
 
@@ -216,7 +220,13 @@ impl Move {
             Self::Reauthenticate { session, ahead, at: hour } => {
                 let read = model.session_by_id(session_id(session)).await.expect("the model answers");
                 let auth_epoch = read.map_or(0, |read| read.user.auth_epoch) + u32::from(ahead);
-                SessionChange::Reauthenticate { id: session_id(session), auth_epoch, at: at(hour) }.into()
+                SessionChange::Reauthenticate {
+                    id: session_id(session),
+                    auth_epoch,
+                    methods: (hour % 2 == 0).then(|| vec![AuthMethod::Totp]),
+                    at: at(hour),
+                }
+                .into()
             }
             // Which sessions go first is the store's choice: all of them do.
             Self::PurgeSessions { at: hour } => SessionChange::Purge { ended_before: at(hour), limit: 1_000 }.into(),
@@ -269,6 +279,22 @@ impl Move {
             // Which counts go first is the store's choice: all of them do.
             Self::PurgeGuesses { at: hour, below } => {
                 GuessChange::Purge { last_before: at(hour), below: below.into(), limit: 1_000 }.into()
+            }
+            Self::PutFactors { user, ahead, step } => {
+                let read = model.factors(user_id(user)).await.expect("the model answers");
+                let read = read.unwrap_or_else(|| Factors::none_of(user_id(user)));
+                let totp = Some(TotpSecret {
+                    sealed: Sealed::from_bytes(vec![step; 8]),
+                    last_step: (step > 0).then(|| step.into()),
+                    created_at: at(step),
+                });
+                FactorChange::Put(Box::new(Factors { version: read.version + u32::from(ahead), totp, ..read })).into()
+            }
+            Self::ForgetFactors { user } => FactorChange::Forget { user_id: user_id(user) }.into(),
+            Self::SetSecondFactors { user, ahead, totp, at: hour } => {
+                let from = epoch(model, user_id(user)).await + u32::from(ahead);
+                let to = if totp { FactorSet::NONE.with(FactorKind::Totp) } else { FactorSet::NONE };
+                UserChange::SetSecondFactors { id: user_id(user), from, to, at: at(hour) }.into()
             }
             Self::Proof(ref change) => change.change(model).await,
         }
@@ -383,6 +409,10 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(|(subject, stale, at)| Move::ReserveGuess { subject, stale, at }),
         1 => (0..SUBJECTS).prop_map(|subject| Move::ForgetGuesses { subject }),
         1 => (hour(), 0..4_u8).prop_map(|(at, below)| Move::PurgeGuesses { at, below }),
+        3 => (user(), ahead(), 0..4_u8).prop_map(|(user, ahead, step)| Move::PutFactors { user, ahead, step }),
+        1 => user().prop_map(|user| Move::ForgetFactors { user }),
+        2 => (user(), ahead(), any::<bool>(), hour())
+            .prop_map(|(user, ahead, totp, at)| Move::SetSecondFactors { user, ahead, totp, at }),
         6 => proofs().prop_map(Move::Proof),
         8 => messages().prop_map(Move::Proof),
     ]
@@ -583,6 +613,7 @@ fn user(index: u8, email: u8, shouted: bool, suspended: bool) -> User {
         locale: None,
         status: if suspended { UserStatus::Suspended } else { UserStatus::Active },
         auth_epoch: 0,
+        second_factors: FactorSet::NONE,
         access: Access::default(),
         version: 0,
         created_at: at(0),

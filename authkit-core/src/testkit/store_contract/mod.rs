@@ -28,6 +28,8 @@ pub mod audit;
 #[doc(hidden)]
 pub mod credentials;
 #[doc(hidden)]
+pub mod factors;
+#[doc(hidden)]
 pub mod guesses;
 mod history;
 #[doc(hidden)]

@@ -1,5 +1,6 @@
 //! The list of all promises, and the macro that makes a test of each.
 
+use super::factors;
 use super::guesses;
 use super::{Stores, atomicity, audit, credentials, keys, model, races, roles, rotation, sessions, users};
 use super::{administration, search};
@@ -157,6 +158,16 @@ macro_rules! __store_promises {
                 no_guess_among_rivals_is_lost
                 one_of_many_reserves_the_guess
             }
+            factors {
+                factors_are_read_back_with_every_field
+                factors_are_written_only_as_they_were_read
+                factors_are_those_of_an_account_that_is_there
+                factors_are_forgotten_if_there_are_any
+                factors_in_force_are_set_from_the_epoch_that_was_read
+                one_of_many_writes_the_factors
+                one_of_many_changes_of_the_factors_in_force_wins
+                no_session_begins_on_the_factors_of_before
+            }
             one_time_tokens {
                 a_token_is_read_back_with_every_field
                 a_token_is_read_for_its_own_purpose_alone
@@ -260,6 +271,7 @@ mod tests {
             include_str!("keys.rs"),
             include_str!("audit.rs"),
             include_str!("guesses.rs"),
+            include_str!("factors.rs"),
             include_str!("one_time_tokens.rs"),
             include_str!("outbox.rs"),
             include_str!("atomicity.rs"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::AuthMethod;
 use crate::model::{
     ChangeSet, Client, Revocation, RevocationReason, Session, SessionChange, SessionWithUser, User, UserChange, UserStatus,
 };
@@ -238,12 +239,19 @@ pub async fn reauthentication_needs_a_live_session_of_the_same_epoch(stores: Sto
     let trial = Trial::begin(&stores).await;
     let user = trial.keep_user(User { auth_epoch: 1, ..trial.fixtures.user() }).await;
     let (session, bystander) = (trial.session(&user).await, trial.session(&user).await);
-    let again = |session: &Session, auth_epoch, at| SessionChange::Reauthenticate { id: session.id, auth_epoch, at };
+    let again =
+        |session: &Session, auth_epoch, at| SessionChange::Reauthenticate { id: session.id, auth_epoch, methods: None, at };
     let last = session.idle_expires_at - TICK;
     assert_eq!(trial.apply(again(&session, 1, last)).await.revoked, []);
     let read = trial.read_session(&session).await.map(|read| read.session);
     assert_eq!(read, Some(Session { authenticated_at: last, ..session.clone() }), "and nothing but that");
     assert_eq!(trial.read_session(&bystander).await.map(|read| read.session), Some(bystander));
+    let methods = vec![AuthMethod::Password, AuthMethod::Totp];
+    let stepped_up =
+        SessionChange::Reauthenticate { id: session.id, auth_epoch: 1, methods: Some(methods.clone()), at: trial.now() };
+    trial.apply(stepped_up).await;
+    let read = trial.read_session(&session).await.map(|read| read.session);
+    assert_eq!(read, Some(Session { authenticated_at: trial.now(), methods, ..session.clone() }));
 
     for (auth_epoch, at) in [(0, trial.now()), (2, trial.now()), (1, session.idle_expires_at), (1, session.expires_at)] {
         trial.refuse_one(again(&session, auth_epoch, at), Conflict::SessionEnded).await;

@@ -9,6 +9,7 @@ use crate::model::{
     Revocation, ServerKey, Session, SessionChange, SessionWithUser, StoredRoles, User, UserChange, UserFilter, UserPageRequest,
     UserQuery, UserStatus,
 };
+use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::{AccessMark, RevocationMark, Store};
@@ -42,6 +43,7 @@ impl Known {
                     self.users.insert(session.user_id);
                     self.sessions.insert(session.id);
                 }
+                Change::Factor(FactorChange::Put(factors)) => drop(self.users.insert(factors.user_id)),
                 Change::Audit(AuditChange::ClaimStream { name, .. } | AuditChange::AdvanceStream { name, .. }) => {
                     self.streams.insert(name.clone());
                 }
@@ -113,6 +115,7 @@ pub(super) struct View {
     streams: Vec<Option<AuditStream>>,
     listed: Vec<Vec<User>>,
     guesses: Vec<Option<Guesses>>,
+    factors: Vec<Option<Factors>>,
     tokens: Vec<Option<OneTimeTokenWithUser>>,
     outbox: Vec<Vec<OutboxMessage>>,
 }
@@ -140,6 +143,7 @@ impl View {
             streams: Vec::new(),
             listed: Vec::new(),
             guesses: Vec::new(),
+            factors: Vec::new(),
             tokens: Vec::new(),
             outbox: Vec::new(),
         };
@@ -159,6 +163,7 @@ impl View {
             view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
         }
         for &id in &known.users {
+            view.factors.push(store.factors(id).await.expect("factors are read"));
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
             view.credentials.push(spelled_credentials(store.credentials_by_id(id).await.expect("credentials are read")));
             view.events_by_subject.push(events(store, Some(id), limit(2)).await);
@@ -210,6 +215,7 @@ impl View {
             .or_else(|| differ_in("audit_leaves", &self.leaves, &expected.leaves))
             .or_else(|| differ_in("audit_stream", &self.streams, &expected.streams))
             .or_else(|| differ_in("guesses", &self.guesses, &expected.guesses))
+            .or_else(|| differ_in("factors", &self.factors, &expected.factors))
             .or_else(|| differ_in("one_time_token", &self.tokens, &expected.tokens))
             .or_else(|| differ_in("outbox_messages", &self.outbox, &expected.outbox))
     }

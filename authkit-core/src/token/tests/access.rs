@@ -32,10 +32,10 @@ fn a_token_has_the_header_and_the_claims_of_rfc_9068() {
     let segments: Vec<_> = token.split('.').collect();
     assert_eq!(decoded(segments[0]), service.header());
     let claims = decoded(segments[1]);
-    // §2.2: iss, exp, aud, sub, client_id, iat and jti are required; auth_time and amr where they apply (§2.2.1).
+    // §2.2: iss, exp, aud, sub, client_id, iat and jti are required; auth_time, acr and amr where they apply (§2.2.1).
     let mut members: Vec<_> = claims.as_object().expect("an object").keys().map(String::as_str).collect();
     members.sort_unstable();
-    assert_eq!(members, ["amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "sid", "sub"]);
+    assert_eq!(members, ["acr", "amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "sid", "sub"]);
     assert_eq!(claims["exp"].as_i64(), Some(NOW.unix_seconds() + 900));
     assert_eq!((&claims["amr"], &claims["client_id"]), (&json!(["pwd"]), &json!("authkit")));
     assert!(token.len() < 1_000, "{} bytes", token.len());

@@ -1,0 +1,192 @@
+//! Checking a second factor: the guess is counted before it is evaluated, and what was right is used up in the write that relies on it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::flows::engine::{Engine, Internal};
+use crate::flows::throttle::Throttled;
+use crate::mfa::{RecoveryCode, totp};
+use crate::model::{AuthMethod, ChangeSet, FactorChange, FactorKind, Factors, Guesses, OneTimeTokenChange, User};
+use crate::ports::{CommitError, Conflict};
+use crate::primitives::{FactorCode, SecretBytes, Timestamp, UserId};
+
+/// How often a check starts over because a rival was faster. The rivals are guesses at one account, of which few are let through.
+pub(crate) const ATTEMPTS: usize = 16;
+
+/// What a code is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProofMethod {
+    /// An authenticator app.
+    Totp,
+    /// The paper with the recovery codes.
+    RecoveryCode,
+}
+
+impl ProofMethod {
+    /// The method with a stable name: `totp` or `recovery_code`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "totp" => Some(Self::Totp),
+            "recovery_code" => Some(Self::RecoveryCode),
+            _ => None,
+        }
+    }
+
+    /// How somebody has proved who she is who knows the code.
+    #[must_use]
+    pub const fn auth_method(self) -> AuthMethod {
+        match self {
+            Self::Totp => AuthMethod::Totp,
+            Self::RecoveryCode => AuthMethod::RecoveryCode,
+        }
+    }
+}
+
+/// A second factor as it is presented.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondFactor {
+    /// What the code is of.
+    pub factor: ProofMethod,
+    /// The code.
+    pub code: FactorCode,
+}
+
+/// Why a code is not evaluated.
+pub(crate) enum NotChecked {
+    /// Too many were wrong.
+    Throttled(Throttled),
+    /// What it was presented with is used up, or the account is gone.
+    Gone,
+    /// Nobody could tell.
+    Internal(Internal),
+}
+
+impl<E: Into<Internal>> From<E> for NotChecked {
+    fn from(error: E) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// The second factors of an account as they are now.
+pub(crate) async fn read(engine: &Engine, user_id: UserId) -> Result<Factors, Internal> {
+    Ok(engine.store.factors(user_id).await?.unwrap_or(Factors::none_of(user_id)))
+}
+
+/// Counts a guess, and pays for it with an attempt of the challenge that it is presented with. Returns the factors to check it
+/// against.
+///
+/// SECURITY: it is committed before anything is compared, so that however many come at once, over however many challenges and
+/// nodes, no more codes are evaluated than were counted. Whoever is right takes the count back.
+pub(crate) async fn reserve(
+    engine: &Engine,
+    user_id: UserId,
+    method: ProofMethod,
+    spend: Option<&OneTimeTokenChange>,
+    at: Timestamp,
+) -> Result<Factors, NotChecked> {
+    for _ in 0..ATTEMPTS {
+        let found = read(engine, user_id).await?;
+        let (changes, counted) = match method {
+            ProofMethod::Totp => {
+                let counted = count(engine, found, at).map_err(NotChecked::Throttled)?;
+                let put = FactorChange::Put(Box::new(counted.clone()));
+                (ChangeSet::new().and(put), Factors { version: counted.version.saturating_add(1), ..counted })
+            }
+            // 80 random bits: there is nothing to guess. The attempt of the challenge is paid for all the same.
+            ProofMethod::RecoveryCode => (ChangeSet::new(), found),
+        };
+        let changes = match spend {
+            Some(spend) => changes.and(spend.clone()),
+            None => changes,
+        };
+        match engine.commit(&changes).await {
+            Ok(_) => return Ok(counted),
+            Err(CommitError::Conflict(Conflict::FactorsChanged)) => {}
+            Err(CommitError::Conflict(Conflict::TokenGone | Conflict::UserChanged)) => return Err(NotChecked::Gone),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(NotChecked::Throttled(Throttled { retry_after: Duration::from_secs(1) }))
+}
+
+/// One guess more, if it need not wait.
+fn count(engine: &Engine, found: Factors, at: Timestamp) -> Result<Factors, Throttled> {
+    let (failures, last_at) = found.guesses.map_or((0, at), |guesses| (guesses.failures, guesses.last_at));
+    let mfa = &engine.config.mfa;
+    if engine.config.limits.enabled {
+        if failures >= mfa.at_most {
+            return Err(Throttled { retry_after: mfa.max_delay });
+        }
+        // A clock that was ahead when it dated the last guess must shut nobody out: nobody waits longer than the delay.
+        let delay = mfa.delay(failures);
+        let passed = at.since(last_at);
+        if passed < delay {
+            return Err(Throttled { retry_after: delay - passed });
+        }
+    }
+    Ok(Factors { guesses: Some(Guesses { failures: failures.saturating_add(1), last_at: at }), ..found })
+}
+
+/// Compares a code: the factors with it used up and nothing counted any more, or `None` when it is wrong.
+pub(crate) async fn check(
+    engine: &Engine,
+    user: &User,
+    factors: &Factors,
+    proof: &SecondFactor,
+    at: Timestamp,
+) -> Result<Option<Factors>, Internal> {
+    let mut used = factors.clone();
+    match (proof.factor, &mut used.totp, &mut used.recovery) {
+        (ProofMethod::Totp, Some(totp), _) if user.second_factors.has(FactorKind::Totp) => {
+            let secret = open(engine, user.id, Seal::Totp, &totp.sealed).await?;
+            let Some(step) = totp::matching_step(&secret, proof.code.expose(), at, totp.last_step) else { return Ok(None) };
+            totp.last_step = Some(step);
+        }
+        (ProofMethod::RecoveryCode, _, Some(recovery)) if !user.second_factors.is_empty() => {
+            let Some(code) = RecoveryCode::parse(proof.code.expose()) else { return Ok(None) };
+            let key = open(engine, user.id, Seal::RecoveryKey, &recovery.key).await?;
+            let Some(digest) = code.digest(&key) else { return Ok(None) };
+            let Some(place) = recovery.digests.iter().position(|kept| *kept == digest) else { return Ok(None) };
+            recovery.digests.remove(place);
+        }
+        _ => return Ok(None),
+    }
+    used.guesses = None;
+    Ok(Some(used))
+}
+
+/// What is sealed in the row of second factors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Seal {
+    /// The secret of the authenticator app.
+    Totp,
+    /// The key of the digests of recovery codes.
+    RecoveryKey,
+}
+
+/// Ties what is sealed to its account and its place: sealed for one, it opens for no other.
+pub(crate) fn seal_context(user_id: UserId, seal: Seal) -> Vec<u8> {
+    let place = match seal {
+        Seal::Totp => "totp secret",
+        Seal::RecoveryKey => "recovery key",
+    };
+    format!("authkit second factor\n{place}\n{user_id}").into_bytes()
+}
+
+async fn open(engine: &Engine, user_id: UserId, seal: Seal, sealed: &crate::primitives::Sealed) -> Result<SecretBytes, Internal> {
+    Ok(engine.custody.open(sealed, &seal_context(user_id, seal)).await?)
+}
+
+/// Opens the secret of an authenticator app.
+pub(crate) async fn open_totp(
+    engine: &Engine,
+    user_id: UserId,
+    sealed: &crate::primitives::Sealed,
+) -> Result<SecretBytes, Internal> {
+    open(engine, user_id, Seal::Totp, sealed).await
+}
