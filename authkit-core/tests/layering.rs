@@ -42,6 +42,7 @@ const DOORS: &[&str] = &[
     "administration",
     "one_time",
     "outbox",
+    "notify",
     "pending_registration",
 ];
 

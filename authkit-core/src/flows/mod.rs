@@ -16,6 +16,7 @@ pub mod factor_check;
 pub mod first_factor;
 pub(crate) mod guessing;
 pub(crate) mod mfa_token;
+pub(crate) mod notify;
 pub(crate) mod one_time;
 pub(crate) mod refusals;
 pub mod role_impact;

@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::{one_time, outbox};
+use crate::flows::{notify, one_time, outbox};
 use crate::model::{
-    Access, Actor, AuditAction, AuthMethod, ChangeSet, Client, CredentialChange, FactorSet, MailContent, OneTimePurpose, Outcome,
+    Access, Actor, AuditAction, AuthMethod, ChangeSet, Client, CredentialChange, FactorSet, Notice, OneTimePurpose, Outcome,
     RequestContext, User, UserChange, UserStatus,
 };
 use crate::password::pending;
@@ -26,6 +26,7 @@ pub(crate) struct PendingRegistration {
     ip: Option<std::net::IpAddr>,
     user_agent: Option<String>,
     request_id: Option<String>,
+    language: Option<String>,
 }
 
 impl PendingRegistration {
@@ -39,6 +40,7 @@ impl PendingRegistration {
             ip: context.client.ip,
             user_agent: context.client.user_agent.as_ref().map(|agent| agent.as_str().to_owned()),
             request_id: context.request_id.as_ref().map(|id| id.as_str().to_owned()),
+            language: context.language.as_ref().map(|language| language.as_str().to_owned()),
         }
     }
 
@@ -49,7 +51,8 @@ impl PendingRegistration {
     fn context(&self) -> RequestContext {
         let client = Client { ip: self.ip, user_agent: self.user_agent.clone().map(UserAgent::from_stored) };
         let request_id = self.request_id.as_deref().and_then(|id| id.parse().ok());
-        RequestContext { client, request_id, ..RequestContext::default() }
+        let language = self.language.clone().map(Locale::from_stored);
+        RequestContext { client, request_id, language, ..RequestContext::default() }
     }
 
     fn user(&self, at: Timestamp) -> User {
@@ -101,13 +104,13 @@ pub(crate) async fn decide(engine: &Engine, registration: &PendingRegistration) 
             .and(CredentialChange::InsertPassword { user_id: user.id, hash, at })
             .and(event.with("method", AuthMethod::Password.as_str()));
         engine.outbox_wake.notify_one();
-        return one_time::issue(engine, changes, &user, OneTimePurpose::VerifyEmail, None, at).await;
+        let cause = outbox::Cause::of(&context, at);
+        return one_time::issue(engine, changes, &user, OneTimePurpose::VerifyEmail, None, &cause, at).await;
     };
     let changes = ChangeSet::new().and(event(Outcome::Failure).on(found.user.id).with("reason", "email_taken"));
     if found.user.status != UserStatus::Active {
         return Ok(changes);
     }
     engine.outbox_wake.notify_one();
-    let until = at + engine.config.mail.verify_email_lifetime;
-    outbox::enqueue_mail(engine, changes, &found.user, MailContent::RegistrationAttempted, at, until).await
+    notify::notice(engine, changes, &found.user, Notice::RegistrationAttempted, &context, at).await
 }

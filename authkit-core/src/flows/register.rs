@@ -8,6 +8,7 @@ use crate::flows::access_book::fresh_graph;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::first_session;
 use crate::flows::one_time;
+use crate::flows::outbox::Cause;
 use crate::flows::pending_registration;
 use crate::flows::planned::Planned;
 use crate::flows::refusals::{About, turned_away_by};
@@ -135,8 +136,8 @@ pub(crate) async fn plan_register<'a>(
     let event = engine.event(at, AuditAction::AccountRegistered, Outcome::Success, context);
     let event = event.by(Actor::User(user.id, Some(session.id()))).on(user.id).with("method", AuthMethod::Password.as_str());
     let changes = session.add_to(engine, account(&user, hash)).and(event);
-    let changes = one_time::issue(engine, changes, &user, OneTimePurpose::VerifyEmail, None, at).await?;
-    engine.outbox_wake.notify_one();
+    let cause = Cause::of(context, at);
+    let changes = one_time::issue(engine, changes, &user, OneTimePurpose::VerifyEmail, None, &cause, at).await?;
     Ok(Planned::new(engine, user.id, changes, |_| session.logged_in()))
 }
 

@@ -1,11 +1,11 @@
 //! A new password without the old one, for whoever opens the link that was mailed to the account's address.
 
 use crate::flows::engine::{Engine, Internal};
+use crate::flows::notify::notice;
 use crate::flows::one_time::{self, LinkError, Redeemable};
-use crate::flows::outbox;
 use crate::model::{
-    Actor, AuditAction, ChangeSet, CredentialChange, FactorChange, FactorSet, GuessChange, GuessSubject, MailContent,
-    OneTimePurpose, Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
+    Actor, AuditAction, ChangeSet, CredentialChange, FactorChange, FactorSet, GuessChange, GuessSubject, Notice, OneTimePurpose,
+    Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError};
 use crate::primitives::{OneTimeTokenText, Password};
@@ -67,9 +67,7 @@ pub(crate) async fn reset(
         // SECURITY: second factors of before the address was proved may be somebody else's, and would keep the owner out.
         changes.and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at }).and(FactorChange::Forget { user_id: id })
     };
-    let until = at + engine.config.mail.verify_email_lifetime;
-    let changes = outbox::enqueue_mail(engine, changes, &user, MailContent::PasswordReset, at, until).await?;
+    let changes = notice(engine, changes, &user, Notice::PasswordReset, context, at).await?;
     let committed = engine.commit(&changes).await?;
-    engine.outbox_wake.notify_one();
     Ok(committed.revoked.len())
 }

@@ -30,7 +30,7 @@ pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials, LoginState, StoredPassword};
 pub use factor::{FactorChange, FactorKind, FactorSet, Factors, RecoveryCodes, TotpSecret};
 pub use guess::{GuessChange, GuessSubject, Guesses};
-pub use mail::{Mail, MailContent};
+pub use mail::{AnnouncedFactor, Mail, MailContent, Notice, Occurrence};
 pub use one_time_token::{OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser};
 pub use outbox::{MessageKind, OutboxChange, OutboxMessage, OutboxState};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};

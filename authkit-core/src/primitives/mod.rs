@@ -3,6 +3,7 @@
 //! Nothing here knows what an account is, and nothing here imports another floor.
 
 pub mod clock;
+pub mod device_kind;
 pub mod digest;
 pub mod email;
 pub mod entropy;
@@ -17,6 +18,7 @@ pub mod sealed;
 pub mod secret;
 
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use device_kind::DeviceKind;
 pub use digest::Digest;
 pub use email::{Email, EmailError};
 pub use entropy::{Entropy, OsEntropy};

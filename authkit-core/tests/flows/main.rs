@@ -11,6 +11,7 @@ mod limits;
 mod links;
 mod login;
 mod mfa;
+mod notices;
 mod passwords;
 mod refresh;
 mod registration;

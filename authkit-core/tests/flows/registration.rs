@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use authkit_core::embedded::MemoryStore;
 use authkit_core::flows::{AdminError, LoginError, NewAccount, RegisterError};
-use authkit_core::model::{AuditAction, AuditEvent, ChangeSet, MailContent, MessageKind, OutboxState, Outcome, UserChange};
+use authkit_core::model::{
+    AuditAction, AuditEvent, ChangeSet, MailContent, MessageKind, Notice, OutboxState, Outcome, UserChange,
+};
 use authkit_core::model::{OutboxMessage, UserFilter, UserPageRequest};
 use authkit_core::testkit::{Fault, FaultyStore, Gate, Mailbox, Method};
 use authkit_core::{AuthKit, BuildError, Config, Email, Login, PageRequest, Registration};
@@ -195,7 +197,7 @@ async fn an_owner_is_told_and_nothing_of_her_account_changes() {
     deliver(&auth).await;
     let mails = mailbox.take();
     assert_eq!(mails.len(), 1);
-    assert!(matches!(mails[0].content, MailContent::RegistrationAttempted) && mails[0].content.token().is_none());
+    assert!(matches!(mails[0].content, MailContent::Notice(Notice::RegistrationAttempted)) && mails[0].content.token().is_none());
     assert_eq!(mails[0].to.spelling(), EMAIL, "to the address of the account, never to the one that was written");
     assert_eq!(world.store.credentials_by_email(&email()).await.expect("reads"), before);
     assert!(matches!(try_login(&auth, EMAIL, OTHER).await, Err(LoginError::InvalidCredentials)));

@@ -11,7 +11,7 @@ use poem::http::{Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response, Route};
 
 use crate::http::RouteTable;
-use crate::mail::{escaped, language_of};
+use crate::mail::escaped;
 
 /// What a page does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +173,12 @@ fn words(page: Page, language: &str) -> (&'static str, &'static str) {
 fn language(request: &Request) -> &'static str {
     let first = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     language_of(first.and_then(|list| list.split([',', ';']).next()).unwrap_or("en").trim())
+}
+
+/// The best of the languages of the pages for a language tag.
+fn language_of(tag: &str) -> &'static str {
+    let primary = tag.split('-').next().unwrap_or_default();
+    ["en", "de", "fr", "es"].into_iter().find(|language| *language == primary).unwrap_or("en")
 }
 
 /// A value of a form or a query.
