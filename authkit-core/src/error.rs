@@ -201,13 +201,7 @@ impl Error {
             | Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken)
-            | Self::Role(
-                RoleError::NameTaken
-                | RoleError::InUse
-                | RoleError::Inherited { .. }
-                | RoleError::LastSuperuser
-                | RoleError::Changed,
-            )
+            | Self::Role(RoleError::NameTaken | RoleError::InUse | RoleError::Inherited { .. } | RoleError::LastSuperuser)
             | Self::CloseAccount(CloseAccountError::LastSuperuser) => ErrorKind::Conflict,
             Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(_))
@@ -236,6 +230,7 @@ impl Error {
                 ErrorKind::Forbidden
             }
             Self::Admin(error) => of_administration(error),
+            Self::Role(RoleError::Changed) => ErrorKind::Outdated,
             Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
             | Self::Outbox(_)
             | Self::Session(_)

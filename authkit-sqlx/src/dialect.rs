@@ -15,6 +15,8 @@ pub(crate) struct Dialect {
     pub(crate) insert_session: &'static str,
     /// The first password of an account, guarded by it.
     pub(crate) insert_password: &'static str,
+    /// The end of sessions in which somebody acts as somebody else, by the roles of either.
+    pub(crate) end_impersonations_by_role: &'static str,
     /// The end of sessions that are long over.
     pub(crate) purge_sessions: &'static str,
     /// The end of the audit events of a seal.
@@ -52,6 +54,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     rotate: session::ROTATE_SQLITE,
     insert_session: session::INSERT_SQLITE,
     insert_password: credential::INSERT_SQLITE,
+    end_impersonations_by_role: session::END_BY_ROLE_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_sealed_events: audit::PURGE_SQLITE,
     lock_roles: role::LOCK_SQLITE,
@@ -74,6 +77,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     rotate: session::ROTATE_POSTGRES,
     insert_session: session::INSERT_POSTGRES,
     insert_password: credential::INSERT_POSTGRES,
+    end_impersonations_by_role: session::END_BY_ROLE_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_sealed_events: audit::PURGE_POSTGRES,
     lock_roles: role::LOCK_POSTGRES,

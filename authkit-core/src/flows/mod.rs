@@ -57,6 +57,7 @@ pub mod unlock;
 pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
+pub use admin_roles::{AccountAccess, ExpectedRole, RoleVersion, ScopedAccess};
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use admin_users::{AccountUpdate, AccountVersion, Expected, NewAccount};
 pub use administration::AdminError;

@@ -1,8 +1,10 @@
 //! A session: one login on one device, and the refresh token that keeps it alive.
 
+use std::collections::BTreeSet;
+
 use crate::model::client::Client;
 use crate::model::user::User;
-use crate::primitives::{DeviceName, Digest, SessionId, Timestamp, UserId};
+use crate::primitives::{DeviceName, Digest, RoleName, SessionId, Timestamp, UserId};
 
 /// How somebody proved who she is (RFC 8176).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -269,6 +271,25 @@ pub enum SessionChange {
     EndImpersonations {
         /// Who acts.
         by: UserId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Ends every session in which somebody acts as this user and that was not revoked, with the reason `ImpersonationEnded`.
+    /// No guard: there may be none.
+    EndImpersonationsOf {
+        /// As whom.
+        user_id: UserId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Ends every session in which somebody acts as somebody else and that was not revoked, where either of the two has one of these
+    /// roles, in whatever scope and until whenever; with the reason `ImpersonationEnded`. No guard: there may be none.
+    ///
+    /// Behind a change of a role in the same set it misses none that was begun behind [`RoleChange::Expect`](super::RoleChange::Expect):
+    /// what was begun before is ended, and nothing is begun after.
+    EndImpersonationsByRole {
+        /// The roles.
+        roles: BTreeSet<RoleName>,
         /// When.
         at: Timestamp,
     },

@@ -6,6 +6,7 @@ mod audit;
 mod authentication;
 mod faults;
 mod guessing;
+mod impersonation;
 mod keys;
 mod limits;
 mod links;

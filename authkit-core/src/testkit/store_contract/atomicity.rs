@@ -203,6 +203,7 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
         .into(),
         UserChange::HoldAccess { id: bare.id, version: 0 }.into(),
         RoleChange::SpareLastHolder { user_id: bare.id }.into(),
+        RoleChange::Expect { version: 0 }.into(),
         RoleChange::Insert { role: Box::new(trial.fixtures.role()), from: 0 }.into(),
         GuessChange::Count { subject: trial.fixtures.guess_subject(), at }.into(),
         GuessChange::Reserve { subject: counted, from: Guesses { failures: 1, last_at: at }, at }.into(),

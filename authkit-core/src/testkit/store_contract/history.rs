@@ -70,6 +70,9 @@ pub(super) enum Move {
     HoldAccess { user: u8, ahead: u8 },
     SpareLastHolder { user: u8 },
     KeepAHolder,
+    ExpectRoles { stale: bool },
+    EndImpersonationsOf { user: u8, at: u8 },
+    EndImpersonationsByRole { roles: Vec<u8>, at: u8 },
     InsertKey { key: u8, access: bool, serial: u8 },
     DeleteKey { key: u8 },
     Append { event: u8, subject: Option<u8> },
@@ -254,6 +257,14 @@ impl Move {
             }
             Self::SpareLastHolder { user } => RoleChange::SpareLastHolder { user_id: user_id(user) }.into(),
             Self::KeepAHolder => RoleChange::KeepAHolder.into(),
+            Self::ExpectRoles { stale } => RoleChange::Expect { version: roles_version(model).await + u32::from(stale) }.into(),
+            Self::EndImpersonationsOf { user, at: hour } => {
+                SessionChange::EndImpersonationsOf { user_id: user_id(user), at: at(hour) }.into()
+            }
+            Self::EndImpersonationsByRole { ref roles, at: hour } => {
+                let roles = roles.iter().map(|role| role_name(*role)).collect();
+                SessionChange::EndImpersonationsByRole { roles, at: at(hour) }.into()
+            }
             Self::InsertKey { key: index, access, serial } => KeyChange::Insert(key(index, access, serial)).into(),
             Self::DeleteKey { key } => KeyChange::Delete { id: key_id(key) }.into(),
             Self::Append { event: index, subject } => event(index, subject).into(),
@@ -464,6 +475,9 @@ fn role_moves() -> impl Strategy<Value = Move> {
         1 => (user(), 0..2_u8).prop_map(|(user, ahead)| Move::HoldAccess { user, ahead }),
         1 => user().prop_map(|user| Move::SpareLastHolder { user }),
         1 => Just(Move::KeepAHolder),
+        1 => rarely().prop_map(|stale| Move::ExpectRoles { stale }),
+        1 => (user(), early()).prop_map(|(user, at)| Move::EndImpersonationsOf { user, at }),
+        1 => (vec(role(), 0..3), early()).prop_map(|(roles, at)| Move::EndImpersonationsByRole { roles, at }),
     ]
 }
 

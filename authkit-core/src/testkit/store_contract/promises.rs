@@ -83,6 +83,8 @@ macro_rules! __store_promises {
                 every_change_of_an_account_raises_its_version
                 a_session_of_somebody_else_is_read_back
                 impersonations_are_ended_by_who_acts
+                impersonations_are_ended_by_as_whom
+                impersonations_are_ended_by_the_roles_of_either
                 the_cap_leaves_impersonations_alone
                 one_of_many_updates_of_a_version_wins
                 one_address_is_moved_to_once
@@ -245,6 +247,8 @@ macro_rules! __store_promises {
                 one_of_many_role_changes_wins
                 one_of_many_assignments_wins
                 no_role_is_deleted_while_it_is_assigned
+                what_was_decided_on_roles_needs_them_as_they_were
+                no_impersonation_outlives_the_change_of_a_role
                 those_who_hold_everything_cannot_take_it_from_each_other
             }
             model {
