@@ -45,6 +45,7 @@ const DOORS: &[&str] = &[
     "one_time",
     "outbox",
     "notify",
+    "pending_registration",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

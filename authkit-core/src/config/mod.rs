@@ -12,6 +12,7 @@ pub mod mfa;
 pub mod passkey;
 pub mod password;
 pub mod pepper;
+pub mod registration;
 pub mod retention;
 pub mod session;
 pub mod token;
@@ -26,6 +27,7 @@ pub use mfa::MfaConfig;
 pub use passkey::PasskeyConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
+pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
 pub use session::{ReusePolicy, SessionConfig};
 pub use token::{HmacSecret, HmacSecretError, SigningAlgorithm, TokenConfig};
@@ -54,6 +56,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// The audit log.
     pub audit: AuditConfig,
+    /// Who may make an account, and what the answer says about others.
+    pub registration: RegistrationConfig,
 }
 
 impl Config {
@@ -71,6 +75,7 @@ impl Config {
             passkeys: PasskeyConfig::default(),
             mail: MailConfig::default(),
             audit: AuditConfig::default(),
+            registration: RegistrationConfig::default(),
         }
     }
 }

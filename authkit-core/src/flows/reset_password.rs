@@ -34,6 +34,7 @@ pub(crate) async fn reset(
     let purpose = OneTimePurpose::ResetPassword;
     // SECURITY: the link is judged before anything is hashed, so that made-up ones cost nothing.
     one_time::judge(engine, token, purpose, None, engine.now()).await?;
+    engine.breach.check(&new).await?;
     let identifier = token.expose();
     let origin = HashOrigin::new(context.client.ip, identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;

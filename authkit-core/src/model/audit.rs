@@ -131,6 +131,10 @@ actions! {
     /// The audit log was exported.
     AuditExported = "audit.exported",
 
+    // Registrations that are answered by mail.
+    /// Somebody asked for an account; what became of it is said later, by mail alone.
+    RegistrationRequested = "account.registration_requested",
+
     // Guessing.
     /// Wrong passwords in a row have put off the next one; once for each step.
     GuessingDelayed = "auth.guessing_delayed",
