@@ -45,6 +45,7 @@ pub(crate) mod magic_link;
 pub mod maintenance;
 pub mod outbox;
 pub mod password_secrets;
+pub(crate) mod pending_registration;
 mod planned;
 pub mod profile;
 pub mod reauthenticate;
@@ -58,6 +59,7 @@ pub mod unlock;
 pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
+pub use admin_roles::{AccountAccess, ExpectedRole, RoleVersion, ScopedAccess};
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use admin_users::{AccountUpdate, AccountVersion, Expected, NewAccount};
 pub use administration::AdminError;

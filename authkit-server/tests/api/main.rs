@@ -22,6 +22,7 @@ mod own_account;
 mod problem;
 mod rate_limits;
 mod refresh_race;
+mod registration;
 mod secrets;
 mod seed;
 mod sessions;
