@@ -14,8 +14,10 @@ pub mod one_time_token;
 pub mod outbox;
 pub mod rate_limit;
 pub mod role;
+pub mod sent_code;
 pub mod server_key;
 pub mod session;
+pub mod trusted_device;
 pub mod user;
 mod user_record;
 pub mod user_search;
@@ -28,6 +30,7 @@ pub use audit_seal::{AuditLeaf, AuditSeal, AuditStream};
 pub use change::{Change, ChangeSet, Committed};
 pub use client::{Client, RequestContext};
 pub use credential::{CredentialChange, Credentials, LoginState, StoredPassword};
+pub use factor::Phone;
 pub use factor::{FactorChange, FactorKind, FactorSet, Factors, RecoveryCodes, TotpSecret};
 pub use guess::{GuessChange, GuessSubject, Guesses};
 pub use mail::{Mail, MailContent};
@@ -35,10 +38,12 @@ pub use one_time_token::{OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTi
 pub use outbox::{MessageKind, OutboxChange, OutboxMessage, OutboxState};
 pub use rate_limit::{InvalidQuota, LimitScope, Quota, RateLimitReport, Reading};
 pub use role::{Role, RoleChange, StoredRoles};
+pub use sent_code::{CodeUse, SentCode};
 pub use server_key::{KeyAlgorithm, KeyChange, KeyId, KeyPurpose, ServerKey};
 pub use session::AssuranceLevel;
 pub use session::{
     AuthMethod, Impersonator, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser,
 };
+pub use trusted_device::TrustedDevice;
 pub use user::{Patch, User, UserChange, UserStatus};
 pub use user_search::{UserCursor, UserFilter, UserPage, UserPageRequest, UserQuery, UserQueryError};

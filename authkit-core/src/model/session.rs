@@ -18,11 +18,14 @@ pub enum AuthMethod {
     RecoveryCode,
     /// By a link that was mailed to the account's address.
     MailedLink,
+    /// A code that was sent to a telephone.
+    SmsCode,
 }
 
 impl AuthMethod {
     /// Every method.
-    pub const ALL: &'static [Self] = &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink];
+    pub const ALL: &'static [Self] =
+        &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink, Self::SmsCode];
 
     /// The `amr` value: of RFC 8176 §2 where it has one, and a name of our own where it does not.
     #[must_use]
@@ -33,6 +36,7 @@ impl AuthMethod {
             Self::EmailCode => "email_code",
             Self::RecoveryCode => "recovery_code",
             Self::MailedLink => "email",
+            Self::SmsCode => "sms",
         }
     }
 
@@ -46,7 +50,7 @@ impl AuthMethod {
     #[must_use]
     pub const fn is_second_factor(self) -> bool {
         match self {
-            Self::Totp | Self::EmailCode | Self::RecoveryCode => true,
+            Self::Totp | Self::EmailCode | Self::RecoveryCode | Self::SmsCode => true,
             Self::Password | Self::MailedLink => false,
         }
     }
@@ -66,11 +70,13 @@ impl AssuranceLevel {
     /// The level of a proof by these methods.
     ///
     /// A code that was mailed is a second hurdle, but no second factor: whoever holds the mailbox holds it too, and often resets the
-    /// password with it (SP 800-63B-4 §3.1.3.1 rules it out). It leaves the level where it is.
+    /// password with it (SP 800-63B-4 §3.1.3.1 rules it out). It leaves the level where it is. A code that was sent to a telephone counts: it
+    /// is restricted (§3.1.3.3), and the operator has to turn it on.
     #[must_use]
     pub fn of(methods: &[AuthMethod]) -> Self {
         let first = methods.iter().any(|method| !method.is_second_factor());
-        let second = methods.iter().any(|method| matches!(method, AuthMethod::Totp | AuthMethod::RecoveryCode));
+        let second =
+            methods.iter().any(|method| matches!(method, AuthMethod::Totp | AuthMethod::RecoveryCode | AuthMethod::SmsCode));
         if first && second { Self::Aal2 } else { Self::Aal1 }
     }
 

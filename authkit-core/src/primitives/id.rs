@@ -138,6 +138,10 @@ id! {
     OutboxMessageId
 }
 id! {
+    /// Names a device that is trusted for a while.
+    TrustedDeviceId
+}
+id! {
     /// Names one access token: its `jti` claim (RFC 7519 §4.1.7).
     TokenId
 }

@@ -20,6 +20,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::Digest;
 pub use email::{Email, EmailError};
 pub use entropy::{Entropy, OsEntropy};
+pub use id::TrustedDeviceId;
 pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
 pub use id::{OneTimeTokenId, OutboxMessageId};
 pub use label::ImpersonationReason;
