@@ -137,6 +137,7 @@ async fn the_schema_is_checked_without_being_touched() {
             "one_time_tokens_and_outbox",
             "roles",
             "factors",
+            "passkeys",
             "sent_codes"
         ]
     );

@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::guessing::Guess;
+use crate::flows::notify::notice;
 use crate::flows::planned::Planned;
 use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::device_token;
 use crate::flows::throttle::Throttled;
 use crate::model::{
-    AuditAction, ChangeSet, Committed, CredentialChange, Credentials, GuessSubject, Guesses, Outcome, RequestContext,
+    AuditAction, ChangeSet, Committed, CredentialChange, Credentials, GuessSubject, Guesses, Notice, Outcome, RequestContext,
     RevocationReason, SessionChange, UserChange, UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, PolicyContext, SetPasswordError, Verdict, Weakness};
@@ -194,6 +195,7 @@ async fn decide<'a>(
     drop(admission);
     let at = engine.now();
     let changes = guess.succeeded(replacement(principal, user.auth_epoch, from, to, at)).and(event(at, Outcome::Success));
+    let changes = notice(engine, changes, &user, Notice::PasswordChanged, context, at).await?;
     let device_token = device_token(engine, &user, user.auth_epoch.saturating_add(1), at)?;
     let finish = |committed: &Committed| PasswordChanged { sessions_ended: committed.revoked.len(), device_token };
     Ok(Planned::new(engine, id, changes, finish))

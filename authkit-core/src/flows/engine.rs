@@ -15,7 +15,8 @@ use crate::flows::breach::BreachGate;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::model::Doer;
-use crate::model::{Actor, AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
+use crate::model::{Actor, Change, OutboxChange};
+use crate::model::{AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};
 use crate::ports::{
     BreachListError, CommitError, CustodyError, KeyCustody, Mailer, RevocationBus, RevocationSink, Store, StoreError,
@@ -141,6 +142,9 @@ impl Engine {
         // Also after a failure: a commit whose reply was lost may have happened.
         forgetting.done().await;
         let committed = result?;
+        if changes.changes().iter().any(|change| matches!(change, Change::Outbox(OutboxChange::Enqueue(_)))) {
+            self.outbox_wake.notify_one();
+        }
         self.announce(changes, &committed).await;
         Ok(committed)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::SecondFactorRequired;
-use crate::flows::outbox;
+use crate::flows::outbox::{self, Cause};
 use crate::flows::throttle::Throttled;
 use crate::model::{
     AuditAction, ChangeSet, MailContent, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser, Outcome,
@@ -70,6 +70,7 @@ impl LinkError {
 
 super::engine::hash_error_into!(LinkError);
 super::throttle::throttled_into!(LinkError);
+super::breach::breach_into!(LinkError);
 
 impl From<CommitError> for LinkError {
     fn from(error: CommitError) -> Self {
@@ -98,6 +99,7 @@ pub(crate) async fn issue(
     user: &User,
     purpose: OneTimePurpose,
     browser: Option<String>,
+    cause: &Cause,
     at: Timestamp,
 ) -> Result<ChangeSet, Internal> {
     if engine.mailer.is_none() {
@@ -111,7 +113,7 @@ pub(crate) async fn issue(
         OneTimePurpose::MagicLink => MailContent::MagicLink { token: text },
         _ => return Ok(changes),
     };
-    let expires_at = at + lifetime(engine, purpose);
+    let good_for = lifetime(engine, purpose);
     let token = OneTimeToken {
         id,
         purpose,
@@ -122,10 +124,10 @@ pub(crate) async fn issue(
         data: browser.map(|browser| (BROWSER.to_owned(), browser)).into_iter().collect(),
         attempts_left: 0,
         created_at: at,
-        expires_at,
+        expires_at: at + good_for,
     };
     let changes = changes.and(OneTimeTokenChange::Insert(Box::new(token)));
-    outbox::enqueue_mail(engine, changes, user, content, at, expires_at).await
+    outbox::enqueue_mail(engine, changes, user, content, cause, Some(good_for)).await
 }
 
 const BROWSER: &str = "browser";
@@ -155,9 +157,8 @@ pub(crate) async fn request(
     let event = engine.event(at, AuditAction::LinkRequested, Outcome::Success, context);
     let event = event.with("purpose", purpose.as_str()).with("email", email.normal());
     let browser = browser.map(browser_digest);
-    let changes = outbox::enqueue_request(engine, ChangeSet::new(), purpose, email, browser, at).await?;
+    let changes = outbox::enqueue_request(engine, ChangeSet::new(), purpose, email, browser, &Cause::of(context, at)).await?;
     engine.commit(&changes.and(event)).await.map_err(Internal::from)?;
-    engine.outbox_wake.notify_one();
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The outbox: messages are enqueued with their cause, and worked off by every node.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -7,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::one_time;
+use crate::flows::pending_registration::{self, PendingRegistration};
 use crate::model::{
-    ChangeSet, Mail, MailContent, MessageKind, OneTimePurpose, OutboxChange, OutboxMessage, OutboxState, User, UserStatus,
+    ChangeSet, Mail, MailContent, MessageKind, Notice, Occurrence, OneTimePurpose, OutboxChange, OutboxMessage, OutboxState,
+    RequestContext, User, UserStatus,
 };
 use crate::ports::{CommitError, Conflict, MailError};
 use crate::primitives::entropy::random_bytes;
@@ -28,12 +32,56 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_hours(4);
 
+/// How long a notice may be late: what it tells stays true, and an operator may have to mend something first.
+const NOTICE_LIFETIME: Duration = Duration::from_hours(24 * 7);
+
 /// What a message holds, sealed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 enum Payload {
-    Mail { to: (String, String), full_name: Option<String>, locale: Option<String>, name: String, token: Option<String> },
-    Request { purpose: String, email: (String, String), browser: Option<String> },
+    Mail {
+        to: (String, String),
+        full_name: Option<String>,
+        locale: Option<String>,
+        name: String,
+        token: Option<String>,
+        #[serde(default)]
+        facts: BTreeMap<String, String>,
+        #[serde(default)]
+        occurred: Option<KeptOccurrence>,
+        /// In seconds.
+        #[serde(default)]
+        good_for: Option<u64>,
+    },
+    Request {
+        purpose: String,
+        email: (String, String),
+        browser: Option<String>,
+        #[serde(default)]
+        language: Option<String>,
+        #[serde(default)]
+        occurred: Option<KeptOccurrence>,
+    },
+    Registration(Box<PendingRegistration>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptOccurrence {
+    /// Microseconds since 1970.
+    at: i64,
+    ip: Option<IpAddr>,
+    device: Option<String>,
+}
+
+impl KeptOccurrence {
+    fn of(occurred: &Occurrence) -> Self {
+        Self { at: occurred.at.unix_micros(), ip: occurred.ip, device: occurred.device.clone() }
+    }
+
+    fn occurrence(self) -> Occurrence {
+        Occurrence { at: Timestamp::from_unix_micros(self.at), ip: self.ip, device: self.device }
+    }
 }
 
 impl Payload {
@@ -44,36 +92,80 @@ impl Payload {
             locale: mail.locale.as_ref().map(|locale| locale.as_str().to_owned()),
             name: mail.content.name().to_owned(),
             token: mail.content.token().map(|token| token.expose().to_owned()),
+            facts: mail.content.facts(),
+            occurred: mail.occurred.as_ref().map(KeptOccurrence::of),
+            good_for: mail.good_for.map(|good_for| good_for.as_secs()),
         }
     }
 }
 
-fn content(name: &str, token: Option<String>) -> Option<MailContent> {
-    let token = token.map(OneTimeTokenText::new);
-    Some(match (name, token) {
-        ("verify_email", Some(token)) => MailContent::VerifyEmail { token },
-        ("reset_password", Some(token)) => MailContent::ResetPassword { token },
-        ("magic_link", Some(token)) => MailContent::MagicLink { token },
-        ("password_reset", None) => MailContent::PasswordReset,
-        _ => return None,
-    })
+/// What a mail is caused by: what happened, and in which language the client of it reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    occurred: Occurrence,
+    language: Option<Locale>,
 }
 
-/// Adds a mail to an account's address to what is committed; nothing where this node has nobody to send it.
+impl Cause {
+    /// A request at this moment.
+    pub(crate) fn of(context: &RequestContext, at: Timestamp) -> Self {
+        Self { occurred: Occurrence::of(context, at), language: context.language.clone() }
+    }
+
+    /// When it happened.
+    pub(crate) const fn at(&self) -> Timestamp {
+        self.occurred.at
+    }
+}
+
+/// Adds a mail to an account's address to what is committed; nothing where this node has nobody to send it. `good_for` is how long
+/// its link is good, where it has one.
 pub(crate) async fn enqueue_mail(
     engine: &Engine,
     changes: ChangeSet,
     user: &User,
     content: MailContent,
-    at: Timestamp,
-    expires_at: Timestamp,
+    cause: &Cause,
+    good_for: Option<Duration>,
+) -> Result<ChangeSet, Internal> {
+    // SECURITY: before the address is proved, its owner may be somebody else than whoever wrote the name: a text of a stranger's choice
+    // would reach her under our letterhead. What an administrator wrote may.
+    let is_trusted = user.email_verified_at.is_some() || matches!(content, MailContent::Invitation { .. });
+    enqueue_mail_to(engine, changes, user, &user.email, is_trusted, content, cause, good_for).await
+}
+
+/// The same to another address than the account has; `is_named` says whether the owner's name may stand in it.
+#[expect(clippy::too_many_arguments, reason = "one more than a mail to the address of the account")]
+pub(crate) async fn enqueue_mail_to(
+    engine: &Engine,
+    changes: ChangeSet,
+    user: &User,
+    to: &Email,
+    is_named: bool,
+    content: MailContent,
+    cause: &Cause,
+    good_for: Option<Duration>,
 ) -> Result<ChangeSet, Internal> {
     if engine.mailer.is_none() {
         return Ok(changes);
     }
-    let mail = Mail { full_name: user.full_name.clone(), locale: user.locale.clone(), ..Mail::new(user.email.clone(), content) };
+    // Where an administrator works from is nobody's business.
+    let is_administrative = matches!(
+        content,
+        MailContent::Invitation { .. } | MailContent::AdminPasswordReset { .. } | MailContent::Notice(Notice::FactorsReset)
+    );
+    let occurred = Occurrence { at: cause.at(), ip: None, device: None };
+    let mail = Mail {
+        full_name: user.full_name.clone().filter(|_| is_named),
+        locale: user.locale.clone().or_else(|| cause.language.clone()),
+        occurred: Some(if is_administrative { occurred } else { cause.occurred.clone() }),
+        good_for,
+        ..Mail::new(to.clone(), content)
+    };
     let (kind, name) = (MessageKind::Mail, mail.content.name());
-    enqueue(engine, changes, (kind, name), Some(user.id), &Payload::of(&mail), (at, expires_at)).await
+    let at = cause.at();
+    let due = (engine.now().max(at), at + good_for.unwrap_or(NOTICE_LIFETIME));
+    enqueue(engine, changes, (kind, name), Some(user.id), &Payload::of(&mail), due).await
 }
 
 /// Adds a request on behalf of an address to what is committed: whether there is such an account is found out later.
@@ -83,12 +175,30 @@ pub(crate) async fn enqueue_request(
     purpose: OneTimePurpose,
     email: &Email,
     browser: Option<String>,
-    at: Timestamp,
+    cause: &Cause,
 ) -> Result<ChangeSet, Internal> {
     let email = (email.normal().to_owned(), email.spelling().to_owned());
-    let payload = Payload::Request { purpose: purpose.as_str().to_owned(), email, browser };
-    let until = at + one_time::lifetime(engine, purpose);
+    let payload = Payload::Request {
+        purpose: purpose.as_str().to_owned(),
+        email,
+        browser,
+        language: cause.language.as_ref().map(|language| language.as_str().to_owned()),
+        occurred: Some(KeptOccurrence::of(&cause.occurred)),
+    };
+    let (at, until) = (cause.at(), cause.at() + one_time::lifetime(engine, purpose));
     enqueue(engine, changes, (MessageKind::Request, purpose.as_str()), None, &payload, (at, until)).await
+}
+
+/// Adds a registration to what is committed: what becomes of it is found out later.
+pub(crate) async fn enqueue_registration(
+    engine: &Engine,
+    changes: ChangeSet,
+    registration: PendingRegistration,
+    at: Timestamp,
+    expires_at: Timestamp,
+) -> Result<ChangeSet, Internal> {
+    let payload = Payload::Registration(Box::new(registration));
+    enqueue(engine, changes, (MessageKind::Request, "registration"), None, &payload, (at, expires_at)).await
 }
 
 async fn enqueue(
@@ -186,6 +296,14 @@ async fn settle(engine: &Engine, message: OutboxMessage) -> Result<(), Internal>
         // The lease has run out and the message is another worker's, or an administrator's; or the account has changed in between,
         // and the request is looked at again when the lease ends.
         Ok(_) | Err(CommitError::Conflict(Conflict::MessageMoved | Conflict::UserChanged)) => Ok(()),
+        // Somebody has registered with the address since this registration was looked at: the next look finds the account.
+        Err(CommitError::Conflict(Conflict::EmailTaken)) => {
+            let again = OutboxChange::Defer { id, attempt, due_at: engine.now(), error: "overtaken".to_owned() };
+            match engine.commit(&ChangeSet::new().and(again)).await {
+                Ok(_) | Err(CommitError::Conflict(Conflict::MessageMoved)) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -211,16 +329,19 @@ async fn attempt_one(engine: &Engine, message: &OutboxMessage) -> Result<Outcome
         Err(_) => return unreadable,
     };
     match serde_json::from_slice(opened.expose()) {
-        Ok(Payload::Mail { to, full_name, locale, name, token }) => {
-            let Some(content) = content(&name, token) else { return unreadable };
+        Ok(Payload::Mail { to, full_name, locale, name, token, facts, occurred, good_for }) => {
+            let content = MailContent::from_parts(&name, token.map(OneTimeTokenText::new), &facts);
+            let Some(content) = content else { return unreadable };
             let mail = Mail {
                 full_name: full_name.map(FullName::from_stored),
                 locale: locale.map(Locale::from_stored),
+                occurred: occurred.map(KeptOccurrence::occurrence),
+                good_for: good_for.map(Duration::from_secs),
                 ..Mail::new(Email::from_stored(to.0, to.1), content)
             };
             Ok(send(engine, message.id, &mail).await)
         }
-        Ok(Payload::Request { purpose, email: (normal, spelling), browser }) => {
+        Ok(Payload::Request { purpose, email: (normal, spelling), browser, language, occurred }) => {
             let Some(purpose) = OneTimePurpose::from_name(&purpose) else { return unreadable };
             let email = Email::from_stored(normal, spelling);
             let found = engine.store.credentials_by_email(&email).await?.map(|found| found.user);
@@ -232,12 +353,16 @@ async fn attempt_one(engine: &Engine, message: &OutboxMessage) -> Result<Outcome
                 // To an address that has no account nothing is sent: it would be a way to have strangers mailed.
                 None => Ok(Outcome::Done(ChangeSet::new())),
                 Some(user) => {
-                    engine.outbox_wake.notify_one();
-                    let changes = one_time::issue(engine, ChangeSet::new(), &user, purpose, browser, engine.now()).await?;
+                    let at = engine.now();
+                    let asked = occurred.map_or(Occurrence { at, ip: None, device: None }, KeptOccurrence::occurrence);
+                    // The link is good from now on, whenever it was asked for.
+                    let cause = Cause { occurred: asked, language: language.map(Locale::from_stored) };
+                    let changes = one_time::issue(engine, ChangeSet::new(), &user, purpose, browser, &cause, at).await?;
                     Ok(Outcome::Done(changes))
                 }
             }
         }
+        Ok(Payload::Registration(registration)) => Ok(Outcome::Done(pending_registration::decide(engine, &registration).await?)),
         Err(_) => unreadable,
     }
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crate::config::ReusePolicy;
 use crate::flows::engine::{Engine, Internal};
+use crate::flows::notify::notice;
 use crate::flows::refusals;
 use crate::flows::session_issue::{LoggedIn, pair};
 use crate::flows::throttle::Throttled;
 use crate::model::{
-    Actor, AuditAction, AuditEvent, ChangeSet, LimitScope, Outcome, RequestContext, RevocationReason, Rotation, RotationOutcome,
-    Session, SessionChange, SessionWithUser, UserStatus,
+    Actor, AuditAction, AuditEvent, ChangeSet, LimitScope, Notice, Outcome, RequestContext, RevocationReason, Rotation,
+    RotationOutcome, Session, SessionChange, SessionWithUser, UserStatus,
 };
 use crate::ports::{CommitError, Conflict, StoreError};
 use crate::primitives::{RefreshToken, SessionId, Timestamp, UserId};
@@ -116,7 +117,7 @@ pub(crate) async fn refresh(engine: &Engine, token: &RefreshToken, context: &Req
         }
         Judgement::Overtaken => Err(Internal::from(StoreError::unavailable("the session changed while it was refreshed")).into()),
         Judgement::Reuse => {
-            end_reused(engine, &refused.session, presented.generation(), at, context).await?;
+            end_reused(engine, &refused, presented.generation(), at, context).await?;
             Ok(Refreshed::Reused { user_id: refused.user.id, session_id: refused.session.id })
         }
     }
@@ -199,7 +200,7 @@ fn renewed(engine: &Engine, found: SessionWithUser, successor: Minted, at: Times
 
 async fn end_reused(
     engine: &Engine,
-    session: &Session,
+    SessionWithUser { session, user }: &SessionWithUser,
     presented: u32,
     at: Timestamp,
     context: &RequestContext,
@@ -212,7 +213,8 @@ async fn end_reused(
         .with("presented_generation", presented.to_string())
         .with("current_generation", session.generation.to_string());
     let revoke = SessionChange::Revoke { id: session.id, reason: RevocationReason::RefreshTokenReused, at };
-    match engine.commit(&ChangeSet::new().and(revoke).and(event)).await {
+    let changes = notice(engine, ChangeSet::new().and(revoke).and(event), user, Notice::RefreshTokenReused, context, at).await?;
+    match engine.commit(&changes).await {
         // Somebody ended it in between: it is over, and that was audited.
         Ok(_) | Err(CommitError::Conflict(Conflict::SessionEnded)) => Ok(()),
         Err(error) => Err(error.into()),

@@ -28,3 +28,10 @@
 //! the receiver refused it for good, it is given up and can be tried again by hand. What is no longer true is dropped, not sent late.
 //!
 //! A worker that dies between the sending and its commit has the message sent again, with the same `Message-ID`.
+//!
+//! # What the owner of an account is told
+//! A notice is committed in the change set of what it tells: a password that was changed or set anew, a refresh token that came back, a
+//! factor that was added, removed or reset, a recovery code that was used (ASVS 6.3.7). It says when and from where, and holds no link
+//! that does anything. Nothing that a sender of requests chose is quoted: of a `User-Agent` header it says what a closed vocabulary has a
+//! word for ([`DeviceKind`](crate::primitives::DeviceKind)), and a name stands only in mail to an address that was proved, so that
+//! nobody has strangers addressed with words of her own.

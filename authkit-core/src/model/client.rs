@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::model::RateLimitReport;
-use crate::primitives::{RequestId, UserAgent};
+use crate::primitives::{Locale, RequestId, UserAgent};
 
 /// The client of a request, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +21,8 @@ pub struct RequestContext {
     pub client: Client,
     /// The id of the request, for the audit log.
     pub request_id: Option<RequestId>,
+    /// The language that the client prefers (RFC 9110 §12.5.4), for mail to an account whose owner has chosen none.
+    pub language: Option<Locale>,
     /// What the request has left of its quotas, written down by the flow that counted it.
     pub rate_limit: RateLimitReport,
 }

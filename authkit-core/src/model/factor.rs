@@ -17,11 +17,13 @@ pub enum FactorKind {
     Email,
     /// Codes in text messages to a telephone.
     Sms,
+    /// A passkey.
+    Passkey,
 }
 
 impl FactorKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Totp, Self::Email, Self::Sms];
+    pub const ALL: [Self; 4] = [Self::Totp, Self::Email, Self::Sms, Self::Passkey];
 
     /// The stable name, as sent and as audited.
     #[must_use]
@@ -30,6 +32,7 @@ impl FactorKind {
             Self::Totp => "totp",
             Self::Email => "email",
             Self::Sms => "sms",
+            Self::Passkey => "passkey",
         }
     }
 
@@ -44,6 +47,7 @@ impl FactorKind {
             Self::Totp => 1,
             Self::Email => 2,
             Self::Sms => 4,
+            Self::Passkey => 8,
         }
     }
 }

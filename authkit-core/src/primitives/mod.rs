@@ -3,6 +3,7 @@
 //! Nothing here knows what an account is, and nothing here imports another floor.
 
 pub mod clock;
+pub mod device_kind;
 pub mod digest;
 pub mod email;
 pub mod entropy;
@@ -17,13 +18,16 @@ pub mod sealed;
 pub mod secret;
 
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use device_kind::DeviceKind;
 pub use digest::Digest;
 pub use email::{Email, EmailError};
 pub use entropy::{Entropy, OsEntropy};
 pub use id::TrustedDeviceId;
 pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
 pub use id::{OneTimeTokenId, OutboxMessageId};
+pub use id::{PasskeyChallengeId, PasskeyId};
 pub use label::ImpersonationReason;
+pub use label::PasskeyName;
 pub use label::{DeviceName, FullName, LabelError, Locale, RoleDescription, UserAgent, harmless};
 pub use network::client_network;
 pub use page::{Cursor, CursorError, Page, PageLimit, PageRequest};

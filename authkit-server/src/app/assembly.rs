@@ -12,7 +12,7 @@ use super::durable::Durable;
 use super::hot_state::HotState;
 use crate::cli::OperationError;
 use crate::data_dir::DataDir;
-use crate::mail::{Letterhead, MailFiles, Smtp};
+use crate::mail::{Letterhead, MailFiles, Smtp, Texts};
 use crate::settings::Settings;
 
 /// An `AuthKit` and the store under it.
@@ -58,7 +58,7 @@ impl Assembly {
 
 /// Who sends mail: the SMTP server of the settings, or files in the data directory.
 fn mailer(settings: &Settings, directory: &DataDir) -> Result<Arc<dyn Mailer>, OperationError> {
-    let letterhead = Letterhead::new(settings.mail_from.clone(), settings.public_url.as_str());
+    let letterhead = Letterhead::new(settings.mail_from.clone(), settings.public_url.as_str(), Arc::new(Texts::built_in()));
     Ok(match &settings.smtp_url {
         Some(url) => Arc::new(Smtp::new(url.expose_secret(), letterhead)?),
         None => Arc::new(MailFiles::new(directory.outbox(), letterhead)),

@@ -3,9 +3,9 @@
 mod files;
 mod message;
 mod smtp;
-mod words;
+mod texts;
 
 pub(crate) use files::MailFiles;
 pub(crate) use message::{Letterhead, escaped};
 pub(crate) use smtp::Smtp;
-pub(crate) use words::language_of;
+pub(crate) use texts::Texts;

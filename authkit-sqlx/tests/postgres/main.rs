@@ -65,6 +65,7 @@ async fn the_schema_is_checked_without_being_touched_and_a_strange_one_is_refuse
             "one_time_tokens_and_outbox",
             "roles",
             "factors",
+            "passkeys",
             "sent_codes"
         ]
     );

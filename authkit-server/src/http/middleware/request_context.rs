@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use authkit_core::model::{Client, RequestContext};
-use authkit_core::{Clock, Entropy, RequestId, UserAgent};
-use poem::http::header::USER_AGENT;
+use authkit_core::{Clock, Entropy, Locale, RequestId, UserAgent};
+use poem::http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use poem::http::{HeaderName, HeaderValue};
 use poem::{Endpoint, Middleware, Request, Response, Result};
 
@@ -60,9 +60,16 @@ impl<E> WithRequestContext<E> {
                 user_agent: user_agent.and_then(|text| UserAgent::from_header(&text)),
             },
             request_id: Some(id),
+            language: preferred_language(request),
             ..RequestContext::default()
         }
     }
+}
+
+/// The first language of `Accept-Language` (RFC 9110 §12.5.4), which is the preferred one as browsers send it.
+fn preferred_language(request: &Request) -> Option<Locale> {
+    let list = request.headers().get(ACCEPT_LANGUAGE)?.to_str().ok()?;
+    Locale::parse(list.split([',', ';']).next()?.trim()).ok()
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for WithRequestContext<E> {
