@@ -43,6 +43,7 @@ const DOORS: &[&str] = &[
     "one_time",
     "outbox",
     "notify",
+    "outbox_books",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -12,6 +12,7 @@ use crate::flows::access_book::{self, AccessBook, WorkedOut};
 use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
 use crate::flows::breach::BreachGate;
+use crate::flows::outbox_books::OutboxBooks;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::model::Doer;
@@ -106,6 +107,7 @@ pub(crate) struct Engine {
     pub(crate) mailer: Option<Arc<dyn Mailer>>,
     /// Wakes the worker of the outbox.
     pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
+    pub(crate) outbox_books: OutboxBooks,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,

@@ -38,7 +38,12 @@ impl Letterhead {
     /// Where the link of a mail leads.
     pub(crate) fn link(&self, mail: &Mail) -> Option<String> {
         let token = mail.content.token()?;
-        Some(format!("{}/account/{}?token={}", self.public_url, mail.content.name().replace('_', "-"), token.expose()))
+        let page = match mail.content.name() {
+            "admin_password_reset" => "reset-password".to_owned(),
+            "email_changed" => "undo-email-change".to_owned(),
+            name => name.replace('_', "-"),
+        };
+        Some(format!("{}/account/{page}?token={}", self.public_url, token.expose()))
     }
 
     /// Puts a mail together.
