@@ -209,15 +209,9 @@ impl Error {
             | Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken)
-            | Self::Role(
-                RoleError::NameTaken
-                | RoleError::InUse
-                | RoleError::Inherited { .. }
-                | RoleError::LastSuperuser
-                | RoleError::Changed,
-            )
             | Self::ChangeEmail(ChangeEmailError::NoMail)
             | Self::Link(LinkError::EmailTaken)
+            | Self::Role(RoleError::NameTaken | RoleError::InUse | RoleError::Inherited { .. } | RoleError::LastSuperuser)
             | Self::CloseAccount(CloseAccountError::LastSuperuser) => ErrorKind::Conflict,
             Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(_))
@@ -227,6 +221,7 @@ impl Error {
                 RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
             ) => ErrorKind::Invalid,
             Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
+            | Self::Register(RegisterError::Closed | RegisterError::ByMailOnly)
             | Self::Role(
                 RoleError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
                 | RoleError::NotHeld
@@ -250,6 +245,7 @@ impl Error {
                 ErrorKind::Forbidden
             }
             Self::Admin(error) => of_administration(error),
+            Self::Role(RoleError::Changed) => ErrorKind::Outdated,
             Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
             | Self::Outbox(OutboxError::NotFound)
             | Self::Session(_)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use authkit_core::model::Revocation;
 use authkit_core::ports::{BusError, BusHealth, RevocationBus, RevocationSink};
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
@@ -17,7 +18,7 @@ use crate::error::{CommandError, ConnectError};
 use crate::keeper;
 use crate::link::{self, Link};
 use crate::options::RedisOptions;
-use crate::wire;
+use crate::wire::{self, Malformed, Message};
 
 /// The most that a Redis which does not answer costs a logout, once: after that nothing is asked of it until it answers a
 /// sign of life again.
@@ -38,7 +39,8 @@ const PUBLISH_LIMIT: Duration = Duration::from_millis(100);
 /// `Degraded`. No token revives.
 ///
 /// # Security
-/// A message can only revoke. Whoever can publish on this Redis can log users out, but let nobody in; bytes that are no
+/// A message can only revoke, or have a node look into the store, some fifty times a second at most. Whoever can publish on this
+/// Redis can log users out, but let nobody in and give nobody anything; bytes that are no
 /// message are counted and ignored, and neither their number nor their content fills the memory of a node for longer than an
 /// access token lives. Redis must not be public all the same.
 #[derive(Clone)]
@@ -85,14 +87,11 @@ impl RevocationBus for RedisRevocationBus {
         if revocations.is_empty() {
             return Ok(());
         }
-        let Some(mut connection) = self.shared.usable() else { return Err(BusError(Box::new(CommandError::Unreachable))) };
-        let error = match timeout(PUBLISH_LIMIT, link::publish(&mut connection, revocations)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => CommandError::Failed(Box::new(error)),
-            Err(_) => CommandError::TimedOut,
-        };
-        self.shared.is_answering.store(false, Ordering::Release);
-        Err(BusError(Box::new(error)))
+        self.shared.publish(async |connection| link::publish(connection, revocations).await).await
+    }
+
+    async fn publish_access_change(&self) -> Result<(), BusError> {
+        self.shared.publish(async |connection| link::publish_look(connection).await).await
     }
 
     /// # Panics
@@ -150,17 +149,30 @@ impl Shared {
 
     /// Hands every sink what arrived.
     pub(crate) fn deliver(&self, message: &[u8]) {
-        let Ok(revocations) = wire::decode(message, self.options.clock.now()) else {
-            let count = self.malformed.fetch_add(1, Ordering::Relaxed) + 1;
-            // Each doubling is worth a line: a log must not be filled from outside.
-            if count.is_power_of_two() {
-                tracing::warn!(count, bytes = message.len(), "ignored what is no message on the revocation channel of Redis");
+        match wire::decode(message, self.options.clock.now()) {
+            Ok(Message::Revoked(revocations)) if revocations.is_empty() => {}
+            Ok(Message::Revoked(revocations)) => self.alive().iter().for_each(|sink| sink.revoked(&revocations)),
+            Ok(Message::Look) => self.alive().iter().for_each(|sink| sink.access_changed()),
+            Err(Malformed) => {
+                let count = self.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+                // Each doubling is worth a line: a log must not be filled from outside.
+                if count.is_power_of_two() {
+                    tracing::warn!(count, bytes = message.len(), "ignored what is no message on the revocation channel of Redis");
+                }
             }
-            return;
-        };
-        if !revocations.is_empty() {
-            self.alive().iter().for_each(|sink| sink.revoked(&revocations));
         }
+    }
+
+    /// Publishes over the connection, unless there is none or Redis did not answer of late.
+    async fn publish(&self, send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<()>) -> Result<(), BusError> {
+        let Some(mut connection) = self.usable() else { return Err(BusError(Box::new(CommandError::Unreachable))) };
+        let error = match timeout(PUBLISH_LIMIT, send(&mut connection)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => CommandError::Failed(Box::new(error)),
+            Err(_) => CommandError::TimedOut,
+        };
+        self.is_answering.store(false, Ordering::Release);
+        Err(BusError(Box::new(error)))
     }
 
     /// Tells every sink that messages may have been lost.

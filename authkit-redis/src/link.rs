@@ -82,6 +82,11 @@ pub(crate) async fn publish(connection: &mut MultiplexedConnection, revocations:
     pipe.exec_async(connection).await
 }
 
+/// Publishes that roles have changed.
+pub(crate) async fn publish_look(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    redis::cmd("PUBLISH").arg(wire::CHANNEL).arg(wire::look()).exec_async(connection).await
+}
+
 /// Publishes a message that revokes nothing, to see that messages are taken.
 pub(crate) async fn prove(connection: &mut MultiplexedConnection) -> RedisResult<()> {
     redis::cmd("PUBLISH").arg(wire::CHANNEL).arg(wire::probe()).exec_async(connection).await

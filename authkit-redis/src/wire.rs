@@ -1,7 +1,9 @@
-//! Revocations as bytes on a channel.
+//! What the nodes tell one another, as bytes on a channel.
 //!
-//! A message is the byte 1, the version, and then for each revocation the 16 bytes of the session's id and the 8 bytes of the
-//! instant, big-endian microseconds since 1970. None at all is a valid message: it shows that the way is open.
+//! A message of revocations is the byte 1, the version, and then for each revocation the 16 bytes of the session's id and the 8
+//! bytes of the instant, big-endian microseconds since 1970. None at all is a valid message: it shows that the way is open.
+//!
+//! The byte 2 alone says that roles have changed: look into the store.
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use uuid::Uuid;
 pub(crate) const CHANNEL: &str = "authkit:{bus}:revocations";
 
 const VERSION: u8 = 1;
+const LOOK: u8 = 2;
 const ENTRY: usize = 24;
 /// The most revocations in one message, which is then 24 KiB long.
 const MAX_ENTRIES: usize = 1_024;
@@ -41,11 +44,30 @@ pub(crate) const fn probe() -> &'static [u8] {
     &[VERSION]
 }
 
+/// The message that roles have changed.
+pub(crate) const fn look() -> &'static [u8] {
+    &[LOOK]
+}
+
+/// What somebody published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// These sessions were revoked.
+    Revoked(Vec<Revocation>),
+    /// Roles have changed: what of them, the store tells.
+    Look,
+}
+
 /// Reads what somebody published.
+pub(crate) fn decode(message: &[u8], now: Timestamp) -> Result<Message, Malformed> {
+    if message == look() { Ok(Message::Look) } else { Ok(Message::Revoked(revocations(message, now)?)) }
+}
+
+/// Reads a message of revocations.
 ///
 /// SECURITY: a revocation is remembered until its tokens have expired, counted from its instant. A forged instant in the far
 /// future would be remembered for ever, so instants end shortly after `now`; the store knows the true one.
-pub(crate) fn decode(message: &[u8], now: Timestamp) -> Result<Vec<Revocation>, Malformed> {
+fn revocations(message: &[u8], now: Timestamp) -> Result<Vec<Revocation>, Malformed> {
     let (&version, entries) = message.split_first().ok_or(Malformed)?;
     let (entries, rest) = entries.as_chunks::<ENTRY>();
     if version != VERSION || !rest.is_empty() || entries.len() > MAX_ENTRIES {
@@ -77,10 +99,11 @@ mod tests {
             let revocations: Vec<_> = (0..count).map(revocation).collect();
             let messages: Vec<_> = encode(&revocations).collect();
             assert_eq!(messages.len(), revocations.len().div_ceil(MAX_ENTRIES));
-            let read: Vec<_> = messages.iter().flat_map(|message| decode(message, NOW).unwrap()).collect();
+            let read: Vec<_> = messages.iter().flat_map(|message| super::revocations(message, NOW).unwrap()).collect();
             assert_eq!(read, revocations);
         }
-        assert_eq!(decode(probe(), NOW), Ok(Vec::new()));
+        assert_eq!(decode(probe(), NOW), Ok(Message::Revoked(Vec::new())));
+        assert_eq!(decode(look(), NOW), Ok(Message::Look));
     }
 
     #[test]
@@ -102,7 +125,7 @@ mod tests {
         let mut other_version = message.clone();
         other_version[0] = 2;
         let too_long = [vec![VERSION], vec![0; (MAX_ENTRIES + 1) * ENTRY]].concat();
-        for bytes in [&[][..], b"{}", &other_version, &too_long] {
+        for bytes in [&[][..], b"{}", &other_version, &too_long, &[3], &[2, 2], &[0]] {
             assert_eq!(decode(bytes, NOW), Err(Malformed));
         }
     }
@@ -111,6 +134,6 @@ mod tests {
     fn a_forged_instant_is_not_remembered_for_ever() {
         let forged = Revocation { at: Timestamp::from_unix_micros(i64::MAX), ..revocation(1) };
         let message = encode(&[forged]).next().unwrap();
-        assert_eq!(decode(&message, NOW).unwrap()[0].at, NOW + MAX_AHEAD);
+        assert_eq!(revocations(&message, NOW).unwrap()[0].at, NOW + MAX_AHEAD);
     }
 }

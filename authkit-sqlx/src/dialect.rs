@@ -2,6 +2,7 @@
 
 use crate::aggregate::factor;
 use crate::aggregate::guess;
+use crate::aggregate::passkey;
 use crate::aggregate::user_search;
 use crate::aggregate::{audit, credential, role, session, user};
 use crate::aggregate::{one_time_token, outbox};
@@ -15,6 +16,8 @@ pub(crate) struct Dialect {
     pub(crate) insert_session: &'static str,
     /// The first password of an account, guarded by it.
     pub(crate) insert_password: &'static str,
+    /// The end of sessions in which somebody acts as somebody else, by the roles of either.
+    pub(crate) end_impersonations_by_role: &'static str,
     /// The end of sessions that are long over.
     pub(crate) purge_sessions: &'static str,
     /// The end of the audit events of a seal.
@@ -37,6 +40,12 @@ pub(crate) struct Dialect {
     pub(crate) purge_guesses: &'static str,
     /// The first row of second factors of an account, guarded by it.
     pub(crate) insert_factors: &'static str,
+    /// The guard of a passkey that is added: its account.
+    pub(crate) hold_for_passkey: &'static str,
+    /// The guard of a passkey that is taken away: its account.
+    pub(crate) hold_for_passkey_end: &'static str,
+    /// The end of challenges that have expired.
+    pub(crate) purge_passkey_challenges: &'static str,
     /// A one-time token, guarded by its account.
     pub(crate) insert_one_time_token: &'static str,
     /// The end of one-time tokens that have expired.
@@ -52,6 +61,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
     rotate: session::ROTATE_SQLITE,
     insert_session: session::INSERT_SQLITE,
     insert_password: credential::INSERT_SQLITE,
+    end_impersonations_by_role: session::END_BY_ROLE_SQLITE,
     purge_sessions: session::PURGE_SQLITE,
     purge_sealed_events: audit::PURGE_SQLITE,
     lock_roles: role::LOCK_SQLITE,
@@ -63,6 +73,9 @@ pub(crate) const SQLITE: Dialect = Dialect {
     search_users: user_search::SEARCH_SQLITE,
     purge_guesses: guess::PURGE_SQLITE,
     insert_factors: factor::INSERT_SQLITE,
+    hold_for_passkey: passkey::HOLD_FOR_INSERT_SQLITE,
+    hold_for_passkey_end: passkey::HOLD_FOR_DELETE_SQLITE,
+    purge_passkey_challenges: passkey::PURGE_SQLITE,
     insert_one_time_token: one_time_token::INSERT_SQLITE,
     purge_one_time_tokens: one_time_token::PURGE_SQLITE,
     claim_messages: outbox::CLAIM_SQLITE,
@@ -74,6 +87,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     rotate: session::ROTATE_POSTGRES,
     insert_session: session::INSERT_POSTGRES,
     insert_password: credential::INSERT_POSTGRES,
+    end_impersonations_by_role: session::END_BY_ROLE_POSTGRES,
     purge_sessions: session::PURGE_POSTGRES,
     purge_sealed_events: audit::PURGE_POSTGRES,
     lock_roles: role::LOCK_POSTGRES,
@@ -85,6 +99,9 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     search_users: user_search::SEARCH_POSTGRES,
     purge_guesses: guess::PURGE_POSTGRES,
     insert_factors: factor::INSERT_POSTGRES,
+    hold_for_passkey: passkey::HOLD_FOR_INSERT_POSTGRES,
+    hold_for_passkey_end: passkey::HOLD_FOR_DELETE_POSTGRES,
+    purge_passkey_challenges: passkey::PURGE_POSTGRES,
     insert_one_time_token: one_time_token::INSERT_POSTGRES,
     purge_one_time_tokens: one_time_token::PURGE_POSTGRES,
     claim_messages: outbox::CLAIM_POSTGRES,

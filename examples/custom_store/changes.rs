@@ -17,6 +17,7 @@ use authkit_core::ports::{CommitError, Conflict, StoreError};
 use authkit_core::{PasswordHash, RoleName, Timestamp, UserId};
 use redb::{ReadableTable as _, WriteTransaction};
 
+use crate::passkeys;
 use crate::proofs;
 use crate::reads::guesses;
 use crate::reads::{
@@ -40,6 +41,7 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Audit(change) => apply_audit(tx, change, committed),
         Change::Guess(change) => apply_guess(tx, change, committed),
         Change::Factor(change) => apply_factor(tx, change),
+        Change::Passkey(change) => passkeys::apply(tx, change, committed),
         Change::OneTimeToken(change) => proofs::apply_token(tx, change, committed),
         Change::Outbox(change) => proofs::apply_outbox(tx, change, committed),
         _ => Err(unknown()),
@@ -134,6 +136,7 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
                 put(tx, &Session { device_name: None, created_by, last_used_by, ..session })?;
             }
             proofs::forget_all_of(tx, *id)?;
+            passkeys::forget_all_of(tx, *id)?;
         }
         UserChange::ReplaceAssignments { id, from, to, roles_version: decided_on, at } => {
             guard(roles_version(tx)? == *decided_on, Conflict::RolesChanged)?;
@@ -192,6 +195,7 @@ fn apply_role(tx: &WriteTransaction, change: &RoleChange) -> Result<(), CommitEr
             guard(holders(tx, name, None, 1)?.is_empty(), Conflict::RoleInUse)?;
             remove(tx, ROLES, name.as_str())?;
         }
+        RoleChange::Expect { version } => guard(roles_version(tx)? == *version, Conflict::RolesChanged)?,
         RoleChange::SpareLastHolder { user_id } => {
             guard(holders_of_everything(tx)? != [*user_id], Conflict::LastSuperuser)?;
         }
@@ -280,12 +284,16 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut 
                 }
             }
         }
-        SessionChange::EndImpersonations { by, at } => {
-            let mut acting: Vec<Session> = all(tx)?;
-            acting.retain(|session| session.revoked.is_none() && session.impersonator.is_some_and(|who| who.user_id == *by));
-            for session in acting {
-                revoked.push(revoke(tx, session, RevocationReason::ImpersonationEnded, *at)?);
-            }
+        SessionChange::EndImpersonations { by, at } => end_impersonations(tx, revoked, *at, |_, who| Ok(who == *by))?,
+        SessionChange::EndImpersonationsOf { user_id, at } => {
+            end_impersonations(tx, revoked, *at, |of, _| Ok(of == *user_id))?;
+        }
+        SessionChange::EndImpersonationsByRole { roles, at } => {
+            let has = |id: UserId| -> Result<bool, StoreError> {
+                let user = user(tx, id)?;
+                Ok(user.is_some_and(|user| user.access.assignments.iter().any(|held| roles.contains(&held.role))))
+            };
+            end_impersonations(tx, revoked, *at, |of, who| Ok(has(of)? || has(who)?))?;
         }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let mut live = sessions_of(tx, *user_id)?;
@@ -318,6 +326,22 @@ fn apply_session(tx: &WriteTransaction, change: &SessionChange, committed: &mut 
             put(tx, &Session { authenticated_at: *at, methods, ..session })?;
         }
         _ => return Err(unknown()),
+    }
+    Ok(())
+}
+
+/// Ends the sessions in which somebody acts as somebody else, where the two are such that it ends.
+fn end_impersonations(
+    tx: &WriteTransaction,
+    revoked: &mut Vec<Revocation>,
+    at: Timestamp,
+    ends: impl Fn(UserId, UserId) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    for session in all::<Session>(tx)? {
+        let Some(who) = session.impersonator.filter(|_| session.revoked.is_none()) else { continue };
+        if ends(session.user_id, who.user_id)? {
+            revoked.push(revoke(tx, session, RevocationReason::ImpersonationEnded, at)?);
+        }
     }
     Ok(())
 }

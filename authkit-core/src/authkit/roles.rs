@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, Administrator, AuthorizeError, NewRole, PermissionHolder, RoleError, RoleGrant, RoleImpact, RoleUpdate, Run,
+    self, AccountAccess, Administrator, AuthorizeError, ExpectedRole, NewRole, PermissionHolder, RoleError, RoleGrant,
+    RoleImpact, RoleUpdate, Run,
 };
 use crate::model::{RequestContext, Role, User};
 use crate::primitives::{Page, PageRequest, Permission, RoleName, Scope, UserId};
@@ -54,16 +55,27 @@ impl Roles<'_> {
         flows::admin_roles::update(self.engine, by, name, update, run, context).await
     }
 
-    /// Deletes a role that nobody has, if it is still of version `if_version`. Needs `roles:write`, and all that the role gives.
+    /// Deletes a role that nobody has, if it is still as it was read. Needs `roles:write`, and all that the role gives.
     pub async fn delete(
         &self,
         by: Administrator<'_>,
         name: &RoleName,
-        if_version: Option<u32>,
+        expected: &ExpectedRole,
         run: Run,
         context: &RequestContext,
-    ) -> Result<(), RoleError> {
-        flows::admin_roles::delete(self.engine, by, name, if_version, run, context).await
+    ) -> Result<RoleImpact, RoleError> {
+        flows::admin_roles::delete(self.engine, by, name, expected, run, context).await
+    }
+
+    /// What an account has and may, to be shown: by the roles that this node knows, and without I/O.
+    #[must_use]
+    pub fn access_of(&self, user: &User) -> AccountAccess {
+        flows::admin_roles::known_access(self.engine, user)
+    }
+
+    /// What an account has and may, as the store knows it. Needs `roles:read`.
+    pub async fn read_access(&self, by: Administrator<'_>, id: UserId) -> Result<AccountAccess, RoleError> {
+        flows::admin_roles::read_access(self.engine, by, id).await
     }
 
     /// Gives somebody a role. Needs `roles:assign` in the scope, and all that the role gives, there and for as long.

@@ -143,6 +143,14 @@ impl Authority {
         self.is_system() || (!other.is_system() && self.access.holds_all_of(&other.access, self.at))
     }
 
+    /// When it ends by itself that `needed` and everything that the other one may is held; `end` where that is not before it.
+    pub(crate) fn holds_until(&self, needed: &str, other: &Self, end: Timestamp) -> Timestamp {
+        let holds_at = |at: Timestamp| self.access.holds(needed, || at) && self.access.holds_all_of(&other.access, at);
+        let mut ends: Vec<Timestamp> = self.access.ends().filter(|at| self.at < *at && *at < end).collect();
+        ends.sort_unstable();
+        ends.into_iter().find(|at| !holds_at(*at)).unwrap_or(end)
+    }
+
     /// The change that goes into every set that is committed by this authority, behind those that lock roles: it fails the set when
     /// the authority was taken away since it was read. None for the operator.
     pub(crate) fn guard(&self) -> Option<Change> {

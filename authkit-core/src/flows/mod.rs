@@ -46,6 +46,7 @@ pub mod maintenance;
 pub mod outbox;
 pub(crate) mod outbox_books;
 pub mod password_secrets;
+pub(crate) mod pending_registration;
 mod planned;
 pub mod profile;
 pub mod reauthenticate;
@@ -60,6 +61,7 @@ pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
 pub use admin_outbox::OutboxError;
+pub use admin_roles::{AccountAccess, ExpectedRole, RoleVersion, ScopedAccess};
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use admin_users::{AccountUpdate, AccountVersion, Expected, NewAccount};
 pub use administration::AdminError;

@@ -117,6 +117,12 @@ pub enum RoleChange {
         /// The version of all roles that was read.
         from: u32,
     },
+    /// Changes nothing, and stands in front of what was decided on what roles give. Guard: the version of all roles is `version`
+    /// (`Conflict::RolesChanged`). It stays so until the set is committed.
+    Expect {
+        /// The version of all roles that was read.
+        version: u32,
+    },
     /// Changes nothing, and stands in front of what takes everything from a user: her suspension, the end of her account, of her
     /// role. Guard: she does not hold everything, or somebody else does as well (`Conflict::LastSuperuser`). Somebody holds everything
     /// who is active and has, in no scope and until no instant, a role that holds `*` or inherits one that does.

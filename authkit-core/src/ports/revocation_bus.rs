@@ -44,8 +44,8 @@ pub trait RevocationBus: std::fmt::Debug + Send + Sync {
     async fn publish(&self, revocations: &[Revocation]) -> Result<(), BusError>;
 
     /// Tells the other nodes that roles have changed. What has changed they read from the store, so that a message can be lost, late,
-    /// doubled or forged and gives nobody anything. A bus that does not carry it costs up to half a second until they look by
-    /// themselves.
+    /// doubled or forged and gives nobody anything. The contract asks for it; a bus that does not carry it costs up to half a second
+    /// until they look by themselves.
     async fn publish_access_change(&self) -> Result<(), BusError> {
         Ok(())
     }

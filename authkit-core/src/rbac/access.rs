@@ -112,6 +112,12 @@ impl EffectiveAccess {
         self.everywhere.at(now)
     }
 
+    /// When something ends that is held, in no order.
+    pub fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        let all = std::iter::once(&self.everywhere).chain(self.scopes.values());
+        all.flat_map(|held| held.until.iter().map(|(end, _)| *end))
+    }
+
     /// The scopes in which something is held.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
         self.scopes.keys()

@@ -85,6 +85,13 @@ impl RoleGraph {
         self.nodes.iter().filter(|(_, node)| node.gives.holds(needed)).map(|(name, _)| name).collect()
     }
 
+    /// The graph without a role. What inherited it gives what is left.
+    #[must_use]
+    pub fn without(&self, name: &RoleName) -> Self {
+        let roles: Vec<Role> = self.roles().filter(|role| role.name != *name).cloned().collect();
+        Self::of(&StoredRoles { version: self.version.unwrap_or_default(), roles })
+    }
+
     /// The graph with a role added, or put in the place of the one of its name.
     ///
     /// # Errors

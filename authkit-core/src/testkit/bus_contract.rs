@@ -92,6 +92,7 @@ impl fmt::Debug for FreshBus {
 struct Heard {
     revocations: Mutex<Vec<Revocation>>,
     gaps: AtomicUsize,
+    looks: AtomicUsize,
 }
 
 impl Heard {
@@ -107,6 +108,10 @@ impl Heard {
 impl RevocationSink for Heard {
     fn revoked(&self, revocations: &[Revocation]) {
         self.revocations.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(revocations);
+    }
+
+    fn access_changed(&self) {
+        self.looks.fetch_add(1, Ordering::SeqCst);
     }
 
     fn gap(&self) {
@@ -158,6 +163,20 @@ pub async fn one_publish_carries_many_revocations(bus: FreshBus) {
     eventually("every one of many", || two.revocations.lock().unwrap_or_else(PoisonError::into_inner).len() >= many.len()).await;
     let heard = two.revocations.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(heard.iter().filter(|heard| many.contains(heard)).count(), many.len(), "each came once, as it was sent");
+}
+
+#[doc(hidden)]
+pub async fn every_node_is_told_to_look_when_roles_changed(bus: FreshBus) {
+    let [_one, two] = bus.listen().await;
+    let looks = || two.looks.load(Ordering::SeqCst);
+    flows(&*bus.nodes[0], &two, 1).await;
+    assert_eq!(looks(), 0, "a revocation is no change of roles");
+    for before in 0..3 {
+        bus.nodes[0].publish_access_change().await.expect("a bus that works takes a message");
+        eventually("the look", || looks() > before).await;
+    }
+    let heard = two.revocations.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(*heard, [revocation(1)], "and it revokes nothing");
 }
 
 #[doc(hidden)]
@@ -224,6 +243,7 @@ macro_rules! revocation_bus_contract {
             every_node_hears_what_another_publishes
             every_sink_of_a_node_hears
             one_publish_carries_many_revocations
+            every_node_is_told_to_look_when_roles_changed
             publishing_nothing_tells_nobody_anything
             a_dropped_sink_ends_and_the_others_hear_on
         }

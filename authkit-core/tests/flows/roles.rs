@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use authkit_core::flows::{Administrator, NewRole, RoleError, RoleGrant, RoleUpdate, Run};
+use authkit_core::flows::{Administrator, ExpectedRole, NewRole, RoleError, RoleGrant, RoleUpdate, Run};
 use authkit_core::model::{AuditAction, Outcome, Patch};
 use authkit_core::{AuthKit, Email, LoggedIn, PageRequest, Permission, Registration, RoleName, Scope, Timestamp, UserId};
 
@@ -152,7 +152,10 @@ async fn nobody_reaches_what_she_does_not_hold_by_any_path() {
     // Take it out of somebody else's, or from somebody.
     let weaker = auth.roles().update(by, &name("writer"), &permissions(&[]), Run::Real, &context).await;
     assert!(matches!(weaker, Err(RoleError::NotHeld)));
-    assert!(matches!(auth.roles().delete(by, &name("writer"), None, Run::Real, &context).await, Err(RoleError::NotHeld)));
+    assert!(matches!(
+        auth.roles().delete(by, &name("writer"), &ExpectedRole::Anything, Run::Real, &context).await,
+        Err(RoleError::NotHeld)
+    ));
     let built_in = auth.roles().update(by, &name("user"), &inherit("admin"), Run::Real, &context).await;
     assert!(matches!(built_in, Err(RoleError::BuiltIn)));
     // What she holds she may hand on.
@@ -293,10 +296,10 @@ async fn what_is_too_much_or_goes_in_a_circle_is_refused() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let large = auth.roles().create(OPERATOR, &new_role("c", &many, &[]), Run::Real, &context).await;
     assert!(matches!(large, Err(RoleError::TooMany { .. })));
-    let stale = RoleUpdate { if_version: Some(7), description: Patch::Clear, ..RoleUpdate::default() };
+    let stale = RoleUpdate { expected: ExpectedRole::OneOf(Vec::new()), description: Patch::Clear, ..RoleUpdate::default() };
     assert!(matches!(auth.roles().update(OPERATOR, &name("a"), &stale, Run::Real, &context).await, Err(RoleError::Changed)));
     assert!(matches!(
-        auth.roles().delete(OPERATOR, &name("a"), None, Run::Real, &context).await,
+        auth.roles().delete(OPERATOR, &name("a"), &ExpectedRole::Anything, Run::Real, &context).await,
         Err(RoleError::Inherited { .. })
     ));
     // As many and as long as can be: the token is still one that is looked at.
@@ -337,5 +340,5 @@ async fn every_change_is_in_the_log_with_what_it_changed() {
     assert_eq!((event.action, event.subject), (AuditAction::RoleAssigned, Some(jane.user.id)));
     world.tick();
     auth.roles().unassign(OPERATOR, jane.user.id, &name("writer"), None, Run::Real, &request()).await.expect("takes");
-    auth.roles().delete(OPERATOR, &name("writer"), None, Run::Real, &request()).await.expect("deletes");
+    auth.roles().delete(OPERATOR, &name("writer"), &ExpectedRole::Anything, Run::Real, &request()).await.expect("deletes");
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use authkit_core::flows::{Administrator, NewRole, RoleGrant, RoleUpdate, Run};
+use authkit_core::flows::{Administrator, ExpectedRole, NewRole, RoleGrant, RoleUpdate, Run};
 use authkit_core::model::Patch;
 use authkit_core::{AuthKit, Email, PageLimit, PageRequest, Permission, RequestContext, UserId};
 
@@ -21,7 +21,9 @@ pub(super) async fn run(auth: &AuthKit, command: &RolesCommand, out: &mut Vec<u8
         RolesCommand::Create(args) => create(auth, args, out).await,
         RolesCommand::Update(args) => update(auth, args, out).await,
         RolesCommand::Delete(RoleDeleteArgs { name, dry_run }) => {
-            Ok(roles.delete(OPERATOR, name, None, run_of(*dry_run), &RequestContext::default()).await?)
+            let context = RequestContext::default();
+            let impact = roles.delete(OPERATOR, name, &ExpectedRole::Anything, run_of(*dry_run), &context).await?;
+            Ok(write_impact(&impact, out)?)
         }
         RolesCommand::Assign(args) => assign(auth, args, out).await,
         RolesCommand::Unassign(args) => {
@@ -51,7 +53,7 @@ async fn update(auth: &AuthKit, args: &RoleUpdateArgs, out: &mut Vec<u8>) -> Res
         description: args.description.clone().map_or(Patch::Keep, Patch::Set),
         permissions: (args.no_permissions || !args.permissions.is_empty()).then(|| args.permissions.iter().cloned().collect()),
         inherits: (args.no_inherit || !args.inherits.is_empty()).then(|| args.inherits.iter().cloned().collect()),
-        if_version: None,
+        expected: ExpectedRole::Anything,
     };
     let context = RequestContext::default();
     let (role, impact) = auth.roles().update(OPERATOR, &args.name, &update, run_of(args.dry_run), &context).await?;

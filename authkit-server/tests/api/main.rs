@@ -20,6 +20,7 @@ mod own_account;
 mod problem;
 mod rate_limits;
 mod refresh_race;
+mod registration;
 mod secrets;
 mod seed;
 mod sessions;

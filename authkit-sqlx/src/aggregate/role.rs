@@ -198,6 +198,7 @@ pub(crate) fn statements(dialect: &Dialect, change: &RoleChange, statements: &mu
             let conflicts = (Conflict::RoleInUse, Conflict::RolesChanged);
             statements.extend([raise(*from), Statement::probed(DELETE, args![name.as_str()], probe, conflicts)]);
         }
+        RoleChange::Expect { version } => statements.push(expect_version(dialect, *version)),
         RoleChange::SpareLastHolder { user_id } => {
             let spared = Statement::guarded(IS_SPARED, args![*user_id], Conflict::LastSuperuser).looking();
             statements.extend([lock(), spared]);

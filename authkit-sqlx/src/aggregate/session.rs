@@ -86,6 +86,25 @@ const REVOKE_ALL: &str = "UPDATE authkit_sessions SET revoked_at = $4, revoked_r
 const END_IMPERSONATIONS: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $2 \
     WHERE impersonator_id = $1 AND revoked_at IS NULL RETURNING id, revoked_at";
 
+const END_IMPERSONATIONS_OF: &str = "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $2 \
+    WHERE user_id = $1 AND impersonator_id IS NOT NULL AND revoked_at IS NULL RETURNING id, revoked_at";
+
+/// The index of those in which somebody acts as somebody else is small, and walked whole.
+macro_rules! end_impersonations_by_role {
+    ($roles:literal) => {
+        concat!(
+            "UPDATE authkit_sessions SET revoked_at = $3, revoked_reason = $2 \
+             WHERE impersonator_id IS NOT NULL AND revoked_at IS NULL AND EXISTS (SELECT 1 FROM authkit_role_assignments a \
+                WHERE a.user_id IN (authkit_sessions.impersonator_id, authkit_sessions.user_id) AND a.role IN (SELECT w.value FROM ",
+            $roles,
+            ")) RETURNING id, revoked_at"
+        )
+    };
+}
+
+pub(crate) const END_BY_ROLE_SQLITE: &str = end_impersonations_by_role!("json_each($1) w");
+pub(crate) const END_BY_ROLE_POSTGRES: &str = end_impersonations_by_role!("jsonb_array_elements_text($1::jsonb) w(value)");
+
 /// `OFFSET` without `LIMIT` is PostgreSQL's alone, `LIMIT -1` is SQLite's; the greatest bigint is everybody's.
 ///
 /// That the session was not revoked is asked twice: a rival that revokes it in between is what the outer question sees.
@@ -303,6 +322,16 @@ pub(crate) fn statement(dialect: &Dialect, change: &SessionChange) -> Result<Sta
         SessionChange::EndImpersonations { by, at } => {
             let reason = RevocationReason::ImpersonationEnded.as_str();
             Statement::free(END_IMPERSONATIONS, args![*by, reason, *at]).revoking()
+        }
+        SessionChange::EndImpersonationsOf { user_id, at } => {
+            let reason = RevocationReason::ImpersonationEnded.as_str();
+            Statement::free(END_IMPERSONATIONS_OF, args![*user_id, reason, *at]).revoking()
+        }
+        SessionChange::EndImpersonationsByRole { roles, at } => {
+            let reason = RevocationReason::ImpersonationEnded.as_str();
+            // Names always serialise.
+            let roles = serde_json::to_string(roles).unwrap_or_else(|_| "[]".to_owned());
+            Statement::free(dialect.end_impersonations_by_role, args![roles, reason, *at]).revoking()
         }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let reason = RevocationReason::SessionCap.as_str();

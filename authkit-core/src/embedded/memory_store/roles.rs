@@ -163,6 +163,7 @@ pub(super) fn apply(tables: &mut Tables, change: &RoleChange) -> Result<(), Comm
             }
             tables.roles.rows.remove(name);
         }
+        RoleChange::Expect { version } => tables.roles.expect_version(*version)?,
         RoleChange::SpareLastHolder { user_id } => {
             let holders = holders_of_everything(tables);
             if holders == [*user_id] {

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::ops::Bound;
 
 use crate::model::{
-    Client, Committed, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser,
-    UserStatus,
+    Client, Committed, Impersonator, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange,
+    SessionWithUser, UserStatus,
 };
 use crate::ports::store::{CommitError, Conflict, RevocationMark, StoreError};
 use crate::primitives::{Page, PageLimit, PageRequest, SessionId, Timestamp, UserId};
@@ -80,6 +80,21 @@ impl Sessions {
         self.rows.remove(&session.id);
     }
 
+    /// Ends the sessions in which somebody acts as somebody else that `ends` chooses.
+    fn end_impersonations(
+        &mut self,
+        ends: impl Fn(&Session, Impersonator) -> bool,
+        at: Timestamp,
+        revoked: &mut Vec<Revocation>,
+    ) {
+        let is_alive = |session: &&Session| session.revoked.is_none();
+        let chosen = |session: &&Session| session.impersonator.is_some_and(|who| ends(session, who));
+        let all: Vec<Session> = self.rows.rows().values().filter(is_alive).filter(chosen).cloned().collect();
+        for session in all {
+            self.revoke(session, RevocationReason::ImpersonationEnded, at, revoked);
+        }
+    }
+
     fn revoke(&mut self, session: Session, reason: RevocationReason, at: Timestamp, revoked: &mut Vec<Revocation>) {
         revoked.push(Revocation { session_id: session.id, at });
         self.by_revocation.put((at, session.id), ());
@@ -118,11 +133,17 @@ pub(super) fn apply(tables: &mut Tables, change: &SessionChange, committed: &mut
             }
         }
         SessionChange::EndImpersonations { by, at } => {
-            let acts = |session: &&Session| session.impersonator.is_some_and(|impersonator| impersonator.user_id == *by);
-            let all = sessions.rows.rows().values().filter(acts).filter(|session| session.revoked.is_none());
-            for session in all.cloned().collect::<Vec<_>>() {
-                sessions.revoke(session, RevocationReason::ImpersonationEnded, *at, revoked);
-            }
+            sessions.end_impersonations(|_, who| who.user_id == *by, *at, revoked);
+        }
+        SessionChange::EndImpersonationsOf { user_id, at } => {
+            sessions.end_impersonations(|session, _| session.user_id == *user_id, *at, revoked);
+        }
+        SessionChange::EndImpersonationsByRole { roles, at } => {
+            let has = |id: UserId| {
+                let access = users.open(id).map(|account| &account.user.access.assignments);
+                access.is_some_and(|held| held.iter().any(|assignment| roles.contains(&assignment.role)))
+            };
+            sessions.end_impersonations(|session, who| has(who.user_id) || has(session.user_id), *at, revoked);
         }
         SessionChange::EnforceCap { user_id, keep, at } => {
             let counted = |session: &&Session| session.is_live(*at) && session.impersonator.is_none();

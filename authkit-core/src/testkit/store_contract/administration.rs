@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::model::Assignment;
 use crate::model::{
     ChangeSet, CredentialChange, Impersonator, Patch, RevocationReason, Session, SessionChange, User, UserChange, UserStatus,
 };
@@ -232,6 +233,58 @@ pub async fn impersonations_are_ended_by_who_acts(stores: Stores) {
         assert_eq!(trial.read_session(session).await.map(|read| read.session.revoked), Some(None));
     }
     assert!(trial.apply(end).await.revoked.is_empty(), "there is none any more");
+}
+
+pub async fn impersonations_are_ended_by_as_whom(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let (jane, john, admin) = (trial.user().await, trial.user().await, trial.user().await);
+    let own = trial.session(&admin).await;
+    let spared = [trial.session(&jane).await, trial.keep_session(&john, acting(&trial, &john, &admin, &own)).await];
+    let ended = trial.keep_session(&jane, acting(&trial, &jane, &admin, &own)).await;
+    let at = trial.now() + Duration::from_secs(1);
+    let end = SessionChange::EndImpersonationsOf { user_id: jane.id, at };
+    let committed = trial.apply(end.clone()).await;
+    assert_eq!(committed.revoked.iter().map(|one| (one.session_id, one.at)).collect::<Vec<_>>(), [(ended.id, at)]);
+    let revoked = trial.read_session(&ended).await.and_then(|read| read.session.revoked);
+    assert_eq!(revoked, Some((at, RevocationReason::ImpersonationEnded)));
+    for session in spared.iter().chain([&own]) {
+        assert_eq!(trial.read_session(session).await.map(|read| read.session.revoked), Some(None));
+    }
+    assert!(trial.apply(end).await.revoked.is_empty(), "there is none any more");
+}
+
+pub async fn impersonations_are_ended_by_the_roles_of_either(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let with = async |role: &str, scope: Option<&str>| {
+        let user = trial.user().await;
+        let scope = scope.map(|text| text.parse().expect("a scope"));
+        let to = vec![Assignment { scope, ..trial.fixtures.assignment(role) }];
+        let (id, at) = (user.id, trial.now());
+        trial.apply(UserChange::ReplaceAssignments { id, from: 0, to, roles_version: 0, at }).await;
+        User { version: 1, ..user }
+    };
+    let (admin, scoped, plain) = (with("admin", None).await, with("user", Some("tenant:acme")).await, trial.user().await);
+    let own = trial.session(&plain).await;
+    let begin = async |user: &User, by: &User| trial.keep_session(user, acting(&trial, user, by, &own)).await;
+    let by_admin = begin(&plain, &admin).await;
+    let as_scoped = begin(&scoped, &plain).await;
+    let untouched = begin(&plain, &plain).await;
+    let at = trial.now() + Duration::from_secs(1);
+    let end = |roles: &[&str]| SessionChange::EndImpersonationsByRole {
+        roles: roles.iter().map(|role| role.parse().expect("a name")).collect(),
+        at,
+    };
+    assert!(trial.apply(end(&[])).await.revoked.is_empty());
+    assert!(trial.apply(end(&["nobody", "adm-n"])).await.revoked.is_empty());
+    let ended: Vec<_> = trial.apply(end(&["admin", "nobody"])).await.revoked.iter().map(|one| one.session_id).collect();
+    assert_eq!(ended, [by_admin.id], "by who acts");
+    let ended: Vec<_> = trial.apply(end(&["admin", "user"])).await.revoked.iter().map(|one| one.session_id).collect();
+    assert_eq!(ended, [as_scoped.id], "by as whom, in whatever scope, and once");
+    let revoked = trial.read_session(&as_scoped).await.and_then(|read| read.session.revoked);
+    assert_eq!(revoked, Some((at, RevocationReason::ImpersonationEnded)));
+    for session in [&untouched, &own] {
+        assert_eq!(trial.read_session(session).await.map(|read| read.session.revoked), Some(None));
+    }
 }
 
 pub async fn the_cap_leaves_impersonations_alone(stores: Stores) {

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{Access, Assignment, ChangeSet, Role, RoleChange, StoredRoles, User, UserChange, UserStatus};
+use crate::model::{Impersonator, Session, SessionChange};
 use crate::ports::store::{AccessMark, Conflict};
 use crate::primitives::{RoleDescription, RoleName, Timestamp};
 
 use super::Stores;
 use super::trial::{Trial, attempt, race, rounds};
-use super::view::{access_changes, limit, users_with_role};
+use super::view::{access_changes, limit, live_sessions, users_with_role};
 
 pub async fn a_fresh_store_has_the_built_in_roles(stores: Stores) {
     let trial = Trial::begin(&stores).await;
@@ -379,6 +380,52 @@ pub async fn no_role_is_deleted_while_it_is_assigned(stores: Stores) {
         let has = users_with_role(&*trial.store, &role.name, limit(2)).await.len();
         assert_eq!(is_there, has == 1, "an assignment of no role");
     }
+}
+
+pub async fn what_was_decided_on_roles_needs_them_as_they_were(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let expect = |version| RoleChange::Expect { version };
+    trial.apply(expect(0)).await;
+    let role = kept(&trial, trial.fixtures.role()).await;
+    trial.apply(expect(1)).await;
+    trial.apply(RoleChange::Delete { name: role.name, from: 1 }).await;
+    trial.apply(expect(2)).await;
+    for version in [0, 1, 3] {
+        trial.refuse_one(expect(version), Conflict::RolesChanged).await;
+    }
+    // It changes nothing, and sees the changes before it.
+    trial.apply(expect(2)).await;
+    let insert = RoleChange::Insert { role: Box::new(trial.fixtures.role()), from: 2 };
+    trial.commit(ChangeSet::new().and(insert).and(expect(3))).await;
+}
+
+pub async fn no_impersonation_outlives_the_change_of_a_role(stores: Stores) {
+    let trial = Trial::begin(&stores).await;
+    let role = kept(&trial, trial.fixtures.role()).await;
+    let (admin, user) = (trial.user().await, trial.user().await);
+    let admin = assign(&trial, &admin, vec![given(&trial, &role.name)]).await;
+    let own = trial.session(&admin).await;
+    for version in 1..=rounds() {
+        let at = trial.now();
+        let results = race(16, |rival| {
+            let changes = if rival == 8 {
+                let end = SessionChange::EndImpersonationsByRole { roles: [role.name.clone()].into(), at };
+                ChangeSet::new().and(RoleChange::Update { role: Box::new(role.clone()), from: version }).and(end)
+            } else {
+                let impersonator = Some(Impersonator { user_id: admin.id, session_id: own.id });
+                let session = Session { impersonator, ..trial.fixtures.session(user.id) };
+                let insert = SessionChange::Insert { session: Box::new(session), auth_epoch: 0 };
+                ChangeSet::new().and(RoleChange::Expect { version }).and(insert)
+            };
+            let store = trial.store.share();
+            async move { attempt(store, changes).await }
+        })
+        .await;
+        let ended = results[8].as_ref().expect("the change succeeds").revoked.len();
+        let late = results.iter().filter(|result| matches!(result, Err(Conflict::RolesChanged))).count();
+        assert_eq!(ended + late, 15, "each was begun before and is ended, or came too late: {results:?}");
+    }
+    assert_eq!(live_sessions(&*trial.store, user.id, trial.now(), limit(200)).await, []);
 }
 
 pub async fn those_who_hold_everything_cannot_take_it_from_each_other(stores: Stores) {
