@@ -262,6 +262,7 @@ pub(crate) async fn work(engine: &Engine) -> Result<usize, Internal> {
     if engine.mailer.is_none() {
         return Ok(worked);
     }
+    let _turn = engine.outbox_books.turn.lock().await;
     loop {
         let at = engine.now();
         let claim = OutboxChange::Claim { at, lease_until: at + LEASE, limit: BATCH };

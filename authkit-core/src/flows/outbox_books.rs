@@ -49,6 +49,9 @@ pub(crate) struct OutboxBooks {
     dead: AtomicU64,
     overdue_micros: AtomicU64,
     looked_at: AtomicI64,
+    /// Held while messages are worked off: whoever asks for that and is done knows that none is in the hands of another task of this
+    /// process, which might end with it.
+    pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
 /// How often a node looks at what waits.
