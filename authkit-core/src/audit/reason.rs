@@ -10,7 +10,7 @@ pub fn explain(event: &AuditEvent) -> String {
     match (event.action, event.outcome) {
         (AuditAction::Login, Outcome::Success) => "the login succeeded".to_owned(),
         (AuditAction::Login, Outcome::Failure) => format!("the login was refused: {}", login(event, reason)),
-        (AuditAction::PasswordReset | AuditAction::EmailVerified, Outcome::Failure) => {
+        (AuditAction::PasswordReset | AuditAction::EmailVerified | AuditAction::InvitationAccepted, Outcome::Failure) => {
             format!("the link did nothing: {}", login(event, reason))
         }
         (AuditAction::SecondFactorDemanded, _) => {

@@ -4,10 +4,11 @@
 
 use crate::model::AuditAction::{
     AccountChanged, AccountClosed, AccountCreated, AccountImported, AccountRegistered, AccountRestored, AccountSuspended,
-    AccountUnlocked, AuditPurged, EmailVerified, FactorEnrolled, FactorEnrolmentStarted, FactorRemoved, FactorsReset,
-    Impersonation, KeyCreated, KeyDeleted, LinkRequested, Login, Logout, LogoutAll, PasswordChanged, PasswordHashWrapped,
-    PasswordReset, ProfileChanged, Reauthentication, RecoveryCodeUsed, RecoveryCodesReplaced, RefreshTokenReused, RoleAssigned,
-    RoleChanged, RoleCreated, RoleDeleted, RoleUnassigned, SecondFactorDemanded, SessionRevoked, SessionsRevoked,
+    AccountUnlocked, AuditPurged, EmailChangeUndone, EmailChanged, EmailVerified, FactorEnrolled, FactorEnrolmentStarted,
+    FactorRemoved, FactorsReset, Impersonation, InvitationAccepted, KeyCreated, KeyDeleted, LinkRequested, Login, Logout,
+    LogoutAll, PasswordChanged, PasswordHashWrapped, PasswordReset, ProfileChanged, Reauthentication, RecoveryCodeUsed,
+    RecoveryCodesReplaced, RefreshTokenReused, RoleAssigned, RoleChanged, RoleCreated, RoleDeleted, RoleUnassigned,
+    SecondFactorDemanded, SessionRevoked, SessionsRevoked,
 };
 use crate::model::{
     AuditAction, AuditChange, Change, ChangeSet, CredentialChange, FactorChange, GuessChange, KeyChange, OneTimeTokenChange,
@@ -22,13 +23,13 @@ pub const fn told_by(change: &Change) -> &'static [AuditAction] {
         Change::User(change) => of_user(change),
         Change::Credential(change) => match change {
             CredentialChange::InsertPassword { .. } => {
-                &[AccountRegistered, AccountCreated, AccountImported, PasswordReset, PasswordChanged]
+                &[AccountRegistered, AccountCreated, AccountImported, PasswordReset, PasswordChanged, InvitationAccepted]
             }
             // A login upgrades the hash of the same password.
             CredentialChange::ReplacePassword { .. } => {
                 &[PasswordChanged, PasswordReset, PasswordHashWrapped, Login, SecondFactorDemanded, Reauthentication]
             }
-            CredentialChange::DeletePassword { .. } => &[EmailVerified],
+            CredentialChange::DeletePassword { .. } => &[EmailVerified, EmailChangeUndone],
         },
         Change::Session(change) => of_session(change),
         Change::Key(change) => match change {
@@ -51,9 +52,15 @@ pub const fn told_by(change: &Change) -> &'static [AuditAction] {
         Change::Guess(change) => match change {
             // What is counted is refused, with an event of its own behind it.
             GuessChange::Count { .. } | GuessChange::Reserve { .. } | GuessChange::Purge { .. } => &[],
-            GuessChange::Forget { .. } => {
-                &[Login, SecondFactorDemanded, AccountUnlocked, PasswordChanged, PasswordReset, Reauthentication]
-            }
+            GuessChange::Forget { .. } => &[
+                Login,
+                SecondFactorDemanded,
+                AccountUnlocked,
+                PasswordChanged,
+                PasswordReset,
+                InvitationAccepted,
+                Reauthentication,
+            ],
         },
         Change::Factor(change) => match change {
             // A guess is counted here as well, without an event until it is judged.
@@ -62,7 +69,9 @@ pub const fn told_by(change: &Change) -> &'static [AuditAction] {
         },
         Change::OneTimeToken(change) => match change {
             OneTimeTokenChange::Insert(_) => &[],
-            OneTimeTokenChange::Consume { .. } => &[Login, SecondFactorDemanded, EmailVerified, PasswordReset, AccountChanged],
+            OneTimeTokenChange::Consume { .. } => {
+                &[Login, SecondFactorDemanded, EmailVerified, PasswordReset, EmailChanged, EmailChangeUndone, InvitationAccepted]
+            }
             OneTimeTokenChange::SpendAttempt { .. }
             | OneTimeTokenChange::RevokeAllOf { .. }
             | OneTimeTokenChange::Purge { .. } => &[],
@@ -78,14 +87,14 @@ pub const fn told_by(change: &Change) -> &'static [AuditAction] {
             | PasskeyChange::PurgeChallenges { .. } => &[],
         },
         Change::Outbox(change) => match change {
+            OutboxChange::Retry { .. } => &[AuditAction::MessageRetried],
+            OutboxChange::Discard { .. } => &[AuditAction::MessageDiscarded],
             OutboxChange::Enqueue(_)
             | OutboxChange::Claim { .. }
             | OutboxChange::Deliver { .. }
             | OutboxChange::Defer { .. }
             | OutboxChange::Bury { .. }
             | OutboxChange::Expire { .. }
-            | OutboxChange::Retry { .. }
-            | OutboxChange::Discard { .. }
             | OutboxChange::Purge { .. } => &[],
         },
     }
@@ -95,9 +104,11 @@ const fn of_user(change: &UserChange) -> &'static [AuditAction] {
     match change {
         UserChange::Insert(_) => &[AccountRegistered, AccountCreated, AccountImported],
         UserChange::UpdateProfile { .. } => &[ProfileChanged],
-        UserChange::VerifyEmail { .. } => &[EmailVerified, PasswordReset, Login, SecondFactorDemanded],
-        UserChange::ChangeEmail { .. } => &[EmailVerified, AccountChanged],
-        UserChange::RaiseAuthEpoch { .. } => &[PasswordChanged, PasswordReset],
+        UserChange::VerifyEmail { .. } => &[EmailVerified, PasswordReset, InvitationAccepted, Login, SecondFactorDemanded],
+        UserChange::ChangeEmail { .. } => &[EmailChanged, EmailChangeUndone],
+        UserChange::RaiseAuthEpoch { .. } => {
+            &[PasswordChanged, PasswordReset, EmailChanged, EmailChangeUndone, InvitationAccepted]
+        }
         UserChange::SetSecondFactors { .. } => &[FactorEnrolled, FactorRemoved, FactorsReset, EmailVerified],
         UserChange::Update { .. } => &[AccountChanged],
         UserChange::Suspend { .. } => &[AccountSuspended],
@@ -128,6 +139,8 @@ const fn of_session(change: &SessionChange) -> &'static [AuditAction] {
             AccountSuspended,
             AccountChanged,
             EmailVerified,
+            EmailChangeUndone,
+            InvitationAccepted,
             FactorEnrolled,
             FactorRemoved,
             FactorsReset,
@@ -175,6 +188,9 @@ pub const TOLD_BY_THEMSELVES: &[AuditAction] = &[
     AuditAction::Overloaded,
     AuditAction::GuessingDelayed,
     LinkRequested,
+    AuditAction::EmailChangeRequested,
+    AuditAction::AccountInvited,
+    AuditAction::PasswordResetSent,
     AuditAction::RegistrationRequested,
     AuditAction::PasskeyCloneSuspected,
     FactorEnrolmentStarted,

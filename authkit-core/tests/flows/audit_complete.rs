@@ -12,8 +12,8 @@ use authkit_core::flows::{
 };
 use authkit_core::mfa::totp;
 use authkit_core::model::{
-    Actor, AuditAction, AuditChange, AuditEvent, AuditFilter, Change, ChangeSet, Client, KeyPurpose, Outcome, Patch, Quota,
-    RequestContext, UserChange,
+    Actor, AuditAction, AuditChange, AuditEvent, AuditFilter, Change, ChangeSet, Client, KeyPurpose, OutboxState, Outcome, Patch,
+    Quota, RequestContext, UserChange,
 };
 use authkit_core::ports::AuditReads as _;
 use authkit_core::testkit::{FaultyStore, Mailbox, audit_rule};
@@ -148,6 +148,7 @@ async fn everything(ground: &Ground) {
     by_mail(ground).await;
     sessions(ground).await;
     links(ground).await;
+    moves(ground).await;
     factors(ground).await;
     administration(ground).await;
     roles(ground).await;
@@ -222,6 +223,32 @@ async fn links(ground: &Ground) {
             auth.links().reset_password(&ground.link(name).await, password(OTHER), &request("resets-3")).await.expect("resets");
         }
     }
+}
+
+/// What moves by mail: addresses, invitations, and what an administrator has sent.
+async fn moves(ground: &Ground) {
+    let auth = &ground.auth;
+    let (_, me) = ground.user("leaves@example.com").await;
+    auth.links().verify_email(&ground.link("verify_email").await, &request("verifies-2")).await.expect("proves");
+    auth.accounts().request_email_change(&me, &at("arrives@example.com"), &request("moves-1")).await.expect("answers");
+    auth.links().confirm_email_change(&ground.link("change_email").await, &request("moves-2")).await.expect("moves");
+    auth.links().undo_email_change(&ground.link("email_changed").await, &request("moves-3")).await.expect("moves back");
+    let by = auth.administration(Administrator::Operator);
+    let new = NewAccount { email: at("invited@example.com"), full_name: None, locale: None };
+    let invited = by.create_and_invite(new, &request("invites-1")).await.expect("invites").id;
+    auth.links()
+        .accept_invitation(&ground.link("invitation").await, password(OTHER), &request("accepts-1"))
+        .await
+        .expect("accepts");
+    by.send_password_reset(invited, &request("sends-1")).await.expect("sends");
+    // A message that nobody takes.
+    ground.mailbox.fail(Some(true));
+    auth.outbox().deliver_due().await.expect("is given up");
+    let dead = by.messages(OutboxState::Dead, PageRequest::default()).await.expect("reads").items;
+    let id = dead.first().expect("one that was given up").id;
+    by.retry_message(id, &request("retries-1")).await.expect("is tried again");
+    by.discard_message(id, &request("discards-1")).await.expect("is removed");
+    ground.mailbox.fail(None);
 }
 
 async fn factors(ground: &Ground) {
