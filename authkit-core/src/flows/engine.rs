@@ -107,6 +107,9 @@ pub(crate) struct Engine {
     /// Wakes the worker of the outbox.
     pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
     pub(crate) config: Config,
+    /// The service as passkeys know it; `None` where it has an address and no name.
+    #[cfg(feature = "passkeys")]
+    pub(crate) passkeys: Option<crate::passkey::RelyingParty>,
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,
     pub(crate) accounts: AccountCache,

@@ -42,6 +42,14 @@ pub mod logout;
 pub(crate) mod magic_link;
 pub mod maintenance;
 pub mod outbox;
+#[cfg(feature = "passkeys")]
+pub mod passkey_check;
+#[cfg(feature = "passkeys")]
+pub mod passkey_login;
+#[cfg(feature = "passkeys")]
+pub mod passkey_second_factor;
+#[cfg(feature = "passkeys")]
+pub mod passkeys;
 pub mod password_secrets;
 pub(crate) mod pending_registration;
 mod planned;
@@ -82,6 +90,10 @@ pub use logout::LogoutError;
 pub use maintenance::Health;
 pub use one_time::LinkError;
 pub use outbox::OutboxError;
+#[cfg(feature = "passkeys")]
+pub use passkey_check::PasskeyProofError;
+#[cfg(feature = "passkeys")]
+pub use passkeys::{PasskeyAdded, PasskeyError};
 pub use password_secrets::PasswordSecretError;
 pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};

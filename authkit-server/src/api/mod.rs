@@ -15,6 +15,7 @@ mod links;
 mod me;
 mod mfa;
 mod openapi;
+mod passkeys;
 mod precondition;
 mod refusal;
 mod reply;
