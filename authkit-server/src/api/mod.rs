@@ -5,6 +5,7 @@
 
 mod admin_users;
 mod audit;
+mod audit_export;
 mod audit_reply;
 mod auth;
 mod caller;
