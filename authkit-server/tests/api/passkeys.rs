@@ -133,7 +133,7 @@ async fn what_no_browser_sends_is_told_so() {
         deep = json!([deep]);
     }
     let reply = server.post(LOGIN_FINISH, &json!({ "credential": deep })).await;
-    assert!([400, 422].contains(&reply.status()), "{}", reply.status());
+    assert!([400, 422].contains(&reply.status), "{}", reply.status);
     // Another origin, and the Host header of one: what counts is what is configured.
     let mut evil = SoftAuthenticator::at("https://evil.example");
     std::mem::swap(&mut evil.conduct, &mut device.conduct);
