@@ -24,6 +24,7 @@ pub mod role_impact;
 pub(crate) mod session_issue;
 pub(crate) mod throttle;
 
+pub mod admin_outbox;
 pub mod admin_sessions;
 pub mod admin_users;
 pub(crate) mod administration;
@@ -32,6 +33,7 @@ pub mod audit_log;
 pub mod audit_purge;
 pub mod audit_verify;
 pub mod authenticate;
+pub mod change_email;
 pub mod change_password;
 pub mod close_account;
 pub mod enroll_mfa;
@@ -44,6 +46,7 @@ pub mod logout;
 pub(crate) mod magic_link;
 pub mod maintenance;
 pub mod outbox;
+pub(crate) mod outbox_books;
 #[cfg(feature = "passkeys")]
 pub mod passkey_check;
 #[cfg(feature = "passkeys")]
@@ -67,6 +70,7 @@ pub mod unlock;
 pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
+pub use admin_outbox::OutboxError;
 pub use admin_roles::{AccountAccess, ExpectedRole, RoleVersion, ScopedAccess};
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use admin_users::{AccountUpdate, AccountVersion, Expected, NewAccount};
@@ -78,6 +82,7 @@ pub use audit_stream::{AuditStreamError, AuditStreamHealth};
 pub use audit_verify::{AuditAnchor, AuditFault, AuditProblem, Verification, VerifyOptions};
 pub use authenticate::{Aal1, Aal2, AuthenticateError, Forbidden, Impersonated, InsufficientAuthentication, Principal};
 pub use authorize::{Administrator, AuthorizeError};
+pub use change_email::ChangeEmailError;
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
@@ -92,7 +97,7 @@ pub use login::{Login, LoginError};
 pub use logout::LogoutError;
 pub use maintenance::Health;
 pub use one_time::LinkError;
-pub use outbox::OutboxError;
+pub use outbox_books::OutboxStats;
 #[cfg(feature = "passkeys")]
 pub use passkey_check::PasskeyProofError;
 #[cfg(feature = "passkeys")]

@@ -16,6 +16,7 @@ mod links;
 mod me;
 mod mfa;
 mod openapi;
+mod outbox;
 mod passkeys;
 mod precondition;
 mod refusal;

@@ -14,6 +14,7 @@ use super::catalogue;
 use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
+use super::outbox::OutboxRoutes;
 use super::passkeys::PasskeyRoutes;
 use crate::problem::Problem;
 
@@ -21,7 +22,7 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, PasskeyRoutes, AdminUserRoutes, AuditRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, PasskeyRoutes, AdminUserRoutes, AuditRoutes, OutboxRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -34,6 +35,7 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         PasskeyRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
         AuditRoutes::new(auth.clone()),
+        OutboxRoutes::new(auth.clone()),
     );
     OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(

@@ -14,6 +14,7 @@ mod browser;
 mod database;
 mod fuzz;
 mod links;
+mod mail_flows;
 mod master_key;
 mod mfa;
 mod openapi;
