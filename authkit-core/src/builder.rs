@@ -11,13 +11,16 @@ use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, Mem
 use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
+use crate::flows::audit_stream::{self, Streaming};
 use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::outbox;
+use crate::flows::outbox_books::OutboxBooks;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
+use crate::ports::AuditSink;
 use crate::ports::Mailer;
 use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
@@ -75,6 +78,7 @@ pub struct Builder<State> {
     cache: Option<Arc<dyn RecordCache>>,
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
+    audit_sink: Option<Arc<dyn AuditSink>>,
     state: State,
 }
 
@@ -90,6 +94,7 @@ impl Builder<WantsStore> {
             cache: None,
             breach_list: None,
             mailer: None,
+            audit_sink: None,
             state: WantsStore(()),
         }
     }
@@ -160,9 +165,15 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Hands the audit log on to `sink`, in the background. By default it stays in the store.
+    pub fn audit_sink(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.audit_sink = Some(sink);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state: next(state) }
     }
 }
 
@@ -176,6 +187,7 @@ impl Builder<Ready> {
         let engine = self.assemble().await?;
         tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
         tokio::spawn(outbox::run(Arc::downgrade(&engine)));
+        tokio::spawn(audit_stream::run(Arc::downgrade(&engine)));
         Ok(AuthKit::from_engine(engine))
     }
 
@@ -199,6 +211,7 @@ impl Builder<Ready> {
         let own = Arc::new(LocalRateLimiter::new(Arc::clone(&self.clock)));
         let refusals = RefusalBook::new(Arc::clone(&own) as Arc<dyn RateLimiter>);
         let throttle = Throttle::new(self.config.limits.clone(), Arc::clone(&self.clock), self.limiter, own);
+        let streaming = Streaming::new(self.audit_sink, &*self.entropy);
         let accounts = AccountCache::new(self.cache, Arc::clone(&self.clock));
         let engine = Arc::new(Engine {
             store: self.state.store,
@@ -208,6 +221,7 @@ impl Builder<Ready> {
             bus,
             mailer: self.mailer,
             outbox_wake: Arc::new(tokio::sync::Notify::new()),
+            outbox_books: OutboxBooks::default(),
             throttle,
             breach: BreachGate::new(self.breach_list, self.config.passwords.breach_list_failure),
             accounts,
@@ -219,6 +233,7 @@ impl Builder<Ready> {
             revoked,
             skew: ClockSkew::unknown(),
             sealing: SealBooks::new(),
+            streaming,
             refusals,
             config: self.config,
         });

@@ -53,6 +53,8 @@ histories! {
     6 "one_time_tokens_and_outbox" "0006_one_time_tokens_and_outbox",
     7 "roles" "0007_roles",
     8 "factors" "0008_factors",
+    9 "passkeys" "0009_passkeys",
+    10 "sent_codes" "0010_sent_codes",
 }
 
 /// A step that a database has.

@@ -11,17 +11,21 @@ use authkit_core::model::{
     Access, Actor, Assignment, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm,
     KeyId, KeyPurpose, Outcome, RevocationReason, Role, ServerKey, Session, User, UserStatus,
 };
+use authkit_core::model::{CredentialId, Passkey, PasskeyTransport};
 use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
+use authkit_core::model::{Phone, SentCode, TrustedDevice};
 use authkit_core::ports::StoreError;
 use authkit_core::{
     AuditEventId, DeviceName, Digest, Email, FullName, Locale, Permission, RequestId, RoleDescription, RoleName, Scope, Sealed,
     SessionId, Timestamp, UserAgent, UserId,
 };
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
+use authkit_core::{PasskeyId, PasskeyName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::tables::PASSKEYS;
 use crate::tables::{EVENTS, FACTORS, KEYS, ROLES, Records, SEALS, SESSIONS, STREAMS, USERS};
 use crate::tables::{OUTBOX, TOKENS};
 
@@ -72,6 +76,7 @@ stored! {
     AuditSeal as AuditSealRecord, in SEALS by u64: |seal| seal.number;
     AuditStream as AuditStreamRecord, in STREAMS by &'static str: |stream| stream.name.as_str();
     OneTimeToken as OneTimeTokenRecord, in TOKENS by Uuid: |token| token.id.as_uuid();
+    Passkey as PasskeyRecord, in PASSKEYS by Uuid: |passkey| passkey.id.as_uuid();
     OutboxMessage as OutboxMessageRecord, in OUTBOX by Uuid: |message| message.id.as_uuid();
 }
 
@@ -117,6 +122,7 @@ struct RoleRecord {
     description: Option<RoleDescription>,
     permissions: BTreeSet<Permission>,
     inherits: BTreeSet<RoleName>,
+    mfa_required: bool,
     built_in: bool,
     version: u32,
     #[serde(with = "field")]
@@ -184,7 +190,13 @@ struct FactorsRecord {
     #[serde(with = "field")]
     totp: Option<TotpSecret>,
     #[serde(with = "field")]
+    phone: Option<Phone>,
+    #[serde(with = "field")]
     recovery: Option<RecoveryCodes>,
+    #[serde(with = "field")]
+    sent_codes: Vec<SentCode>,
+    #[serde(with = "field")]
+    trusted_devices: Vec<TrustedDevice>,
     #[serde(with = "field")]
     guesses: Option<Guesses>,
 }
@@ -257,6 +269,29 @@ struct OneTimeTokenRecord {
     created_at: Timestamp,
     #[serde(with = "field")]
     expires_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Passkey")]
+struct PasskeyRecord {
+    id: PasskeyId,
+    user_id: UserId,
+    #[serde(with = "field")]
+    credential_id: CredentialId,
+    public_key: Vec<u8>,
+    #[serde(with = "field")]
+    name: PasskeyName,
+    sign_count: u32,
+    backup_eligible: bool,
+    backed_up: bool,
+    #[serde(with = "field")]
+    transports: BTreeSet<PasskeyTransport>,
+    #[serde(with = "field")]
+    aaguid: Uuid,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    last_used_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -378,6 +413,12 @@ fields! {
     RevocationReason as String: |reason| reason.as_str().to_owned(), |name| Self::from_name(&name);
     AuditAction as String: |action| action.as_str().to_owned(), |name| Self::from_name(&name);
     Outcome as String: |outcome| outcome.as_str().to_owned(), |name| Self::from_name(&name);
+    Uuid as [u8; 16]: |id| *id.as_bytes(), |bytes| Some(Self::from_bytes(bytes));
+    CredentialId as Vec<u8>: |id| id.as_bytes().to_vec(), |bytes| Self::new(bytes);
+    PasskeyName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    BTreeSet<PasskeyTransport> as Vec<String>:
+        |transports| transports.iter().map(|transport| transport.as_str().to_owned()).collect(),
+        |names| names.iter().map(|name| PasskeyTransport::from_name(name)).collect();
     FactorSet as u32: |set| set.bits(), |bits| Self::from_bits(bits);
     TotpSecret as (Vec<u8>, Option<u32>, i64):
         |totp| (totp.sealed.to_plain(), totp.last_step, totp.created_at.to_plain()),
@@ -389,6 +430,15 @@ fields! {
             digests: Field::from_plain(plain.1)?,
             created_at: Timestamp::from_unix_micros(plain.2),
         });
+    Phone as (Vec<u8>, i64):
+        |phone| (phone.number.to_plain(), phone.created_at.to_plain()),
+        |plain| Some(Self { number: Sealed::from_bytes(plain.0), created_at: Timestamp::from_unix_micros(plain.1) });
+    SentCode as Option<String>:
+        |code| Self::to_stored(std::slice::from_ref(code)),
+        |text| Self::from_stored(text.as_deref())?.pop();
+    TrustedDevice as Option<String>:
+        |device| Self::to_stored(std::slice::from_ref(device)),
+        |text| Self::from_stored(text.as_deref())?.pop();
     Guesses as (u32, i64):
         |guesses| (guesses.failures, guesses.last_at.to_plain()),
         |plain| Some(Self { failures: plain.0, last_at: Timestamp::from_unix_micros(plain.1) });

@@ -9,6 +9,7 @@ mod invalid;
 pub mod limits;
 pub mod mail;
 pub mod mfa;
+pub mod passkey;
 pub mod password;
 pub mod pepper;
 pub mod registration;
@@ -23,6 +24,7 @@ pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
 pub use mail::MailConfig;
 pub use mfa::MfaConfig;
+pub use passkey::PasskeyConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
 pub use registration::RegistrationConfig;
@@ -48,6 +50,8 @@ pub struct Config {
     pub limits: LimitConfig,
     /// Second factors.
     pub mfa: MfaConfig,
+    /// Passkeys.
+    pub passkeys: PasskeyConfig,
     /// Links that are mailed, and the outbox.
     pub mail: MailConfig,
     /// The audit log.
@@ -68,6 +72,7 @@ impl Config {
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
             mfa: MfaConfig::default(),
+            passkeys: PasskeyConfig::default(),
             mail: MailConfig::default(),
             audit: AuditConfig::default(),
             registration: RegistrationConfig::default(),

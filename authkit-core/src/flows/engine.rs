@@ -11,7 +11,9 @@ use crate::flows::PasswordSecretError;
 use crate::flows::access_book::{self, AccessBook, WorkedOut};
 use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
+use crate::flows::audit_stream::Streaming;
 use crate::flows::breach::BreachGate;
+use crate::flows::outbox_books::OutboxBooks;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::model::Doer;
@@ -106,6 +108,7 @@ pub(crate) struct Engine {
     pub(crate) mailer: Option<Arc<dyn Mailer>>,
     /// Wakes the worker of the outbox.
     pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
+    pub(crate) outbox_books: OutboxBooks,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,
@@ -119,6 +122,7 @@ pub(crate) struct Engine {
     pub(crate) revoked: Arc<RevokedSet>,
     pub(crate) skew: ClockSkew,
     pub(crate) sealing: SealBooks,
+    pub(crate) streaming: Streaming,
     pub(crate) refusals: RefusalBook,
 }
 

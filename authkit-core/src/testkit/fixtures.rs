@@ -8,14 +8,18 @@ use crate::model::{
     Access, Actor, Assignment, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm,
     KeyId, KeyPurpose, Outcome, RequestContext, Role, Rotation, ServerKey, Session, User, UserStatus,
 };
+use crate::model::{CodeUse, FactorKind, Phone, SentCode, TrustedDevice};
+use crate::model::{CredentialId, Passkey, PasskeyChallenge, PasskeyTransport};
 use crate::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
+use crate::primitives::TrustedDeviceId;
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{
     AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RequestId, RoleDescription, Sealed,
     SessionId, Timestamp, UserAgent, UserId,
 };
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
+use crate::primitives::{PasskeyChallengeId, PasskeyId, PasskeyName};
 
 use super::{FrozenClock, SeededEntropy};
 
@@ -128,6 +132,7 @@ impl Fixtures {
             description: Some(RoleDescription::from_stored("Büro: liest, schreibt".to_owned())),
             permissions: [permission("invoice:read"), permission("report_2.x:*")].into(),
             inherits: ["user".parse().expect("a name")].into(),
+            mfa_required: true,
             built_in: false,
             version: 0,
             created_at: self.now(),
@@ -200,6 +205,32 @@ impl Fixtures {
         }
     }
 
+    /// A passkey of an account, with every field set. No authenticator has the other half of it.
+    #[must_use]
+    pub fn passkey(&self, user_id: UserId) -> Passkey {
+        Passkey {
+            id: PasskeyId::generate(self.now(), &self.entropy),
+            user_id,
+            credential_id: CredentialId::from_stored(random_bytes::<64>(&self.entropy).to_vec()),
+            public_key: random_bytes::<77>(&self.entropy).to_vec(),
+            name: PasskeyName::from_stored("Zoë's téléphone 📱".to_owned()),
+            sign_count: 3,
+            backup_eligible: true,
+            backed_up: true,
+            transports: [PasskeyTransport::Internal, PasskeyTransport::Hybrid].into(),
+            aaguid: PasskeyId::generate(self.now(), &self.entropy).as_uuid(),
+            created_at: self.now(),
+            last_used_at: Some(self.now()),
+        }
+    }
+
+    /// A challenge that waits for five minutes to be signed.
+    #[must_use]
+    pub fn passkey_challenge(&self) -> PasskeyChallenge {
+        let id = PasskeyChallengeId::generate(self.now(), &self.entropy);
+        PasskeyChallenge { id, secret: self.digest(), expires_at: self.now() + Duration::from_mins(5) }
+    }
+
     /// A mail that waits and is due now, sealed so that nothing can open it; it expires in a day.
     #[must_use]
     pub fn message(&self, user_id: UserId) -> OutboxMessage {
@@ -249,8 +280,39 @@ impl Fixtures {
             user_id,
             version: 0,
             totp: Some(TotpSecret { sealed: sealed(), last_step: Some(u32::MAX), created_at: self.now() }),
+            phone: Some(Phone { number: sealed(), created_at: self.now() }),
             recovery: Some(RecoveryCodes { key: sealed(), digests: vec![self.digest(), self.digest()], created_at: self.now() }),
+            sent_codes: CodeUse::ALL.map(|used_for| self.sent_code(used_for)).to_vec(),
+            trusted_devices: vec![self.trusted_device(), self.trusted_device()],
             guesses: Some(Guesses { failures: 3, last_at: self.now() }),
+        }
+    }
+
+    /// A code that nobody was sent.
+    #[must_use]
+    pub fn sent_code(&self, used_for: CodeUse) -> SentCode {
+        SentCode {
+            used_for,
+            kind: FactorKind::Sms,
+            key: Sealed::from_bytes(random_bytes::<64>(&self.entropy).to_vec()),
+            digest: self.digest(),
+            attempts_left: 5,
+            sent_at: self.now(),
+            expires_at: self.now() + Duration::from_mins(10),
+        }
+    }
+
+    /// A device that nobody holds.
+    #[must_use]
+    pub fn trusted_device(&self) -> TrustedDevice {
+        TrustedDevice {
+            id: TrustedDeviceId::generate(self.now(), &self.entropy),
+            secret: self.digest(),
+            auth_epoch: 4,
+            name: Some(DeviceName::from_stored("Zoë's \"phone\"".to_owned())),
+            user_agent: self.client().user_agent,
+            created_at: self.now(),
+            expires_at: self.now() + Duration::from_hours(24 * 30),
         }
     }
 

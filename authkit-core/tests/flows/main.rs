@@ -3,10 +3,13 @@
 mod account;
 mod account_cache;
 mod audit;
+mod audit_stream;
 mod authentication;
+mod change_email;
 mod faults;
 mod guessing;
 mod impersonation;
+mod invitations;
 mod keys;
 mod limits;
 mod links;

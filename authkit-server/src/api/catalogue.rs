@@ -82,7 +82,23 @@ const OPERATIONS: &[Operation] = &[
         &[BODY, FIELDS, BEARER, IN_PERSON, HASHING, LIMITED],
         &[(401, "auth.invalid_credentials"), (401, "mfa.invalid_code"), (403, "mfa.factor_required")],
     ),
-    ("verifyEmail", &[BODY, LINK], &[]),
+    ("verifyEmail", &[BODY, LINK], &[(409, "account.email_taken")]),
+    ("undoEmailChange", &[BODY, LINK], &[(409, "account.email_taken")]),
+    (
+        "changeEmail",
+        &[BODY, FIELDS, BEARER, IN_PERSON, LIMITED],
+        &[(403, "auth.reauthentication_required"), (403, "account.suspended"), (422, "account.same_email")],
+    ),
+    ("acceptInvitation", &[BODY, FIELDS, HASHING, LINK], &[(422, "password.too_weak")]),
+    (
+        "adminInviteUser",
+        &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER],
+        &[(409, "account.suspended"), (409, "account.invitation_accepted")],
+    ),
+    ("adminSendPasswordReset", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER], &[(409, "account.suspended")]),
+    ("adminListMessages", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("adminRetryMessage", &[BEARER, IN_PERSON, PERMITTED], &[(404, "outbox.not_found")]),
+    ("adminDiscardMessage", &[BEARER, IN_PERSON, PERMITTED], &[(404, "outbox.not_found")]),
     ("resendVerification", &[BODY, FIELDS, LIMITED], &[]),
     ("forgotPassword", &[BODY, FIELDS, LIMITED], &[]),
     ("resetPassword", &[BODY, FIELDS, HASHING, LINK], &[(422, "password.too_weak")]),
@@ -121,8 +137,9 @@ const OPERATIONS: &[Operation] = &[
     ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
     // The audit log.
     ("listSecurityEvents", &[BEARER], &[(400, "request.invalid_parameter")]),
-    ("listAuditEvents", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
-    ("explainRequest", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
+    ("listAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("exportAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("explainRequest", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
 ];
 
 /// The problems of an operation: for each status, the codes.

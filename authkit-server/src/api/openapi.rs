@@ -14,13 +14,14 @@ use super::catalogue;
 use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
+use super::outbox::OutboxRoutes;
 use crate::problem::Problem;
 
 /// The routes of the contract.
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AuditRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AuditRoutes, OutboxRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -32,6 +33,7 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         MfaRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
         AuditRoutes::new(auth.clone()),
+        OutboxRoutes::new(auth.clone()),
     );
     OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(

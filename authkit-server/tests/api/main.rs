@@ -3,6 +3,8 @@
 mod account;
 mod administration;
 mod audit;
+mod audit_export;
+mod audit_stream;
 mod authentication;
 mod authorization_matrix;
 mod bad_bodies;
@@ -11,6 +13,7 @@ mod bad_tokens;
 mod database;
 mod fuzz;
 mod links;
+mod mail_flows;
 mod master_key;
 mod mfa;
 mod openapi;
