@@ -214,6 +214,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         password_min_score: u8::try_from(parsed.password_min_score?).ok()?,
         password_peppers: parsed.password_peppers?.unwrap_or_default(),
         firebase_signer_keys: parsed.firebase_signer_keys?.unwrap_or_default(),
+        imitated_hash: parsed.imitated_hash?,
         breach_list: parsed.breach_list?.flatten().map(|source| source.resolved(working_dir)),
         breach_list_failure: parsed.breach_list_failure?,
         argon2: Argon2Params { memory_kib: parsed.argon2_memory?, iterations: parsed.argon2_iterations?, ..Argon2Params::OWASP },

@@ -1,6 +1,8 @@
 //! The settings that are one of a few words.
 
-use authkit_core::config::{BreachListFailure, FirebaseSignerKeys, HmacSecret, HmacSecretError, PasswordProfile, Peppers};
+use authkit_core::config::{
+    BreachListFailure, FirebaseSignerKeys, HashingConfig, HmacSecret, HmacSecretError, PasswordProfile, Peppers,
+};
 use tracing_subscriber::EnvFilter;
 
 use super::parse;
@@ -75,6 +77,16 @@ pub(super) fn peppers(text: &str) -> Result<Peppers, Refusal> {
 pub(super) fn signer_keys(text: &str) -> Result<FirebaseSignerKeys, Refusal> {
     const FIX: &str = "write NAME:KEY with the base64_signer_key that Firebase shows";
     FirebaseSignerKeys::parse_list(text).map_err(|error| Refusal::new(error.to_string(), FIX))
+}
+
+/// Reads the format of a hash that is imitated.
+pub(super) fn imitated_hash(text: &str) -> Result<String, Refusal> {
+    let text = parse::line(text)?;
+    if authkit_core::password::is_imitable(text, &HashingConfig::default()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Refusal::new("is no format of a hash within the limits", "write it as in bcrypt,12 or pbkdf2,sha256,260000,32"))
+    }
 }
 
 /// Reads where breached passwords are looked up.

@@ -128,6 +128,8 @@ pub struct Settings {
     pub password_peppers: Peppers,
     /// The signer keys of Firebase projects whose users were imported.
     pub firebase_signer_keys: FirebaseSignerKeys,
+    /// The format of other systems' hashes that a failed login costs beside one of ours.
+    pub imitated_hash: Option<String>,
     /// Where breached passwords are looked up.
     pub breach_list: Option<BreachSource>,
     /// What becomes of a new password while they cannot be looked up.
@@ -187,6 +189,7 @@ impl Settings {
         config.passwords.params = self.argon2;
         config.passwords.peppers = self.password_peppers.clone();
         config.passwords.firebase_signer_keys = self.firebase_signer_keys.clone();
+        config.passwords.imitated_hash.clone_from(&self.imitated_hash);
         config.passwords.breach_list_failure = self.breach_list_failure;
         config.hashing.threads = self.hashing_threads;
         config.hashing.max_wait = self.hashing_max_wait;

@@ -369,6 +369,11 @@ settings! {
         /// The signer keys of Firebase projects whose users were imported: id:base64, separated by commas.
         firebase_signer_keys: Option<FirebaseSignerKeys> = Unset("hashes of Firebase cannot be verified"), Secret,
             "AUTHKIT_FIREBASE_SIGNER_KEYS", "passwords.firebase_signer_keys", optional(kinds::signer_keys);
+        /// What a failed login costs beside a hash of ours, while many accounts hold hashes of another system that take longer: their
+        /// format and its parameters, as in bcrypt,12 or scrypt,14,8,1 or pbkdf2,sha256,260000,32 or sha-crypt,6,5000. So time does not
+        /// tell whose address is not known here. Logins that succeed cost what they did.
+        imitated_hash: Option<String> = Unset("nothing"), Public,
+            "AUTHKIT_IMITATED_HASH", "passwords.imitated_hash", optional(kinds::imitated_hash);
         /// Where new passwords are looked up among those known from breaches: https://api.pwnedpasswords.com (which learns five of
         /// forty digits of a SHA-1), another service that speaks its protocol, or file:/path to its download. Unset or off: nowhere;
         /// the built-in list of 30,000 common passwords always holds.
