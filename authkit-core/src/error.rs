@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::flows::TooManyRequests;
+use crate::flows::authenticate::scope_challenge;
 use crate::flows::{AdminError, ExportError};
 use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
+use crate::flows::{Forbidden, TooManyRequests};
 use crate::flows::{LinkError, OutboxError};
 use crate::password::Weakness;
 
@@ -90,6 +91,9 @@ pub enum Error {
     /// Of what needs a permission.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// Of a [`Principal`](crate::Principal) who lacks a permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// Of a change of roles.
     #[error(transparent)]
     Role(#[from] RoleError),
@@ -160,6 +164,7 @@ impl Error {
             Self::Authenticate(error) => error.code(),
             Self::Register(error) => error.code(),
             Self::Authorize(error) => error.code(),
+            Self::Forbidden(error) => error.code(),
             Self::Role(error) => error.code(),
             Self::Login(error) => error.code(),
             Self::Refresh(error) => error.code(),
@@ -209,7 +214,8 @@ impl Error {
             | Self::Role(
                 RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
             ) => ErrorKind::Invalid,
-            Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
+            Self::Forbidden(_)
+            | Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
             | Self::Role(
                 RoleError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
                 | RoleError::NotHeld
@@ -240,6 +246,24 @@ impl Error {
             Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
             _ => ErrorKind::Unauthenticated,
         }
+    }
+
+    /// The permission that the caller lacks, where that is the error.
+    #[must_use]
+    pub fn missing_permission(&self) -> Option<&str> {
+        match self {
+            Self::Forbidden(error) => Some(error.permission()),
+            Self::Authorize(AuthorizeError::Forbidden { permission })
+            | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { permission }))
+            | Self::Admin(AdminError::Authorize(AuthorizeError::Forbidden { permission })) => Some(permission),
+            _ => None,
+        }
+    }
+
+    /// The parameters of a `WWW-Authenticate: Bearer` challenge that says which permission would do (RFC 6750 §3.1), where one is missing.
+    #[must_use]
+    pub fn scope_challenge(&self) -> Option<String> {
+        self.missing_permission().map(scope_challenge)
     }
 
     /// Why a password was refused, where that is the error.

@@ -7,6 +7,7 @@ use poem_openapi::registry::Registry;
 use poem_openapi::{ApiResponse, LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
+use super::admin_roles::AdminRoleRoutes;
 use super::admin_users::AdminUserRoutes;
 use super::audit::AuditRoutes;
 use super::auth::AuthRoutes;
@@ -14,13 +15,14 @@ use super::catalogue;
 use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
+use super::user_roles::UserRoleRoutes;
 use crate::problem::Problem;
 
 /// The routes of the contract.
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AuditRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AdminRoleRoutes, UserRoleRoutes, AuditRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -31,6 +33,8 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         MeRoutes::new(auth.clone()),
         MfaRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
+        AdminRoleRoutes::new(auth.clone()),
+        UserRoleRoutes::new(auth.clone()),
         AuditRoutes::new(auth.clone()),
     );
     OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))

@@ -12,6 +12,8 @@ pub(super) enum Tag {
     Account,
     /// The accounts of others.
     Administration,
+    /// Roles, what they give, and who has them.
+    Roles,
     /// What happened, and why.
     #[oai(rename = "Audit log")]
     Audit,
