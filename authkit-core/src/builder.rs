@@ -188,6 +188,10 @@ impl Builder<Ready> {
 
     async fn assemble(self) -> Result<Arc<Engine>, BuildError> {
         self.config.validate()?;
+        if !self.config.registration.reveal_existing && self.mailer.is_none() {
+            let expected = "must not be turned off without a mailer, which says what the answer does not";
+            return Err(InvalidConfig { setting: "registration.reveal_existing", expected }.into());
+        }
         let pool = HashPool::start(&self.config.hashing, &self.config.passwords, Arc::clone(&self.entropy));
         let revoked = Arc::new(RevokedSet::new(RevokedSessions::new(&self.config.tokens)));
         let bus = self.bus.unwrap_or_else(|| Arc::new(LocalRevocationBus::new()));

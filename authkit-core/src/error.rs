@@ -216,6 +216,7 @@ impl Error {
             ) => ErrorKind::Invalid,
             Self::Forbidden(_)
             | Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
+            | Self::Register(RegisterError::Closed | RegisterError::ByMailOnly)
             | Self::Role(
                 RoleError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
                 | RoleError::NotHeld

@@ -20,6 +20,7 @@
 //!
 //! # Features
 //! - `aws-lc-rs` (default) or `rust-crypto`: what signs and verifies access tokens. Exactly one of them.
+//! - `passkeys`: passkeys (WebAuthn), as a first factor and as a second.
 //! - `testkit`: the store contract, a frozen clock, seeded randomness and fault injection, for tests.
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
@@ -39,6 +40,8 @@ pub mod flows;
 pub mod manual;
 pub mod mfa;
 pub mod model;
+#[cfg(feature = "passkeys")]
+pub mod passkey;
 pub mod password;
 pub mod ports;
 pub mod primitives;

@@ -74,6 +74,12 @@ mutants! {
     WritesFactorsWhateverWasRead breaks one_of_many_writes_the_factors;
     ForgetsNoFactors breaks factors_are_forgotten_if_there_are_any;
     KeepsTheFactorsInForce breaks factors_in_force_are_set_from_the_epoch_that_was_read;
+    CountsThenKeepsThePasskey breaks no_account_gets_more_passkeys_than_it_may_have;
+    RecordsNoUse breaks a_use_is_recorded_from_the_counter_that_was_read;
+    TakesTheLastWayIn breaks the_last_way_in_stays;
+    ForgetsNoPasskeys breaks passkeys_are_forgotten_with_their_account_or_by_name;
+    AnswersAChallengeTwice breaks a_challenge_is_answered_once_by_what_it_is;
+    AnswersAnExpiredChallenge breaks a_challenge_that_expired_is_answered_by_nothing;
     LosesTheLastStep breaks factors_are_read_back_with_every_field;
 }
 

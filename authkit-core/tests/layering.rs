@@ -15,11 +15,12 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("password", &["primitives", "model", "config"]),
     ("token", &["primitives", "model", "config"]),
     ("mfa", &["primitives", "model", "config"]),
+    ("passkey", &["primitives", "model", "config"]),
     ("rbac", &["primitives", "model"]),
-    ("flows", &["primitives", "model", "ports", "config", "audit", "password", "rbac", "token", "mfa"]),
+    ("flows", &["primitives", "model", "ports", "config", "audit", "password", "rbac", "token", "mfa", "passkey"]),
     ("error", &["password", "flows"]),
-    ("builder", &["primitives", "model", "ports", "config", "password", "token", "flows", "embedded", "authkit"]),
-    ("authkit", &["primitives", "model", "ports", "config", "password", "token", "mfa", "flows", "builder"]),
+    ("builder", &["primitives", "model", "ports", "config", "password", "token", "passkey", "flows", "embedded", "authkit"]),
+    ("authkit", &["primitives", "model", "ports", "config", "password", "token", "mfa", "passkey", "flows", "builder"]),
 ];
 
 /// The flows that other flows may call.
@@ -34,6 +35,7 @@ const DOORS: &[&str] = &[
     "guessing",
     "factor_check",
     "mfa_token",
+    "passkey_check",
     "first_factor",
     "session_issue",
     "authenticate",
@@ -43,6 +45,7 @@ const DOORS: &[&str] = &[
     "one_time",
     "outbox",
     "notify",
+    "pending_registration",
 ];
 
 fn source_files(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -2,6 +2,7 @@
 
 use crate::aggregate::factor;
 use crate::aggregate::guess;
+use crate::aggregate::passkey;
 use crate::aggregate::user_search;
 use crate::aggregate::{audit, credential, role, session, user};
 use crate::aggregate::{one_time_token, outbox};
@@ -39,6 +40,12 @@ pub(crate) struct Dialect {
     pub(crate) purge_guesses: &'static str,
     /// The first row of second factors of an account, guarded by it.
     pub(crate) insert_factors: &'static str,
+    /// The guard of a passkey that is added: its account.
+    pub(crate) hold_for_passkey: &'static str,
+    /// The guard of a passkey that is taken away: its account.
+    pub(crate) hold_for_passkey_end: &'static str,
+    /// The end of challenges that have expired.
+    pub(crate) purge_passkey_challenges: &'static str,
     /// A one-time token, guarded by its account.
     pub(crate) insert_one_time_token: &'static str,
     /// The end of one-time tokens that have expired.
@@ -66,6 +73,9 @@ pub(crate) const SQLITE: Dialect = Dialect {
     search_users: user_search::SEARCH_SQLITE,
     purge_guesses: guess::PURGE_SQLITE,
     insert_factors: factor::INSERT_SQLITE,
+    hold_for_passkey: passkey::HOLD_FOR_INSERT_SQLITE,
+    hold_for_passkey_end: passkey::HOLD_FOR_DELETE_SQLITE,
+    purge_passkey_challenges: passkey::PURGE_SQLITE,
     insert_one_time_token: one_time_token::INSERT_SQLITE,
     purge_one_time_tokens: one_time_token::PURGE_SQLITE,
     claim_messages: outbox::CLAIM_SQLITE,
@@ -89,6 +99,9 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     search_users: user_search::SEARCH_POSTGRES,
     purge_guesses: guess::PURGE_POSTGRES,
     insert_factors: factor::INSERT_POSTGRES,
+    hold_for_passkey: passkey::HOLD_FOR_INSERT_POSTGRES,
+    hold_for_passkey_end: passkey::HOLD_FOR_DELETE_POSTGRES,
+    purge_passkey_challenges: passkey::PURGE_POSTGRES,
     insert_one_time_token: one_time_token::INSERT_POSTGRES,
     purge_one_time_tokens: one_time_token::PURGE_POSTGRES,
     claim_messages: outbox::CLAIM_POSTGRES,

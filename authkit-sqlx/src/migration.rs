@@ -53,6 +53,7 @@ histories! {
     6 "one_time_tokens_and_outbox" "0006_one_time_tokens_and_outbox",
     7 "roles" "0007_roles",
     8 "factors" "0008_factors",
+    9 "passkeys" "0009_passkeys",
 }
 
 /// A step that a database has.

@@ -11,10 +11,12 @@ macro_rules! impl_reads {
                 AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey,
                 Session, SessionWithUser, StoredRoles, User,
             };
+            use authkit_core::model::{CredentialId, Passkey, PasskeyWithUser};
             use authkit_core::model::{GuessSubject, Guesses, LoginState};
             use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
             use authkit_core::model::{UserFilter, UserPage, UserPageRequest};
             use authkit_core::ports::FactorReads;
+            use authkit_core::ports::PasskeyReads;
             use authkit_core::ports::{
                 AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, StoreError, UserReads,
             };
@@ -24,6 +26,7 @@ macro_rules! impl_reads {
             use authkit_core::{OneTimeTokenId, OutboxMessageId};
 
             use crate::aggregate::factor;
+            use crate::aggregate::passkey;
             use crate::aggregate::{audit, credential, role, server_key, session, user};
             use crate::aggregate::{guess, user_search};
             use crate::aggregate::{one_time_token, outbox};
@@ -146,6 +149,20 @@ macro_rules! impl_reads {
             impl FactorReads for $store {
                 async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
                     self.optional(factor::by_user(user_id), factor::decode).await
+                }
+            }
+
+            #[async_trait]
+            impl PasskeyReads for $store {
+                async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError> {
+                    self.all(passkey::of_user(user_id), passkey::decode).await
+                }
+
+                async fn passkey_by_credential(
+                    &self,
+                    credential_id: &CredentialId,
+                ) -> Result<Option<PasskeyWithUser>, StoreError> {
+                    self.optional(passkey::by_credential(credential_id), passkey::decode_with_user).await
                 }
             }
 

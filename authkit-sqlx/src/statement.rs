@@ -5,6 +5,7 @@ use authkit_core::ports::{Conflict, StoreError};
 
 use crate::aggregate::factor;
 use crate::aggregate::guess;
+use crate::aggregate::passkey;
 use crate::aggregate::{audit, credential, role, server_key, session, user};
 use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
@@ -148,6 +149,7 @@ pub(crate) fn compile(dialect: &Dialect, changes: &ChangeSet) -> Result<Vec<Stat
             Change::Role(change) => role::statements(dialect, change, &mut statements)?,
             Change::Guess(change) => statements.push(guess::statement(dialect, change)?),
             Change::Factor(change) => statements.push(factor::statement(dialect, change)?),
+            Change::Passkey(change) => passkey::statements(dialect, change, &mut statements)?,
             Change::OneTimeToken(change) => statements.push(one_time_token::statement(dialect, change)?),
             Change::Outbox(change) => statements.push(outbox::statement(dialect, change)?),
             _ => return Err(unknown_change()),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use authkit_core::{AuditEventId, Digest, SessionId, Timestamp, UserId};
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
+use authkit_core::{PasskeyChallengeId, PasskeyId};
 use uuid::Uuid;
 
 /// One argument of a statement. A missing value keeps its type, because PostgreSQL asks for the type of a `NULL`.
@@ -128,6 +129,7 @@ macro_rules! from_id {
     };
 }
 
+from_id!(PasskeyId, PasskeyChallengeId);
 from_id!(UserId, SessionId, AuditEventId, OneTimeTokenId, OutboxMessageId);
 
 /// The arguments of a statement, in the order of `$1`, `$2`, …

@@ -74,6 +74,8 @@ noticed! { sqlite {
     factors_in_force_without_their_guard_are_noticed: FactorEpochGuardDropped by "one_of_many_changes_of_the_factors_in_force_wins",
     a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
     a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
+    a_use_of_a_passkey_without_its_guard_is_noticed: PasskeyUseGuardDropped by "one_of_many_uses_of_a_counter_is_recorded",
+    an_answer_without_its_guard_is_noticed: PasskeyAnswerGuardDropped by "a_challenge_is_answered_once_by_what_it_is",
     a_used_up_token_without_its_guard_is_noticed: ConsumeGuardDropped by "a_token_is_used_up_by_what_it_is_and_for_what_it_is",
 } }
 
@@ -96,6 +98,9 @@ noticed! { postgres {
     a_chain_that_forks_is_noticed: SealForks by "seals_are_one_chain",
     a_receiver_without_its_lease_is_noticed: StreamLeaseDropped by "one_of_many_nodes_serves_a_receiver",
     a_reported_deadlock_is_noticed: DeadlockReported by "rivals_in_opposite_order_all_succeed",
+    a_use_of_a_passkey_without_its_guard_is_noticed: PasskeyUseGuardDropped by "one_of_many_uses_of_a_counter_is_recorded",
+    an_answer_without_its_guard_is_noticed: PasskeyAnswerGuardDropped by "a_challenge_is_answered_once_by_what_it_is",
+    a_passkey_without_its_lock_is_noticed: PasskeyLockDropped by "no_account_gets_more_passkeys_than_it_may_have",
     a_used_up_token_without_its_guard_is_noticed: ConsumeGuardDropped by "a_token_is_used_up_by_what_it_is_and_for_what_it_is",
     a_claim_without_its_lock_is_noticed: ClaimLockDropped by "no_message_is_claimed_by_two",
 } }

@@ -136,7 +136,8 @@ async fn the_schema_is_checked_without_being_touched() {
             "audit",
             "one_time_tokens_and_outbox",
             "roles",
-            "factors"
+            "factors",
+            "passkeys"
         ]
     );
     assert_eq!(store.check().await.expect("still empty").version, 0);

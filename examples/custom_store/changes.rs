@@ -17,6 +17,7 @@ use authkit_core::ports::{CommitError, Conflict, StoreError};
 use authkit_core::{PasswordHash, RoleName, Timestamp, UserId};
 use redb::{ReadableTable as _, WriteTransaction};
 
+use crate::passkeys;
 use crate::proofs;
 use crate::reads::guesses;
 use crate::reads::{
@@ -40,6 +41,7 @@ pub(crate) fn apply(tx: &WriteTransaction, change: &Change, committed: &mut Comm
         Change::Audit(change) => apply_audit(tx, change, committed),
         Change::Guess(change) => apply_guess(tx, change, committed),
         Change::Factor(change) => apply_factor(tx, change),
+        Change::Passkey(change) => passkeys::apply(tx, change, committed),
         Change::OneTimeToken(change) => proofs::apply_token(tx, change, committed),
         Change::Outbox(change) => proofs::apply_outbox(tx, change, committed),
         _ => Err(unknown()),
@@ -134,6 +136,7 @@ fn apply_user(tx: &WriteTransaction, change: &UserChange) -> Result<(), CommitEr
                 put(tx, &Session { device_name: None, created_by, last_used_by, ..session })?;
             }
             proofs::forget_all_of(tx, *id)?;
+            passkeys::forget_all_of(tx, *id)?;
         }
         UserChange::ReplaceAssignments { id, from, to, roles_version: decided_on, at } => {
             guard(roles_version(tx)? == *decided_on, Conflict::RolesChanged)?;

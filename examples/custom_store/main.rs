@@ -9,6 +9,7 @@
 mod changes;
 #[cfg(test)]
 mod contract;
+mod passkeys;
 mod proofs;
 mod reads;
 mod records;

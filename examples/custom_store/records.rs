@@ -11,6 +11,7 @@ use authkit_core::model::{
     Access, Actor, Assignment, AuditAction, AuditEvent, AuditSeal, AuditStream, AuthMethod, Client, Impersonator, KeyAlgorithm,
     KeyId, KeyPurpose, Outcome, RevocationReason, Role, ServerKey, Session, User, UserStatus,
 };
+use authkit_core::model::{CredentialId, Passkey, PasskeyTransport};
 use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use authkit_core::ports::StoreError;
@@ -19,9 +20,11 @@ use authkit_core::{
     SessionId, Timestamp, UserAgent, UserId,
 };
 use authkit_core::{OneTimeTokenId, OutboxMessageId};
+use authkit_core::{PasskeyId, PasskeyName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::tables::PASSKEYS;
 use crate::tables::{EVENTS, FACTORS, KEYS, ROLES, Records, SEALS, SESSIONS, STREAMS, USERS};
 use crate::tables::{OUTBOX, TOKENS};
 
@@ -72,6 +75,7 @@ stored! {
     AuditSeal as AuditSealRecord, in SEALS by u64: |seal| seal.number;
     AuditStream as AuditStreamRecord, in STREAMS by &'static str: |stream| stream.name.as_str();
     OneTimeToken as OneTimeTokenRecord, in TOKENS by Uuid: |token| token.id.as_uuid();
+    Passkey as PasskeyRecord, in PASSKEYS by Uuid: |passkey| passkey.id.as_uuid();
     OutboxMessage as OutboxMessageRecord, in OUTBOX by Uuid: |message| message.id.as_uuid();
 }
 
@@ -260,6 +264,29 @@ struct OneTimeTokenRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Passkey")]
+struct PasskeyRecord {
+    id: PasskeyId,
+    user_id: UserId,
+    #[serde(with = "field")]
+    credential_id: CredentialId,
+    public_key: Vec<u8>,
+    #[serde(with = "field")]
+    name: PasskeyName,
+    sign_count: u32,
+    backup_eligible: bool,
+    backed_up: bool,
+    #[serde(with = "field")]
+    transports: BTreeSet<PasskeyTransport>,
+    #[serde(with = "field")]
+    aaguid: Uuid,
+    #[serde(with = "field")]
+    created_at: Timestamp,
+    #[serde(with = "field")]
+    last_used_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "OutboxMessage")]
 struct OutboxMessageRecord {
     id: OutboxMessageId,
@@ -378,6 +405,12 @@ fields! {
     RevocationReason as String: |reason| reason.as_str().to_owned(), |name| Self::from_name(&name);
     AuditAction as String: |action| action.as_str().to_owned(), |name| Self::from_name(&name);
     Outcome as String: |outcome| outcome.as_str().to_owned(), |name| Self::from_name(&name);
+    Uuid as [u8; 16]: |id| *id.as_bytes(), |bytes| Some(Self::from_bytes(bytes));
+    CredentialId as Vec<u8>: |id| id.as_bytes().to_vec(), |bytes| Self::new(bytes);
+    PasskeyName as String: |name| name.as_str().to_owned(), |text| Some(Self::from_stored(text));
+    BTreeSet<PasskeyTransport> as Vec<String>:
+        |transports| transports.iter().map(|transport| transport.as_str().to_owned()).collect(),
+        |names| names.iter().map(|name| PasskeyTransport::from_name(name)).collect();
     FactorSet as u32: |set| set.bits(), |bits| Self::from_bits(bits);
     TotpSecret as (Vec<u8>, Option<u32>, i64):
         |totp| (totp.sealed.to_plain(), totp.last_step, totp.created_at.to_plain()),

@@ -10,10 +10,12 @@ use authkit_core::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
     Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{CredentialId, Passkey, PasskeyWithUser};
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
+use authkit_core::ports::PasskeyReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
@@ -24,6 +26,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::Semaphore;
 
 use crate::changes::{self, NotRotated};
+use crate::passkeys;
 use crate::reads;
 use crate::tables::{self, FORMAT, META, broken};
 
@@ -210,6 +213,18 @@ impl OneTimeTokenReads for RedbStore {
         purpose: OneTimePurpose,
     ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
         self.read(move |tx| reads::one_time_token(tx, id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl PasskeyReads for RedbStore {
+    async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError> {
+        self.read(move |tx| passkeys::of(tx, user_id)).await
+    }
+
+    async fn passkey_by_credential(&self, credential_id: &CredentialId) -> Result<Option<PasskeyWithUser>, StoreError> {
+        let credential_id = credential_id.clone();
+        self.read(move |tx| passkeys::by_credential(tx, &credential_id)).await
     }
 }
 

@@ -53,6 +53,12 @@ pub(crate) const FACTORS: Records<Uuid> = Table::new("factors");
 pub(crate) const TOKENS: Records<Uuid> = Table::new("one_time_tokens");
 /// Messages by id.
 pub(crate) const OUTBOX: Records<Uuid> = Table::new("outbox");
+/// Passkeys by id.
+pub(crate) const PASSKEYS: Records<Uuid> = Table::new("passkeys");
+/// Which passkey its authenticator calls something. That it is the key is what makes it unique.
+pub(crate) const PASSKEYS_BY_CREDENTIAL: Table<&[u8], Uuid> = Table::new("passkeys_by_credential");
+/// (digest, microseconds since the epoch of the end) of the challenges that wait to be signed, by id.
+pub(crate) const PASSKEY_CHALLENGES: Table<Uuid, ([u8; 32], i64)> = Table::new("passkey_challenges");
 /// Roles by name.
 pub(crate) const ROLES: Records<&str> = Table::new("roles");
 /// (role, account) of every assignment.
@@ -79,7 +85,7 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
             put(tx, &role)?;
         }
     }
-    for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX, FACTORS] {
+    for records in [USERS, SESSIONS, EVENTS, TOKENS, OUTBOX, FACTORS, PASSKEYS] {
         tx.rows(records)?;
     }
     for index in [SESSIONS_BY_USER, EVENTS_BY_SUBJECT] {
@@ -97,6 +103,8 @@ pub(crate) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.rows(LEAVES)?;
     tx.rows(STREAMS)?;
     tx.rows(GUESSES)?;
+    tx.rows(PASSKEYS_BY_CREDENTIAL)?;
+    tx.rows(PASSKEY_CHALLENGES)?;
     Ok(())
 }
 

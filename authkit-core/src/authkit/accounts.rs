@@ -16,9 +16,18 @@ pub struct Accounts<'a> {
 }
 
 impl<'a> Accounts<'a> {
-    /// Makes an account and logs its owner in.
+    /// Makes an account and logs its owner in. Whoever asks learns whether the address has an account; where the settings want that
+    /// kept quiet, it is refused, and [`request_registration`](Self::request_registration) is the way.
     pub async fn register(&self, registration: Registration, context: &RequestContext) -> Result<LoggedIn, RegisterError> {
         flows::register::register(self.engine, registration, context).await
+    }
+
+    /// Takes a registration whose answer says nothing about whether the address has an account, and neither does the time that it takes:
+    /// nothing is looked up before it is written down, and a mail says the rest. Nobody is logged in, and the password is good once the
+    /// link of that mail was opened. What [`RegistrationConfig::reveal_existing`](crate::config::RegistrationConfig::reveal_existing)
+    /// turned off asks for; it may be called in any case. It needs a mailer.
+    pub async fn request_registration(&self, registration: Registration, context: &RequestContext) -> Result<(), RegisterError> {
+        flows::register::request(self.engine, registration, context).await
     }
 
     /// Makes an account on behalf of its owner; nobody is logged in. For operators.

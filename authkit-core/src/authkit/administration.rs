@@ -56,6 +56,11 @@ impl Administration<'_> {
         flows::admin_users::restore(self.engine, self.by, id, expected, context).await
     }
 
+    /// Forgets the wrong passwords that strangers have tried at an account; where there are none, it changes nothing. Needs `users:write`.
+    pub async fn unlock(&self, id: UserId, context: &RequestContext) -> Result<User, AdminError> {
+        flows::admin_users::unlock(self.engine, self.by, id, context).await
+    }
+
     /// Closes an account for good. Needs `users:write`.
     pub async fn close(&self, id: UserId, expected: &Expected, context: &RequestContext) -> Result<(), AdminError> {
         flows::admin_users::close(self.engine, self.by, id, expected, context).await

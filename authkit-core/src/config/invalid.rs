@@ -24,6 +24,7 @@ impl Config {
         let (tokens, sessions, passwords) = (&self.tokens, &self.sessions, &self.passwords);
         let params = passwords.params;
         let mfa = &self.mfa;
+        let passkeys = &self.passkeys;
         let guessing = &self.limits.guessing;
         let issuer_ok = tokens.issuer.starts_with("https://") || tokens.issuer.starts_with("http://");
         let grace_ok = match sessions.reuse {
@@ -129,6 +130,12 @@ impl Config {
                 "must be at least a second and at most mfa.max_delay",
             ),
             (mfa.max_delay <= Duration::from_hours(24), "mfa.max_delay", "must be at most a day"),
+            (
+                (Duration::from_secs(30)..=Duration::from_mins(5)).contains(&passkeys.challenge_lifetime),
+                "passkeys.challenge_lifetime",
+                "must be 30 seconds to 5 minutes (WebAuthn Level 3 §15.1)",
+            ),
+            ((1..=100).contains(&passkeys.per_account), "passkeys.per_account", "must be 1 to 100"),
             ((1..=100).contains(&guessing.at_most), "limits.guessing.at_most", "must be 1 to 100 (SP 800-63B-4 §3.2.2)"),
             ((1..=guessing.at_most).contains(&guessing.free), "limits.guessing.free", "must be 1 to limits.guessing.at_most"),
             (guessing.first_delay >= Duration::from_secs(1), "limits.guessing.first_delay", "must be at least a second"),
@@ -183,6 +190,8 @@ mod tests {
         assert_eq!(broken(&|c| c.mfa.free_guesses = 0), "mfa.free_guesses");
         assert_eq!(broken(&|c| c.mfa.first_delay = Duration::ZERO), "mfa.first_delay");
         assert_eq!(broken(&|c| c.mfa.max_delay = Duration::MAX), "mfa.max_delay");
+        assert_eq!(broken(&|c| c.passkeys.challenge_lifetime = Duration::from_mins(6)), "passkeys.challenge_lifetime");
+        assert_eq!(broken(&|c| c.passkeys.per_account = 0), "passkeys.per_account");
         assert_eq!(broken(&|c| c.limits.guessing.at_most = 101), "limits.guessing.at_most");
         assert_eq!(broken(&|c| c.limits.guessing.free = 101), "limits.guessing.free");
         assert_eq!(broken(&|c| c.limits.guessing.free = 0), "limits.guessing.free");

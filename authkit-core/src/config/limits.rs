@@ -86,6 +86,11 @@ pub struct LimitConfig {
     /// It is what one mailbox can be flooded with. What is beyond it is answered like everything else and sends nothing, so that the
     /// answer says nothing about others who have asked.
     pub links_per_recipient: Quota,
+    /// Passkey challenges asked for and answered by one address. Default 200 at once and two a second.
+    ///
+    /// A login is two of them, and a login page that offers passkeys in its field asks for one whenever it is opened. Nothing can be
+    /// guessed here: it is against whoever has challenges written down, or signatures checked, for no reason.
+    pub passkeys_per_address: Quota,
     /// What happens to wrong passwords in a row.
     pub guessing: GuessingConfig,
     /// By how many nodes a quota is divided while the limiter that they share is away and each counts by itself. Default 3:
@@ -128,6 +133,7 @@ impl LimitConfig {
             LimitScope::RequestAddress => self.requests_per_address,
             LimitScope::LinkAddress => self.links_per_address,
             LimitScope::LinkRecipient => self.links_per_recipient,
+            LimitScope::PasskeyAddress => self.passkeys_per_address,
         }
     }
 }
@@ -145,6 +151,7 @@ impl Default for LimitConfig {
             requests_per_address: Quota::of(1_000, Duration::from_millis(10)),
             links_per_address: Quota::of(20, Duration::from_mins(1)),
             links_per_recipient: Quota::of(5, Duration::from_mins(10)),
+            passkeys_per_address: Quota::of(200, Duration::from_millis(500)),
             guessing: GuessingConfig::default(),
             registration_per_address: Quota::of(50, Duration::from_mins(1)),
             refresh_per_session: Quota::of(60, Duration::from_secs(1)),

@@ -9,8 +9,10 @@ mod invalid;
 pub mod limits;
 pub mod mail;
 pub mod mfa;
+pub mod passkey;
 pub mod password;
 pub mod pepper;
+pub mod registration;
 pub mod retention;
 pub mod session;
 pub mod token;
@@ -22,8 +24,10 @@ pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
 pub use mail::MailConfig;
 pub use mfa::MfaConfig;
+pub use passkey::PasskeyConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};
+pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
 pub use session::{ReusePolicy, SessionConfig};
 pub use token::{HmacSecret, HmacSecretError, SigningAlgorithm, TokenConfig};
@@ -46,10 +50,14 @@ pub struct Config {
     pub limits: LimitConfig,
     /// Second factors.
     pub mfa: MfaConfig,
+    /// Passkeys.
+    pub passkeys: PasskeyConfig,
     /// Links that are mailed, and the outbox.
     pub mail: MailConfig,
     /// The audit log.
     pub audit: AuditConfig,
+    /// Who may make an account, and what the answer says about others.
+    pub registration: RegistrationConfig,
 }
 
 impl Config {
@@ -64,8 +72,10 @@ impl Config {
             retention: RetentionConfig::default(),
             limits: LimitConfig::default(),
             mfa: MfaConfig::default(),
+            passkeys: PasskeyConfig::default(),
             mail: MailConfig::default(),
             audit: AuditConfig::default(),
+            registration: RegistrationConfig::default(),
         }
     }
 }

@@ -79,6 +79,7 @@ impl AccountCache {
             | Change::Audit(_)
             | Change::Guess(_)
             | Change::Factor(_)
+            | Change::Passkey(_)
             | Change::Role(_) => None,
         };
         let Some(shared) = &self.0 else { return Forgetting(None) };

@@ -1,11 +1,11 @@
-//! What administrators do with accounts: find, make, change, suspend, restore and close them.
+//! What administrators do with accounts: find, make, change, suspend, restore, unlock and close them.
 
 use crate::flows::administration::{AdminError, end_all, guarded, record_refusal, subject};
 use crate::flows::authorize::Administrator;
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{
-    AuditAction, AuditEvent, Change, ChangeSet, Outcome, Patch, RequestContext, RevocationReason, RoleChange, SessionChange,
-    User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus,
+    AuditAction, AuditEvent, Change, ChangeSet, GuessChange, GuessSubject, Outcome, Patch, RequestContext, RevocationReason,
+    RoleChange, SessionChange, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus,
 };
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
@@ -218,6 +218,31 @@ pub(crate) async fn restore(
     };
     let done = change(engine, by, id, expected, AuditAction::AccountRestored, context, decide).await?;
     done.account(engine, id).await
+}
+
+/// Forgets the wrong passwords that strangers have tried at an account, so that its owner is let in again from a device that is not
+/// known. Where there are none, it changes nothing.
+pub(crate) async fn unlock(
+    engine: &Engine,
+    by: Administrator<'_>,
+    id: UserId,
+    context: &RequestContext,
+) -> Result<User, AdminError> {
+    let (action, mut overtaken) = (AuditAction::AccountUnlocked, Conflict::AuthorityChanged);
+    for _ in 0..ATTEMPTS {
+        let authority = by.authority(engine, USERS_WRITE).await?;
+        let user = subject(engine, &authority, id, action, context).await?;
+        let strangers = GuessSubject::strangers(&user.email);
+        let Some(guesses) = engine.store.guesses(strangers).await.map_err(Internal::from)? else { return Ok(user) };
+        let event = engine.event(engine.now(), action, Outcome::Success, context).by(authority.actor()).on(id);
+        let event = event.with("email", user.email.normal()).with("failures", guesses.failures.to_string());
+        match engine.commit(&guarded(&authority).and(GuessChange::Forget { subject: strangers }).and(event)).await {
+            Ok(_) => return Ok(user),
+            Err(CommitError::Conflict(conflict @ Conflict::AuthorityChanged)) => overtaken = conflict,
+            Err(error) => return Err(Internal::from(error).into()),
+        }
+    }
+    Err(Internal::Conflict(overtaken.into()).into())
 }
 
 /// Closes an account for good, as its owner could.

@@ -4,6 +4,7 @@ use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::factor_check::{self, ATTEMPTS, Seal, seal_context};
 use crate::mfa::{EnrolmentError, RecoveryCode, TotpEnrolment, recovery_codes, totp};
+use crate::model::PasskeyChange;
 use crate::model::{
     Actor, AuditAction, AuditEvent, AuthMethod, ChangeSet, FactorChange, FactorKind, FactorSet, Factors, OneTimePurpose,
     OneTimeTokenChange, Outcome, RecoveryCodes, RequestContext, SessionChange, TotpSecret, User, UserChange, UserStatus,
@@ -218,6 +219,7 @@ pub(crate) async fn reset(engine: &Engine, user_id: UserId, context: &RequestCon
         let changes = ChangeSet::new()
             .and(UserChange::SetSecondFactors { id: user.id, from: user.auth_epoch, to: FactorSet::NONE, at })
             .and(FactorChange::Forget { user_id: user.id })
+            .and(PasskeyChange::ForgetAllOf { user_id: user.id })
             .and(OneTimeTokenChange::RevokeAllOf { user_id: user.id, purpose: Some(OneTimePurpose::MfaChallenge) })
             .and(event);
         match engine.commit(&changes).await {

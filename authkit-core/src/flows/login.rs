@@ -14,7 +14,7 @@ use crate::model::{
     Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, GuessChange, GuessSubject, Guesses, LoginState, Outcome,
     RequestContext, UserStatus,
 };
-use crate::password::{HashClass, HashError, HashOrigin, Verdict};
+use crate::password::{HashClass, HashError, HashOrigin, Verdict, ready};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{DeviceName, DeviceToken, Email, Password};
 use crate::token::KnownDevice;
@@ -198,6 +198,7 @@ async fn attempt(engine: &Engine, login: &Login, visit: &mut Visit, context: &Re
             let reason = match (&found, &stored) {
                 (None, _) => "unknown_account",
                 (Some(_), None) => "no_password",
+                (Some(_), Some(stored)) if ready(stored).is_some() => "unproved_address",
                 (Some(_), Some(_)) => "wrong_password",
             };
             let user_id = found.map(|credentials| credentials.user.id);

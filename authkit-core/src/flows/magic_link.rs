@@ -6,7 +6,7 @@ use crate::flows::one_time::{self, LinkError, Redeemable};
 use crate::flows::session_issue::LoggedIn;
 use crate::model::{
     Actor, AuthMethod, ChangeSet, CredentialChange, FactorChange, FactorSet, OneTimePurpose, OneTimeTokenChange, Outcome,
-    RequestContext, RevocationReason, SessionChange, User, UserChange,
+    PasskeyChange, RequestContext, RevocationReason, SessionChange, User, UserChange,
 };
 use crate::primitives::{DeviceName, OneTimeTokenText};
 
@@ -34,6 +34,7 @@ pub(crate) async fn redeem(
             // Second factors of before are somebody else's as well, and would keep the owner out.
             .and(UserChange::SetSecondFactors { id, from: user.auth_epoch, to: FactorSet::NONE, at })
             .and(FactorChange::Forget { user_id: id })
+            .and(PasskeyChange::ForgetAllOf { user_id: id })
             .and(all);
         let auth_epoch = user.auth_epoch.saturating_add(1);
         (changes, User { auth_epoch, email_verified_at: Some(at), second_factors: FactorSet::NONE, ..user })

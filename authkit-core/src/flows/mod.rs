@@ -43,6 +43,7 @@ pub(crate) mod magic_link;
 pub mod maintenance;
 pub mod outbox;
 pub mod password_secrets;
+pub(crate) mod pending_registration;
 mod planned;
 pub mod profile;
 pub mod reauthenticate;

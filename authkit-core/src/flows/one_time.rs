@@ -70,6 +70,7 @@ impl LinkError {
 
 super::engine::hash_error_into!(LinkError);
 super::throttle::throttled_into!(LinkError);
+super::breach::breach_into!(LinkError);
 
 impl From<CommitError> for LinkError {
     fn from(error: CommitError) -> Self {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::one_time;
+use crate::flows::pending_registration::{self, PendingRegistration};
 use crate::model::{
     ChangeSet, Mail, MailContent, MessageKind, Notice, Occurrence, OneTimePurpose, OutboxChange, OutboxMessage, OutboxState,
     RequestContext, User, UserStatus,
@@ -61,6 +62,7 @@ enum Payload {
         #[serde(default)]
         occurred: Option<KeptOccurrence>,
     },
+    Registration(Box<PendingRegistration>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -187,6 +189,18 @@ pub(crate) async fn enqueue_request(
     enqueue(engine, changes, (MessageKind::Request, purpose.as_str()), None, &payload, (at, until)).await
 }
 
+/// Adds a registration to what is committed: what becomes of it is found out later.
+pub(crate) async fn enqueue_registration(
+    engine: &Engine,
+    changes: ChangeSet,
+    registration: PendingRegistration,
+    at: Timestamp,
+    expires_at: Timestamp,
+) -> Result<ChangeSet, Internal> {
+    let payload = Payload::Registration(Box::new(registration));
+    enqueue(engine, changes, (MessageKind::Request, "registration"), None, &payload, (at, expires_at)).await
+}
+
 async fn enqueue(
     engine: &Engine,
     changes: ChangeSet,
@@ -282,6 +296,14 @@ async fn settle(engine: &Engine, message: OutboxMessage) -> Result<(), Internal>
         // The lease has run out and the message is another worker's, or an administrator's; or the account has changed in between,
         // and the request is looked at again when the lease ends.
         Ok(_) | Err(CommitError::Conflict(Conflict::MessageMoved | Conflict::UserChanged)) => Ok(()),
+        // Somebody has registered with the address since this registration was looked at: the next look finds the account.
+        Err(CommitError::Conflict(Conflict::EmailTaken)) => {
+            let again = OutboxChange::Defer { id, attempt, due_at: engine.now(), error: "overtaken".to_owned() };
+            match engine.commit(&ChangeSet::new().and(again)).await {
+                Ok(_) | Err(CommitError::Conflict(Conflict::MessageMoved)) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -340,6 +362,7 @@ async fn attempt_one(engine: &Engine, message: &OutboxMessage) -> Result<Outcome
                 }
             }
         }
+        Ok(Payload::Registration(registration)) => Ok(Outcome::Done(pending_registration::decide(engine, &registration).await?)),
         Err(_) => unreadable,
     }
 }

@@ -9,6 +9,7 @@ use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::first_session;
 use crate::flows::one_time;
 use crate::flows::outbox::Cause;
+use crate::flows::pending_registration;
 use crate::flows::planned::Planned;
 use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
@@ -51,6 +52,13 @@ impl Registration {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
+    /// Nobody makes an account by herself here.
+    #[error("registration is closed")]
+    Closed,
+    /// The settings want kept quiet who has an account, which this way of registering would tell: a mistake of the host, which has to
+    /// take registrations by `request_registration`.
+    #[error("registrations are answered by mail alone")]
+    ByMailOnly,
     /// An account with this address exists.
     #[error("an account with this email address exists")]
     EmailTaken,
@@ -85,6 +93,8 @@ impl RegisterError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Closed => "account.registration_closed",
+            Self::ByMailOnly => "account.registration_by_mail",
             Self::EmailTaken => "account.email_taken",
             Self::UnknownRole { .. } => "role.unknown",
             Self::WeakPassword(_) => "password.too_weak",
@@ -113,6 +123,13 @@ pub(crate) async fn plan_register<'a>(
     registration: Registration,
     context: &RequestContext,
 ) -> Result<Planned<'a, LoggedIn>, RegisterError> {
+    let settings = engine.config.registration;
+    if !settings.open {
+        return Err(RegisterError::Closed);
+    }
+    if !settings.reveal_existing {
+        return Err(RegisterError::ByMailOnly);
+    }
     engine.throttle.registration(context).await?;
     let (user, hash, at) = prepare(engine, &registration, context).await?;
     let session = first_session(engine, &user, AuthMethod::Password, registration.device_name, context, at)?;
@@ -122,6 +139,32 @@ pub(crate) async fn plan_register<'a>(
     let cause = Cause::of(context, at);
     let changes = one_time::issue(engine, changes, &user, OneTimePurpose::VerifyEmail, None, &cause, at).await?;
     Ok(Planned::new(engine, user.id, changes, |_| session.logged_in()))
+}
+
+/// Takes a registration that is decided later, by whoever works the outbox off. The answer says nothing about whether there is such an
+/// account, and neither does the time that it takes: the password is judged and hashed in any case, and nothing is looked up.
+pub(crate) async fn request(engine: &Engine, registration: Registration, context: &RequestContext) -> Result<(), RegisterError> {
+    if !engine.config.registration.open {
+        return Err(RegisterError::Closed);
+    }
+    let email = registration.email.clone();
+    let outcome = take(engine, registration, context).await;
+    turned_away_by!(RegisterError, engine, outcome, AuditAction::RegistrationRequested, About::Email(email.normal()), context)
+}
+
+async fn take(engine: &Engine, registration: Registration, context: &RequestContext) -> Result<(), RegisterError> {
+    engine.throttle.registration(context).await?;
+    let (user, hash, at) = prepare(engine, &registration, context).await?;
+    // What one mailbox is mailed at most, links included. Nobody is told.
+    if !engine.throttle.recipient(&user.email).await {
+        return Ok(());
+    }
+    let event = engine.event(at, AuditAction::RegistrationRequested, Outcome::Success, context);
+    let changes = ChangeSet::new().and(event.with("email", user.email.normal()));
+    let changes = pending_registration::enqueue(engine, changes, &user, &hash, context, at).await?;
+    engine.commit(&changes).await?;
+    engine.outbox_wake.notify_one();
+    Ok(())
 }
 
 /// Makes the account for somebody else: nobody is logged in, and nothing is counted. For the operator's command line.

@@ -3,6 +3,7 @@
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::notify::notice;
 use crate::flows::one_time::{self, LinkError, Redeemable};
+use crate::model::PasskeyChange;
 use crate::model::{
     Actor, AuditAction, ChangeSet, CredentialChange, FactorChange, FactorSet, GuessChange, GuessSubject, Notice, OneTimePurpose,
     Outcome, RequestContext, RevocationReason, SessionChange, UserChange,
@@ -33,6 +34,7 @@ pub(crate) async fn reset(
     let purpose = OneTimePurpose::ResetPassword;
     // SECURITY: the link is judged before anything is hashed, so that made-up ones cost nothing.
     one_time::judge(engine, token, purpose, None, engine.now()).await?;
+    engine.breach.check(&new).await?;
     let identifier = token.expose();
     let origin = HashOrigin::new(context.client.ip, identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
@@ -64,7 +66,10 @@ pub(crate) async fn reset(
         changes.and(UserChange::RaiseAuthEpoch { id, from, at })
     } else {
         // SECURITY: second factors of before the address was proved may be somebody else's, and would keep the owner out.
-        changes.and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at }).and(FactorChange::Forget { user_id: id })
+        changes
+            .and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at })
+            .and(FactorChange::Forget { user_id: id })
+            .and(PasskeyChange::ForgetAllOf { user_id: id })
     };
     let changes = notice(engine, changes, &user, Notice::PasswordReset, context, at).await?;
     let committed = engine.commit(&changes).await?;

@@ -1,6 +1,7 @@
 //! What is long over is forgotten, a little at a time.
 
 use crate::flows::engine::{Engine, Internal};
+use crate::model::PasskeyChange;
 use crate::model::{Change, ChangeSet, GuessChange, SessionChange};
 use crate::model::{OneTimeTokenChange, OutboxChange};
 use crate::primitives::Timestamp;
@@ -19,6 +20,8 @@ pub(crate) async fn purge(engine: &Engine) -> Result<(), Internal> {
     let tokens = in_batches(engine, OneTimeTokenChange::Purge { expired_before: now, limit: BATCH }.into()).await?;
     let finished_before = now - engine.config.mail.keep_finished;
     let messages = in_batches(engine, OutboxChange::Purge { finished_before, limit: BATCH }.into()).await?;
+    let challenges = in_batches(engine, PasskeyChange::PurgeChallenges { expired_before: now, limit: BATCH }.into()).await?;
+    let tokens = tokens + challenges;
     if sessions + guesses + tokens + messages > 0 {
         tracing::debug!(sessions, guesses, tokens, messages, "forgot what is long over");
     }

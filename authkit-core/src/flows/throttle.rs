@@ -171,8 +171,13 @@ impl Throttle {
     /// Counts a request for a mailed link; `false` says that the recipient has had enough, which the answer must not tell.
     pub(crate) async fn link_request(&self, email: &Email, context: &RequestContext) -> Result<bool, Throttled> {
         self.count(self.address(LimitScope::LinkAddress, context), 1, context).await?;
+        Ok(self.recipient(email).await)
+    }
+
+    /// Counts a mail that somebody who is not logged in causes; `false` says that the recipient has had enough, which nobody is told.
+    pub(crate) async fn recipient(&self, email: &Email) -> bool {
         let recipient = [self.charge(LimitScope::LinkRecipient, email.normal().as_bytes())];
-        Ok(self.count(recipient, 0, &RequestContext::default()).await.is_ok())
+        self.count(recipient, 0, &RequestContext::default()).await.is_ok()
     }
 
     /// Counts a request that checks no secret, on this node alone.

@@ -2,18 +2,26 @@
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::one_time::{self, LinkError, Redeemable};
-use crate::model::{Actor, AuditAction, ChangeSet, OneTimePurpose, Outcome, RequestContext, User, UserChange};
+use crate::model::{Actor, AuditAction, ChangeSet, CredentialChange, OneTimePurpose, Outcome, RequestContext, User, UserChange};
+use crate::password::ready;
 use crate::primitives::OneTimeTokenText;
 
-/// Writes down that the owner reads mail at her address. Nobody is logged in, and what the account has stays.
+/// Writes down that the owner reads mail at her address, and lets the password be one that waited for that. Nobody is logged in, and
+/// what the account has stays.
 pub(crate) async fn verify(engine: &Engine, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
     let at = engine.now();
     let Redeemable { user, consume } = one_time::judge(engine, token, OneTimePurpose::VerifyEmail, None, at).await?;
     let event = engine.event(at, AuditAction::EmailVerified, Outcome::Success, context);
+    let stored = engine.store.credentials_by_id(user.id).await.map_err(Internal::from)?.and_then(|found| found.password);
+    let waited = stored.and_then(|from| Some((ready(&from)?, from)));
     let changes = ChangeSet::new()
         .and(consume)
         .and(UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at })
         .and(event.by(Actor::User(user.id, None)).on(user.id).with("method", OneTimePurpose::VerifyEmail.as_str()));
+    let changes = match waited {
+        Some((to, from)) => changes.and(CredentialChange::ReplacePassword { user_id: user.id, from, to, at }),
+        None => changes,
+    };
     engine.commit(&changes).await?;
     let found = engine.store.user_by_id(user.id).await.map_err(Internal::from)?;
     found.ok_or(LinkError::Invalid)

@@ -110,6 +110,14 @@ actions! {
     RecoveryCodesReplaced = "mfa.recovery_codes_replaced",
     /// A recovery code was used up.
     RecoveryCodeUsed = "mfa.recovery_code_used",
+    /// A passkey was added.
+    PasskeyAdded = "passkey.added",
+    /// A passkey was given another name.
+    PasskeyRenamed = "passkey.renamed",
+    /// A passkey was removed by its owner.
+    PasskeyRemoved = "passkey.removed",
+    /// The counter of a passkey went back: a copy of it may be in use. The proof was refused.
+    PasskeyCloneSuspected = "passkey.clone_suspected",
 
     // The audit log and what is recorded of refusals.
     /// A refresh was refused.
@@ -122,6 +130,10 @@ actions! {
     AuditPurged = "audit.purged",
     /// The audit log was exported.
     AuditExported = "audit.exported",
+
+    // Registrations that are answered by mail.
+    /// Somebody asked for an account; what became of it is said later, by mail alone.
+    RegistrationRequested = "account.registration_requested",
 
     // Guessing.
     /// Wrong passwords in a row have put off the next one; once for each step.

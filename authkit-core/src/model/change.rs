@@ -6,6 +6,7 @@ use crate::model::factor::FactorChange;
 use crate::model::guess::GuessChange;
 use crate::model::one_time_token::OneTimeTokenChange;
 use crate::model::outbox::{OutboxChange, OutboxMessage};
+use crate::model::passkey::PasskeyChange;
 use crate::model::role::RoleChange;
 use crate::model::server_key::KeyChange;
 use crate::model::session::{Revocation, SessionChange};
@@ -35,6 +36,8 @@ pub enum Change {
     OneTimeToken(OneTimeTokenChange),
     /// Of messages that wait to be sent.
     Outbox(OutboxChange),
+    /// Of passkeys, and of the challenges that they sign.
+    Passkey(PasskeyChange),
 }
 
 macro_rules! into_change {
@@ -52,6 +55,7 @@ into_change!(UserChange => User, CredentialChange => Credential, SessionChange =
 into_change!(GuessChange => Guess);
 into_change!(FactorChange => Factor);
 into_change!(OneTimeTokenChange => OneTimeToken, OutboxChange => Outbox);
+into_change!(PasskeyChange => Passkey);
 
 impl From<AuditEvent> for Change {
     fn from(event: AuditEvent) -> Self {

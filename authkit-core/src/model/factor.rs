@@ -13,11 +13,13 @@ pub enum FactorKind {
     Totp,
     /// Codes that are mailed to the address of the account.
     Email,
+    /// A passkey.
+    Passkey,
 }
 
 impl FactorKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Totp, Self::Email];
+    pub const ALL: [Self; 3] = [Self::Totp, Self::Email, Self::Passkey];
 
     /// The stable name, as sent and as audited.
     #[must_use]
@@ -25,6 +27,7 @@ impl FactorKind {
         match self {
             Self::Totp => "totp",
             Self::Email => "email",
+            Self::Passkey => "passkey",
         }
     }
 
@@ -38,6 +41,8 @@ impl FactorKind {
         match self {
             Self::Totp => 1,
             Self::Email => 2,
+            // 4 is kept for codes by SMS.
+            Self::Passkey => 8,
         }
     }
 }

@@ -116,6 +116,8 @@ pub enum Notice {
     FactorsReset,
     /// Somebody has logged in by a recovery code, and so many are left.
     RecoveryCodeUsed(u32),
+    /// Somebody has tried to register with the address of the account.
+    RegistrationAttempted,
 }
 
 impl Notice {
@@ -132,6 +134,7 @@ impl Notice {
             Self::FactorRemoved(_) => "factor_removed",
             Self::FactorsReset => "factors_reset",
             Self::RecoveryCodeUsed(_) => "recovery_code_used",
+            Self::RegistrationAttempted => "registration_attempted",
         }
     }
 
@@ -147,6 +150,7 @@ impl Notice {
             "factor_removed" => Self::FactorRemoved(factor()?),
             "factors_reset" => Self::FactorsReset,
             "recovery_code_used" => Self::RecoveryCodeUsed(facts.get("left")?.parse().ok()?),
+            "registration_attempted" => Self::RegistrationAttempted,
             _ => return None,
         })
     }
@@ -249,6 +253,7 @@ impl MailContent {
             Notice::NewDevice,
             Notice::RefreshTokenReused,
             Notice::FactorsReset,
+            Notice::RegistrationAttempted,
         ];
         let factors = AnnouncedFactor::ALL.iter();
         let factors = factors.flat_map(|&factor| [Notice::FactorAdded(factor), Notice::FactorRemoved(factor)]);

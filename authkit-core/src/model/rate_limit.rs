@@ -61,6 +61,8 @@ scopes! {
     LoginNode = "login_node",
     /// Registrations on one node.
     RegistrationNode = "registration_node",
+    /// Passkey challenges asked for, and answered, from one client network without a login.
+    PasskeyAddress = "passkey_address",
     /// Requests of any kind from one client network, on one node.
     RequestAddress = "request_address",
 }

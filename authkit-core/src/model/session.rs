@@ -20,11 +20,14 @@ pub enum AuthMethod {
     RecoveryCode,
     /// By a link that was mailed to the account's address.
     MailedLink,
+    /// By a passkey: something she has, which asked for something she knows or is before it signed.
+    Passkey,
 }
 
 impl AuthMethod {
     /// Every method.
-    pub const ALL: &'static [Self] = &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink];
+    pub const ALL: &'static [Self] =
+        &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink, Self::Passkey];
 
     /// The `amr` value: of RFC 8176 §2 where it has one, and a name of our own where it does not.
     #[must_use]
@@ -35,6 +38,8 @@ impl AuthMethod {
             Self::EmailCode => "email_code",
             Self::RecoveryCode => "recovery_code",
             Self::MailedLink => "email",
+            // Proof of possession of a key. Whether hardware holds it, which `hwk` would say, nobody vouches for.
+            Self::Passkey => "pop",
         }
     }
 
@@ -44,11 +49,11 @@ impl AuthMethod {
         Self::ALL.iter().copied().find(|method| method.as_str() == name)
     }
 
-    /// Whether it is asked for behind a first factor, and not instead of one.
+    /// Whether it is asked for behind a first factor. A passkey is both: it can stand there, or alone for either.
     #[must_use]
     pub const fn is_second_factor(self) -> bool {
         match self {
-            Self::Totp | Self::EmailCode | Self::RecoveryCode => true,
+            Self::Totp | Self::EmailCode | Self::RecoveryCode | Self::Passkey => true,
             Self::Password | Self::MailedLink => false,
         }
     }
@@ -73,7 +78,9 @@ impl AssuranceLevel {
     pub fn of(methods: &[AuthMethod]) -> Self {
         let first = methods.iter().any(|method| !method.is_second_factor());
         let second = methods.iter().any(|method| matches!(method, AuthMethod::Totp | AuthMethod::RecoveryCode));
-        if first && second { Self::Aal2 } else { Self::Aal1 }
+        // A passkey that has verified its user is two factors in one (SP 800-63B-4 §3.1.7, §3.2.10).
+        let both = methods.contains(&AuthMethod::Passkey);
+        if both || (first && second) { Self::Aal2 } else { Self::Aal1 }
     }
 
     /// The `acr` value.

@@ -10,6 +10,7 @@ use crate::primitives::{Password, PasswordHash};
 
 use super::fairness::Seat;
 use super::hasher::{Hasher, Verdict};
+use super::pending::ready;
 use super::policy::PolicyContext;
 use super::pool::Shared;
 use super::queue::{HashClass, Lane};
@@ -116,9 +117,11 @@ impl Admission {
         Self { pool, class, seat, fresh: true }
     }
 
-    /// Verifies a password. `None` is an account that does not exist or has no password: it takes the same way and the
-    /// same work against a hash of nothing, and never matches.
+    /// Verifies a password. `None` is an account that does not exist or has no password, and so is a hash that waits for the
+    /// proof of its address: it takes the same way and the same work against a hash of nothing, and never matches.
     pub async fn verify(&mut self, password: Password, against: Option<PasswordHash>) -> Result<Verdict, HashError> {
+        // A password that waits for the proof of its address is none yet.
+        let against = against.filter(|hash| ready(hash).is_none());
         let exists = against.is_some();
         let hash = against.unwrap_or_else(|| self.pool.decoy().clone());
         let reader = self.pool.reader();

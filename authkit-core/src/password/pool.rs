@@ -16,6 +16,7 @@ use super::books::{Books, Limits, Unit};
 use super::fairness::{HashOrigin, Seat, Seats};
 use super::hasher::{Hasher, examine};
 use super::legacy::HashRefusal;
+use super::pending::ready;
 use super::policy::PasswordPolicy;
 use super::queue::{Entry, HashClass, Lane};
 use super::stored::{HashSecrets, Reader, StoredHash};
@@ -99,6 +100,8 @@ impl HashPool {
     /// The secrets of the settings that a hash was made with, whether they are there or not.
     #[must_use]
     pub fn secrets_of(&self, hash: &PasswordHash) -> HashSecrets {
+        let waiting = ready(hash);
+        let hash = waiting.as_ref().unwrap_or(hash);
         StoredHash::parse(hash, &self.0.0.reader).map(|stored| stored.secrets()).unwrap_or_default()
     }
 

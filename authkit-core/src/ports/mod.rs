@@ -16,6 +16,7 @@ pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, Reco
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
 pub use store::FactorReads;
 pub use store::GuessReads;
+pub use store::PasskeyReads;
 pub use store::{
     AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
     UserReads,

@@ -138,6 +138,14 @@ id! {
     OutboxMessageId
 }
 id! {
+    /// Names a passkey to its owner.
+    PasskeyId
+}
+id! {
+    /// Names a challenge that waits to be signed with a passkey.
+    PasskeyChallengeId
+}
+id! {
     /// Names one access token: its `jti` claim (RFC 7519 §4.1.7).
     TokenId
 }

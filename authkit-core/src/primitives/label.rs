@@ -149,6 +149,10 @@ label! {
     DeviceName, 100
 }
 label! {
+    /// What a user calls a passkey: at most 100 characters.
+    PasskeyName, 100
+}
+label! {
     /// What a role is for: at most 200 characters.
     RoleDescription, 200
 }

@@ -13,10 +13,12 @@ use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
     Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{CredentialId, Passkey, PasskeyWithUser};
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
+use crate::ports::store::PasskeyReads;
 use crate::ports::store::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
@@ -68,6 +70,10 @@ pub enum Method {
     Factors,
     /// [`OneTimeTokenReads::one_time_token`]
     OneTimeToken,
+    /// [`PasskeyReads::passkeys`]
+    Passkeys,
+    /// [`PasskeyReads::passkey_by_credential`]
+    PasskeyByCredential,
     /// [`OutboxReads::outbox_message`]
     OutboxMessage,
     /// [`OutboxReads::outbox_messages`]
@@ -358,6 +364,17 @@ impl<S: Store> OneTimeTokenReads for FaultyStore<S> {
         purpose: OneTimePurpose,
     ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
         self.call(Method::OneTimeToken, self.inner.one_time_token(id, purpose)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> PasskeyReads for FaultyStore<S> {
+    async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError> {
+        self.call(Method::Passkeys, self.inner.passkeys(user_id)).await
+    }
+
+    async fn passkey_by_credential(&self, credential_id: &CredentialId) -> Result<Option<PasskeyWithUser>, StoreError> {
+        self.call(Method::PasskeyByCredential, self.inner.passkey_by_credential(credential_id)).await
     }
 }
 

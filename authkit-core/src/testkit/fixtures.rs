@@ -8,6 +8,7 @@ use crate::model::{
     Access, Actor, Assignment, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm,
     KeyId, KeyPurpose, Outcome, RequestContext, Role, Rotation, ServerKey, Session, User, UserStatus,
 };
+use crate::model::{CredentialId, Passkey, PasskeyChallenge, PasskeyTransport};
 use crate::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
 use crate::primitives::entropy::random_bytes;
@@ -16,6 +17,7 @@ use crate::primitives::{
     SessionId, Timestamp, UserAgent, UserId,
 };
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
+use crate::primitives::{PasskeyChallengeId, PasskeyId, PasskeyName};
 
 use super::{FrozenClock, SeededEntropy};
 
@@ -198,6 +200,32 @@ impl Fixtures {
             created_at: self.now(),
             expires_at: self.now() + Duration::from_hours(1),
         }
+    }
+
+    /// A passkey of an account, with every field set. No authenticator has the other half of it.
+    #[must_use]
+    pub fn passkey(&self, user_id: UserId) -> Passkey {
+        Passkey {
+            id: PasskeyId::generate(self.now(), &self.entropy),
+            user_id,
+            credential_id: CredentialId::from_stored(random_bytes::<64>(&self.entropy).to_vec()),
+            public_key: random_bytes::<77>(&self.entropy).to_vec(),
+            name: PasskeyName::from_stored("Zoë's téléphone 📱".to_owned()),
+            sign_count: 3,
+            backup_eligible: true,
+            backed_up: true,
+            transports: [PasskeyTransport::Internal, PasskeyTransport::Hybrid].into(),
+            aaguid: PasskeyId::generate(self.now(), &self.entropy).as_uuid(),
+            created_at: self.now(),
+            last_used_at: Some(self.now()),
+        }
+    }
+
+    /// A challenge that waits for five minutes to be signed.
+    #[must_use]
+    pub fn passkey_challenge(&self) -> PasskeyChallenge {
+        let id = PasskeyChallengeId::generate(self.now(), &self.entropy);
+        PasskeyChallenge { id, secret: self.digest(), expires_at: self.now() + Duration::from_mins(5) }
     }
 
     /// A mail that waits and is due now, sealed so that nothing can open it; it expires in a day.

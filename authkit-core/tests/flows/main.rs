@@ -15,5 +15,6 @@ mod mfa;
 mod notices;
 mod passwords;
 mod refresh;
+mod registration;
 mod roles;
 mod support;

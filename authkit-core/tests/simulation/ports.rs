@@ -12,10 +12,12 @@ use authkit_core::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
     Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{CredentialId, Passkey, PasskeyWithUser};
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
+use authkit_core::ports::PasskeyReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, BusError, BusHealth, CommitError, CustodyError, KeyCustody, KeyReads, RevocationBus, RevocationMark,
     RevocationSink, RoleReads, SessionReads, Store, StoreError, UserReads,
@@ -225,6 +227,17 @@ impl AuditReads for NodeStore {
 impl FactorReads for NodeStore {
     async fn factors(&self, user_id: UserId) -> Result<Option<Factors>, StoreError> {
         self.call(Method::Factors, self.inner().factors(user_id)).await
+    }
+}
+
+#[async_trait]
+impl PasskeyReads for NodeStore {
+    async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError> {
+        self.call(Method::Passkeys, self.inner().passkeys(user_id)).await
+    }
+
+    async fn passkey_by_credential(&self, credential_id: &CredentialId) -> Result<Option<PasskeyWithUser>, StoreError> {
+        self.call(Method::PasskeyByCredential, self.inner().passkey_by_credential(credential_id)).await
     }
 }
 

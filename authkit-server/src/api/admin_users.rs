@@ -292,6 +292,21 @@ impl AdminUserRoutes {
         Ok(self.auth.administration(&caller).restore(id, &expected, &context).await.map_err(refused)?.into())
     }
 
+    /// Unlock an account
+    ///
+    /// Needs `users:write`, and every permission that the account holds. Forgets the wrong passwords that were tried at it from unknown
+    /// devices, so that its owner does not have to wait, or is let in again after too many of them. Nothing happens where there are none.
+    #[oai(path = "/:id/unlock", method = "post", operation_id = "adminUnlockUser")]
+    async fn unlock(
+        &self,
+        Caller(caller): Caller,
+        context: Data<&RequestContext>,
+        /// The `id` of the account.
+        id: Path<String>,
+    ) -> poem::Result<Account> {
+        Ok(self.auth.administration(&caller).unlock(user_id(&id)?, &context).await.map_err(refused)?.into())
+    }
+
     /// The sessions of an account
     ///
     /// Needs `sessions:read`, and every permission that the account holds. Those that are alive, the youngest first.

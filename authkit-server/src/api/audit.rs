@@ -31,7 +31,7 @@ impl AuditRoutes {
 impl AuditRoutes {
     /// Search the audit log
     ///
-    /// The youngest first; needs the permission `audit:read`. What is named has to fit, all of it.
+    /// Needs `audit:read`. The youngest first. What is named has to fit, all of it.
     #[oai(path = "/audit-events", method = "get", operation_id = "listAuditEvents")]
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn events(
@@ -75,7 +75,7 @@ impl AuditRoutes {
 
     /// Explain a request
     ///
-    /// Says exactly why a login or a refresh was refused; needs the permission `audit:read`.
+    /// Needs `audit:read`. Says exactly why a login or a refresh was refused.
     #[oai(path = "/explain", method = "get", operation_id = "explainRequest")]
     async fn explain(
         &self,

@@ -93,6 +93,9 @@ impl AuthRoutes {
     ///
     /// Makes an account and logs its owner in. `account.email_taken` when the address has an account,
     /// `password.too_weak` with the reasons when the password can be guessed.
+    ///
+    /// Where `AUTHKIT_REVEAL_EXISTING` is off it is 202 for every address, with the same body and in the same time; a mail says the
+    /// rest, and the password works once its link was opened. Where `AUTHKIT_REGISTRATION` is closed: `account.registration_closed`.
     #[oai(path = "/register", method = "post", operation_id = "register")]
     async fn register(
         &self,
@@ -108,6 +111,11 @@ impl AuthRoutes {
         let device_name = fields.device_name("device_name", body.device_name.as_deref());
         let (email, password) = fields.complete((email, password))?;
         let registration = Registration { email, password, full_name, locale, device_name };
+        if !self.auth.config().registration.reveal_existing {
+            self.auth.accounts().request_registration(registration, &context).await.map_err(refused)?;
+            let message = "A mail to this address says how to go on".to_owned();
+            return Ok(with_cookie(Created::Accepted(Json(MessageBody { message })), None));
+        }
         let logged_in = self.auth.accounts().register(registration, &context).await.map_err(refused)?;
         let cookie = logged_in.device_token.as_ref().map(|token| device.cookies.set(token));
         Ok(with_cookie(Created::Created(Json(logged_in.into())), cookie))

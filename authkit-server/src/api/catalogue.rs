@@ -57,7 +57,11 @@ type Operation = (&'static str, &'static [&'static [ProblemCode]], &'static [Pro
 
 /// Every operation.
 const OPERATIONS: &[Operation] = &[
-    ("register", &[BODY, FIELDS, HASHING, LIMITED], &[(409, "account.email_taken"), (422, "password.too_weak")]),
+    (
+        "register",
+        &[BODY, FIELDS, HASHING, LIMITED],
+        &[(403, "account.registration_closed"), (409, "account.email_taken"), (422, "password.too_weak")],
+    ),
     (
         "login",
         &[BODY, FIELDS, HASHING, LIMITED],
@@ -98,6 +102,7 @@ const OPERATIONS: &[Operation] = &[
     ("adminCloseUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[(409, "role.last_superuser")]),
     ("adminSuspendUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[(409, "role.last_superuser")]),
     ("adminRestoreUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[]),
+    ("adminUnlockUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER], &[]),
     (
         "adminListSessions",
         &[BEARER, IN_PERSON, PERMITTED],

@@ -93,6 +93,7 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
 fn sentences(error: &Error) -> (&'static str, String) {
     let (title, detail) = match error.code() {
         "account.email_taken" => ("An account with this email address exists", "Log in instead, or register another address."),
+        "account.registration_closed" => ("Registration is closed", "Ask an administrator for an account."),
         "account.suspended" => ("The account is suspended", "Ask an administrator."),
         "auth.invalid_credentials" => ("The credentials are wrong", "Email or password is wrong."),
         "auth.invalid_token" => ("The access token is invalid", "Log in again."),

@@ -205,12 +205,15 @@ impl PasswordChangedBody {
     }
 }
 
-/// An account was made.
+/// An account was made, or is going to be.
 #[derive(ApiResponse)]
 pub(super) enum Created {
     /// The account was made and its owner is logged in.
     #[oai(status = 201)]
     Created(Json<TokensBody>),
+    /// Where the service keeps quiet about who has an account: a mail says what became of it.
+    #[oai(status = 202)]
+    Accepted(Json<MessageBody>),
 }
 
 /// Something is gone.

@@ -5,7 +5,7 @@
 
 use authkit_core::flows::LinkError;
 use authkit_core::model::RequestContext;
-use authkit_core::{AuthKit, Error, OneTimeTokenText, Password};
+use authkit_core::{AuthKit, Email, Error, OneTimeTokenText, Password};
 use poem::endpoint::make;
 use poem::http::{Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response, Route};
@@ -19,12 +19,14 @@ enum Page {
     VerifyEmail,
     ResetPassword,
     MagicLink,
+    ForgotPassword,
 }
 
-const PAGES: [(&str, Page); 3] = [
+const PAGES: [(&str, Page); 4] = [
     ("/account/verify-email", Page::VerifyEmail),
     ("/account/reset-password", Page::ResetPassword),
     ("/account/magic-link", Page::MagicLink),
+    ("/account/forgot-password", Page::ForgotPassword),
 ];
 
 /// SECURITY: no script, nothing from elsewhere, a form that goes nowhere but here.
@@ -68,6 +70,12 @@ fn submit(page: Page, auth: AuthKit) -> impl Endpoint<Output = Response> {
                         return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
                     }
                 },
+                Page::ForgotPassword => match Email::parse(&field(&bytes, "email").unwrap_or_default()) {
+                    Ok(email) => links.request_password_reset(&email, &context).await.map(|()| None),
+                    Err(error) => {
+                        return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
+                    }
+                },
                 Page::MagicLink => links.log_in(&text, None, None, &context).await.map(Some),
             };
             Ok::<_, poem::Error>(match outcome {
@@ -98,13 +106,17 @@ fn failed(page: Page, token: &str, error: LinkError, language: &'static str) -> 
 }
 
 fn form(page: Page, token: &str, note: &str) -> String {
-    let password = if page == Page::ResetPassword {
-        "<p><input type=\"password\" name=\"new_password\" autocomplete=\"new-password\" required maxlength=\"1024\"></p>"
-    } else {
-        ""
+    let asked = match page {
+        Page::ResetPassword => {
+            "<p><input type=\"password\" name=\"new_password\" autocomplete=\"new-password\" required maxlength=\"1024\"></p>"
+        }
+        Page::ForgotPassword => {
+            "<p><input type=\"email\" name=\"email\" autocomplete=\"username\" required maxlength=\"254\"></p>"
+        }
+        Page::VerifyEmail | Page::MagicLink => "",
     };
     format!(
-        "<form method=\"post\"><p>{}</p><input type=\"hidden\" name=\"token\" value=\"{}\">{password}<p><button>OK</button></p></form>",
+        "<form method=\"post\"><p>{}</p><input type=\"hidden\" name=\"token\" value=\"{}\">{asked}<p><button>OK</button></p></form>",
         escaped(note),
         escaped(token)
     )
@@ -135,6 +147,21 @@ fn words(page: Page, language: &str) -> (&'static str, &'static str) {
         (Page::ResetPassword, "fr") => ("Nouveau mot de passe", "Le mot de passe est défini, toutes les sessions sont fermées."),
         (Page::ResetPassword, "es") => ("Nueva contraseña", "La contraseña está establecida y todas las sesiones cerradas."),
         (Page::ResetPassword, _) => ("New password", "The password is set, and every session has ended."),
+        (Page::ForgotPassword, "de") => (
+            "An welche Adresse sollen wir einen Link für ein neues Passwort schicken?",
+            "Falls sie ein Konto hat, ist eine Nachricht unterwegs.",
+        ),
+        (Page::ForgotPassword, "fr") => (
+            "À quelle adresse envoyer un lien pour définir un nouveau mot de passe ?",
+            "Si elle a un compte, un message est en route.",
+        ),
+        (Page::ForgotPassword, "es") => (
+            "¿A qué dirección enviamos un enlace para establecer una nueva contraseña?",
+            "Si tiene una cuenta, un mensaje está en camino.",
+        ),
+        (Page::ForgotPassword, _) => {
+            ("Which address shall we send a link for a new password to?", "If it has an account, a mail is on its way.")
+        }
         (Page::MagicLink, "de") => ("Jetzt anmelden?", ""),
         (Page::MagicLink, "fr") => ("Se connecter maintenant ?", ""),
         (Page::MagicLink, "es") => ("¿Iniciar sesión ahora?", ""),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authkit_core::OutboxMessageId;
-use authkit_core::model::{Mail, Occurrence};
+use authkit_core::model::{Mail, MailContent, Notice, Occurrence};
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
@@ -37,6 +37,10 @@ impl Letterhead {
 
     /// Where the link of a mail leads.
     pub(crate) fn link(&self, mail: &Mail) -> Option<String> {
+        // It leads to where a link for a new password is asked for, and opens nothing by itself.
+        if matches!(mail.content, MailContent::Notice(Notice::RegistrationAttempted)) {
+            return Some(format!("{}/account/forgot-password", self.public_url));
+        }
         let token = mail.content.token()?;
         Some(format!("{}/account/{}?token={}", self.public_url, mail.content.name().replace('_', "-"), token.expose()))
     }
@@ -81,7 +85,7 @@ impl Letterhead {
         let facts = mail.occurred.as_ref().map(|occurred| self.facts(language, occurred, &variables)).transpose()?;
         variables.insert("facts", facts.unwrap_or_default().into());
         for key in ["subject", "body", "action", "closing"] {
-            let is_there = key != "action" || mail.content.token().is_some();
+            let is_there = key != "action" || self.link(mail).is_some();
             let text =
                 if is_there { self.texts.text(language, &format!("mails.{name}.{key}"), &variables)? } else { String::new() };
             variables.insert(key, text.into());

@@ -148,6 +148,8 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         max_connections_per_address: parsed.max_connections_per_address? as usize,
         drain_delay: parsed.drain_delay?,
         rate_limiting: parsed.rate_limiting?,
+        registration_is_open: parsed.registration?,
+        reveal_existing: parsed.reveal_existing?,
         limits,
         device_lifetime: parsed.device_lifetime?,
         keep_wrong_guesses: parsed.keep_wrong_guesses?,
@@ -230,6 +232,12 @@ fn warnings(settings: &Settings) -> Vec<String> {
         warnings.push(
             "AUTHKIT_PUBLIC_URL is https, so a proxy ends TLS in front of this server, but AUTHKIT_TRUSTED_PROXIES is empty: \
              every client seems to have the proxy's address"
+                .to_owned(),
+        );
+    }
+    if !settings.reveal_existing && settings.smtp_url.is_none() {
+        warnings.push(
+            "AUTHKIT_REVEAL_EXISTING is off while AUTHKIT_SMTP_URL is not set: nobody gets the mail that completes a registration"
                 .to_owned(),
         );
     }

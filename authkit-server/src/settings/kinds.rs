@@ -125,6 +125,11 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, Refusal> {
     parse::choice(text, &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)])
 }
 
+/// Whether whoever comes may make an account.
+pub(super) fn registration(text: &str) -> Result<bool, Refusal> {
+    parse::choice(text, &[("open", true), ("closed", false)])
+}
+
 pub(super) fn switch(text: &str) -> Result<bool, Refusal> {
     parse::choice(text, &[("on", true), ("off", false)])
 }

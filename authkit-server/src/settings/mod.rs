@@ -67,6 +67,10 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// Whether rate limits are kept.
     pub rate_limiting: bool,
+    /// Whether whoever comes may make an account.
+    pub registration_is_open: bool,
+    /// Whether the answer to a registration may say that the address has an account.
+    pub reveal_existing: bool,
     /// How often something may be tried, and what becomes of wrong passwords.
     pub limits: LimitConfig,
     /// How long a device is known after a login there.
@@ -181,6 +185,8 @@ impl Settings {
         config.hashing.max_wait = self.hashing_max_wait;
         config.limits = self.limits.clone();
         config.limits.enabled = self.rate_limiting;
+        config.registration.open = self.registration_is_open;
+        config.registration.reveal_existing = self.reveal_existing;
         config.sessions.device_lifetime = self.device_lifetime;
         config.retention.wrong_guesses = self.keep_wrong_guesses;
         config

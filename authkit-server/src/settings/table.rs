@@ -61,6 +61,8 @@ pub enum Section {
     Audit,
     /// Mail.
     Mail,
+    /// Who may make an account.
+    Registration,
     /// How often something may be tried.
     Limits,
     /// Passwords and how they are hashed.
@@ -81,6 +83,7 @@ impl Section {
             Self::Retention => "Retention",
             Self::Audit => "Audit log",
             Self::Mail => "Mail",
+            Self::Registration => "Registration",
             Self::Limits => "Limits",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
@@ -249,6 +252,15 @@ settings! {
         /// How long the successor of a refresh token is given again.
         refresh_grace: Duration = Text("10s"), Public, "AUTHKIT_REFRESH_GRACE", "sessions.refresh_grace",
             required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(1)));
+    }
+    Registration {
+        /// Whether whoever comes may make an account: open, or closed, which is answered with 403. Administrators make accounts in
+        /// either case.
+        registration: bool = Text("open"), Public, "AUTHKIT_REGISTRATION", "registration.mode", required(kinds::registration);
+        /// Whether the answer to a registration may say that the address has an account: on or off. off: it is 202 for every address,
+        /// a mail says the rest, and the password works once the link of that mail was opened.
+        reveal_existing: bool = Text("on"), Public,
+            "AUTHKIT_REVEAL_EXISTING", "registration.reveal_existing", required(kinds::switch);
     }
     Limits {
         /// Logins from one address (one /64 for IPv6), whatever account they are for: so many at once, and one more per interval.

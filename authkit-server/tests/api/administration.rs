@@ -8,7 +8,6 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::SETTINGS;
 use crate::account::{
     LOGIN, LOGOUT_ALL, ME, MY_PASSWORD, PASSWORD, REAUTHENTICATE, REFRESH, SESSIONS, Tokens, assert_over, credentials, log_in,
     refresh_token, register,
@@ -16,6 +15,7 @@ use crate::account::{
 use crate::database;
 use crate::own_account::request;
 use crate::support::{Reply, Server, authority};
+use crate::{SETTINGS, settings_with};
 
 pub(crate) const USERS: &str = "/api/v1/admin/users";
 
@@ -149,6 +149,31 @@ async fn nothing_of_a_suspended_account_works_and_a_moved_address_ends_everythin
 }
 
 #[tokio::test]
+async fn an_account_that_strangers_have_closed_is_opened_again() {
+    let limits = [("AUTHKIT_RATE_LIMITING", "on"), ("AUTHKIT_GUESSES_BEFORE_DELAY", "3"), ("AUTHKIT_GUESSES_AT_MOST", "3")];
+    let server = Server::start(&settings_with(&limits)).await;
+    let admin = administrator(&server, "root@example.com", &["users:write"]).await;
+    let ada = register(&server, "ada@example.com").await;
+    let unlock = format!("{USERS}/{}/unlock", id_of(&server, &ada).await);
+    let open = call(&server, Method::POST, &unlock, &admin.access, &json!({})).await.expect(200);
+    assert_eq!(open.text("email"), "ada@example.com");
+    assert_eq!(database::events(&server, "account.unlocked", "success").await, 0, "nothing was done, and nothing is told");
+    for _ in 0..3 {
+        let wrong = json!({ "email": "ada@example.com", "password": "SecurePass124" });
+        server.post(LOGIN, &wrong).await.problem(401, "auth.invalid_credentials");
+    }
+    server.post(LOGIN, &credentials("ada@example.com")).await.problem(429, "rate_limit.exceeded");
+    let unlocked = call(&server, Method::POST, &unlock, &admin.access, &json!({})).await.expect(200);
+    assert_eq!(unlocked.header("etag"), open.header("etag"), "it is no change of the account");
+    log_in(&server, "ada@example.com").await;
+    assert_eq!(database::events(&server, "account.unlocked", "success").await, 1);
+    for nobody in ["x", "00000000-0000-7000-8000-000000000000"] {
+        let path = format!("{USERS}/{nobody}/unlock");
+        call(&server, Method::POST, &path, &admin.access, &json!({})).await.problem(404, "account.not_found");
+    }
+}
+
+#[tokio::test]
 async fn sessions_of_others_are_listed_and_ended() {
     let server = Server::start(SETTINGS).await;
     let admin = administrator(&server, "root@example.com", &["*"]).await;
@@ -193,6 +218,7 @@ async fn nobody_has_power_over_somebody_who_may_more_nor_here_over_herself() {
             (Method::DELETE, path.clone(), json!({})),
             (Method::POST, format!("{path}/suspend"), json!({})),
             (Method::POST, format!("{path}/restore"), json!({})),
+            (Method::POST, format!("{path}/unlock"), json!({})),
             (Method::GET, format!("{path}/sessions"), json!({})),
             (Method::DELETE, format!("{path}/sessions"), json!({})),
             (Method::POST, format!("{path}/impersonate"), json!({ "reason": "power" })),
@@ -205,13 +231,14 @@ async fn nobody_has_power_over_somebody_who_may_more_nor_here_over_herself() {
     let mut after = database::rows(&server).await;
     let events = after.insert("authkit_audit_events".to_owned(), before["authkit_audit_events"].clone()).expect("a table");
     assert_eq!(after, before, "what was refused changed nothing");
-    assert_eq!(events.len(), before["authkit_audit_events"].len() + 16, "and is in the audit log");
+    assert_eq!(events.len(), before["authkit_audit_events"].len() + 18, "and is in the audit log");
 
     let own = format!("{USERS}/{}", id_of(&server, &admin).await);
     for (method, path, body) in [
         (Method::PATCH, own.clone(), json!({ "email": "other@example.com" })),
         (Method::DELETE, own.clone(), json!({})),
         (Method::POST, format!("{own}/suspend"), json!({})),
+        (Method::POST, format!("{own}/unlock"), json!({})),
         (Method::DELETE, format!("{own}/sessions"), json!({})),
         (Method::POST, format!("{own}/impersonate"), json!({ "reason": "me" })),
     ] {

@@ -21,7 +21,7 @@ const MAGIC_VERIFY: &str = "/api/v1/auth/magic-link/verify";
 const OTHER: &str = "plumage-orbit-4417-other";
 
 /// The token in a mail, and the host that its link names.
-fn link_of(mail: &str) -> Option<(String, String)> {
+pub(crate) fn link_of(mail: &str) -> Option<(String, String)> {
     let plain = mail.replace("=\r\n", "").replace("=3D", "=");
     let at = plain.find("ak_ot_")?;
     let host = plain[..at].rsplit_once("://")?.1.split('/').next()?.to_owned();
@@ -29,7 +29,7 @@ fn link_of(mail: &str) -> Option<(String, String)> {
 }
 
 /// Waits for a mail with this in it that is none of those that were read before.
-async fn mail_with(server: &Server, what: &str, read: &mut Vec<String>) -> String {
+pub(crate) async fn mail_with(server: &Server, what: &str, read: &mut Vec<String>) -> String {
     let directory = server.data_dir().join("outbox");
     for _ in 0..2_000 {
         let files = std::fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);

@@ -20,6 +20,8 @@ mod own_account;
 mod problem;
 mod rate_limits;
 mod refresh_race;
+mod registration;
+mod roles;
 mod secrets;
 mod seed;
 mod sessions;

@@ -6,6 +6,7 @@ pub(crate) mod factor;
 pub(crate) mod guess;
 pub(crate) mod one_time_token;
 pub(crate) mod outbox;
+pub(crate) mod passkey;
 pub(crate) mod role;
 pub(crate) mod server_key;
 pub(crate) mod session;

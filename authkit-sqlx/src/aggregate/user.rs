@@ -6,6 +6,7 @@ use authkit_core::ports::{Conflict, StoreError};
 use authkit_core::{Email, FullName, Locale, UserId};
 
 use crate::aggregate::factor;
+use crate::aggregate::passkey;
 use crate::aggregate::role;
 use crate::aggregate::user_search;
 use crate::dialect::Dialect;
@@ -247,6 +248,7 @@ pub(crate) fn statements(dialect: &Dialect, change: &UserChange, statements: &mu
             statements.push(Statement::free(FORGET_PASSWORD, args![*id]));
             statements.push(Statement::free(FORGET_DEVICES, args![*id]));
             statements.push(Statement::free(factor::FORGET, args![*id]));
+            statements.push(Statement::free(passkey::FORGET_ALL_OF, args![*id]));
             statements.push(Statement::free(user_search::FORGET, args![*id]));
             statements.push(Statement::free(FORGET_TOKENS, args![*id]));
             statements.push(Statement::free(FORGET_MESSAGES, args![*id]));

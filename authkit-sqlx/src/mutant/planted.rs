@@ -57,6 +57,12 @@ pub enum Mutant {
     FactorGuardDropped,
     /// The account of second factors is looked at, and not locked. (PostgreSQL)
     FactorLockDropped,
+    /// A use of a passkey is recorded whatever was recorded since it was read.
+    PasskeyUseGuardDropped,
+    /// The account of a passkey is looked at, and not locked. (PostgreSQL)
+    PasskeyLockDropped,
+    /// A challenge is answered by whatever, whenever.
+    PasskeyAnswerGuardDropped,
     /// The second factors in force are set whatever was read of the account.
     FactorEpochGuardDropped,
     /// A seal is added behind any seal of the number before it: the chain can fork.
@@ -67,7 +73,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every fault.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::RotationGuardDropped,
         Self::RotationCheckThenWrite,
         Self::PlainBegin,
@@ -90,6 +96,9 @@ impl Mutant {
         Self::FactorGuardDropped,
         Self::FactorLockDropped,
         Self::FactorEpochGuardDropped,
+        Self::PasskeyUseGuardDropped,
+        Self::PasskeyLockDropped,
+        Self::PasskeyAnswerGuardDropped,
         Self::SealForks,
         Self::StreamLeaseDropped,
     ];
@@ -132,6 +141,17 @@ impl Mutant {
             )],
             Self::FactorEpochGuardDropped => {
                 &[("AND status <> 'closed' AND auth_epoch = $2", "AND status <> 'closed' AND $2 IS NOT NULL")]
+            }
+            Self::PasskeyUseGuardDropped => &[("AND sign_count = $2", "AND $2 IS NOT NULL")],
+            Self::PasskeyLockDropped => &[
+                ("u.auth_epoch = $2 AND u.status = 'active' FOR NO KEY UPDATE OF u", "u.auth_epoch = $2 AND u.status = 'active'"),
+                (
+                    "SELECT 1 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed' FOR NO KEY UPDATE OF u",
+                    "SELECT 1 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed'",
+                ),
+            ],
+            Self::PasskeyAnswerGuardDropped => {
+                &[("WHERE id = $1 AND secret = $2 AND expires_at > $3", "WHERE id = $1 AND $2 IS NOT NULL AND $3 IS NOT NULL")]
             }
             Self::SealForks => &[("AND p.digest = $2", "AND $2 IS NOT NULL")],
             Self::StreamLeaseDropped => &[("WHERE s.holder = excluded.holder OR s.lease_until <= $4", "WHERE $4 IS NOT NULL")],

@@ -12,11 +12,13 @@ use authkit_core::{Cursor, PageLimit, PageRequest, RoleName};
 
 use super::{Guard, Query, Statement, compile};
 use crate::aggregate::factor;
+use crate::aggregate::passkey;
 use crate::aggregate::{audit, credential, role, server_key, session, user};
 use crate::aggregate::{guess, user_search};
 use crate::aggregate::{one_time_token, outbox};
 use crate::dialect::Dialect;
 use crate::work::Work;
+use authkit_core::model::PasskeyChange;
 use authkit_core::model::{FactorChange, FactorSet, Factors};
 
 /// Every change, with every field that can be absent present.
@@ -79,6 +81,7 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
     ]
     .into_iter()
     .chain(token_changes(fixtures))
+    .chain(passkey_changes(fixtures))
     .chain(outbox_changes(fixtures))
     .chain([
         UserChange::VerifyEmail { id: user.id, email: user.email.clone(), at: now }.into(),
@@ -90,6 +93,21 @@ fn every_change(fixtures: &Fixtures) -> Vec<Change> {
         AuditChange::AdvanceStream { name: "file".to_owned(), holder: "node".to_owned(), from: 0, to: 1, until: now }.into(),
     ])
     .collect()
+}
+
+fn passkey_changes(fixtures: &Fixtures) -> Vec<Change> {
+    let (passkey, challenge) = (fixtures.passkey(fixtures.user().id), fixtures.passkey_challenge());
+    let (id, user_id, name, at) = (passkey.id, passkey.user_id, passkey.name.clone(), fixtures.now());
+    vec![
+        PasskeyChange::Insert { passkey: Box::new(passkey), auth_epoch: 0, at_most: 9 }.into(),
+        PasskeyChange::Use { id, from: 0, sign_count: 1, backed_up: true, at }.into(),
+        PasskeyChange::Rename { id, user_id, name }.into(),
+        PasskeyChange::Delete { id, user_id }.into(),
+        PasskeyChange::ForgetAllOf { user_id }.into(),
+        PasskeyChange::Challenge(challenge.clone()).into(),
+        PasskeyChange::Answer { id: challenge.id, secret: challenge.secret, at }.into(),
+        PasskeyChange::PurgeChallenges { expired_before: at, limit: 10 }.into(),
+    ]
 }
 
 fn token_changes(fixtures: &Fixtures) -> Vec<Change> {
@@ -158,6 +176,8 @@ fn every_query(dialect: &Dialect, fixtures: &Fixtures) -> Vec<Query> {
         guess::login_by_email(&user.email, fixtures.guess_subject(), Some(fixtures.guess_subject())),
         guess::login_by_user(user.id, fixtures.guess_subject()),
         factor::by_user(user.id),
+        passkey::of_user(user.id),
+        passkey::by_credential(&fixtures.passkey(user.id).credential_id),
         one_time_token::by_id(fixtures.one_time_token(&user, OneTimePurpose::MagicLink).id, OneTimePurpose::MagicLink),
         outbox::by_id(fixtures.message(user.id).id),
     ];

@@ -9,10 +9,12 @@ use authkit_core::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, ChangeSet, Committed, Credentials, Revocation,
     Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage, UserPageRequest,
 };
+use authkit_core::model::{CredentialId, Passkey, PasskeyWithUser};
 use authkit_core::model::{GuessSubject, Guesses, LoginState};
 use authkit_core::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use authkit_core::ports::FactorReads;
 use authkit_core::ports::GuessReads;
+use authkit_core::ports::PasskeyReads;
 use authkit_core::ports::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
@@ -141,6 +143,17 @@ impl<S: Store> GuessReads for InTurn<S> {
 
     async fn login_by_id(&self, id: UserId, subject: GuessSubject) -> Result<LoginState, StoreError> {
         self.next().login_by_id(id, subject).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> PasskeyReads for InTurn<S> {
+    async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError> {
+        self.next().passkeys(user_id).await
+    }
+
+    async fn passkey_by_credential(&self, credential_id: &CredentialId) -> Result<Option<PasskeyWithUser>, StoreError> {
+        self.next().passkey_by_credential(credential_id).await
     }
 }
 

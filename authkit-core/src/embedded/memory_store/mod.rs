@@ -6,6 +6,7 @@ mod guesses;
 mod keys;
 mod one_time_tokens;
 mod outbox;
+mod passkeys;
 mod roles;
 mod sessions;
 mod table;
@@ -23,10 +24,12 @@ use crate::model::{
     Revocation, Rotation, RotationOutcome, ServerKey, Session, SessionWithUser, StoredRoles, User, UserFilter, UserPage,
     UserPageRequest,
 };
+use crate::model::{CredentialId, Passkey, PasskeyWithUser};
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::ports::store::FactorReads;
 use crate::ports::store::GuessReads;
+use crate::ports::store::PasskeyReads;
 use crate::ports::store::{
     AccessMark, AuditReads, CommitError, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError, UserReads,
 };
@@ -40,6 +43,7 @@ use guesses::GuessLog;
 use keys::Keys;
 use one_time_tokens::OneTimeTokens;
 use outbox::Outbox;
+use passkeys::Passkeys;
 use roles::Roles;
 use sessions::Sessions;
 use users::Users;
@@ -95,6 +99,7 @@ struct Tables {
     factors: FactorTable,
     tokens: OneTimeTokens,
     outbox: Outbox,
+    passkeys: Passkeys,
 }
 
 impl Tables {
@@ -110,6 +115,7 @@ impl Tables {
             Change::Factor(change) => factors::apply(self, change),
             Change::OneTimeToken(change) => one_time_tokens::apply(self, change, committed),
             Change::Outbox(change) => outbox::apply(self, change, committed),
+            Change::Passkey(change) => passkeys::apply(self, change, committed),
         }
     }
 
@@ -123,6 +129,7 @@ impl Tables {
         self.factors.keep();
         self.tokens.keep();
         self.outbox.keep();
+        self.passkeys.keep();
     }
 
     fn take_back(&mut self) {
@@ -135,6 +142,7 @@ impl Tables {
         self.factors.take_back();
         self.tokens.take_back();
         self.outbox.take_back();
+        self.passkeys.take_back();
     }
 }
 
@@ -282,6 +290,17 @@ impl OutboxReads for MemoryStore {
 
     async fn outbox_messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, StoreError> {
         Ok(self.tables()?.outbox.page(state, page))
+    }
+}
+
+#[async_trait]
+impl PasskeyReads for MemoryStore {
+    async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError> {
+        Ok(self.tables()?.passkeys.of(user_id))
+    }
+
+    async fn passkey_by_credential(&self, credential_id: &CredentialId) -> Result<Option<PasskeyWithUser>, StoreError> {
+        Ok(passkeys::with_user(&*self.tables()?, credential_id))
     }
 }
 

@@ -195,6 +195,7 @@ pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), Comm
             users.accounts.put(*id, Account::Closed);
             tables.sessions.forget_clients(*id);
             tables.factors.forget(*id);
+            tables.passkeys.forget_all_of(*id);
             tables.roles.forget(&user);
             tables.tokens.revoke_all_of(*id, None);
             tables.outbox.forget_of(*id);

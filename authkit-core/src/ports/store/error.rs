@@ -33,6 +33,21 @@ pub enum Conflict {
     /// The one-time token was used, has expired, has no attempts left, or is another one.
     #[error("the one-time token cannot be used any more")]
     TokenGone,
+    /// A passkey has this identifier, or its authenticator calls it as another passkey is called.
+    #[error("the passkey is known already")]
+    PasskeyTaken,
+    /// The account has as many passkeys as it may have.
+    #[error("the account has as many passkeys as it may have")]
+    PasskeyLimit,
+    /// The passkey was used since it was read, or is gone.
+    #[error("the passkey was used in this moment")]
+    PasskeyUsed,
+    /// The account has no such passkey.
+    #[error("the account has no such passkey")]
+    PasskeyGone,
+    /// Without it nobody could log in to the account.
+    #[error("it is the last way into the account")]
+    LastWayIn,
     /// The message of the outbox is gone, or in another state than it was read in.
     #[error("the message has moved on")]
     MessageMoved,

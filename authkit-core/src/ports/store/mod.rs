@@ -8,6 +8,7 @@ use async_trait::async_trait;
 pub use error::{CommitError, Conflict, StoreError};
 pub use reads::FactorReads;
 pub use reads::GuessReads;
+pub use reads::PasskeyReads;
 pub use reads::{AccessMark, AuditReads, KeyReads, RevocationMark, RoleReads, SessionReads, UserReads};
 pub use reads::{OneTimeTokenReads, OutboxReads};
 
@@ -28,6 +29,7 @@ pub trait Store:
     + FactorReads
     + OneTimeTokenReads
     + OutboxReads
+    + PasskeyReads
     + RoleReads
     + std::fmt::Debug
     + Send

@@ -8,6 +8,7 @@ use crate::model::{
     AccessNews, AuditEvent, AuditFilter, AuditLeaf, AuditSeal, AuditStream, Credentials, Revocation, ServerKey, Session,
     SessionWithUser, StoredRoles, User,
 };
+use crate::model::{CredentialId, Passkey, PasskeyWithUser};
 use crate::model::{GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenWithUser, OutboxMessage, OutboxState};
 use crate::model::{UserFilter, UserPage, UserPageRequest};
@@ -154,6 +155,16 @@ pub trait OneTimeTokenReads: Send + Sync {
         id: OneTimeTokenId,
         purpose: OneTimePurpose,
     ) -> Result<Option<OneTimeTokenWithUser>, StoreError>;
+}
+
+/// Reads of passkeys.
+#[async_trait]
+pub trait PasskeyReads: Send + Sync {
+    /// The passkeys of an account, the least id first; none when it is closed. There are only ever a handful.
+    async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError>;
+
+    /// The passkey that its authenticator calls this, and its account. Absent when that is closed.
+    async fn passkey_by_credential(&self, credential_id: &CredentialId) -> Result<Option<PasskeyWithUser>, StoreError>;
 }
 
 /// Reads of the outbox.

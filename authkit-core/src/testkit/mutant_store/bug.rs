@@ -116,6 +116,18 @@ pub enum Bug {
     KeepsWhatWasDelivered,
     /// An address can be proved by a proof of another one.
     VerifiesAnyAddress,
+    /// Counts the passkeys of an account, and keeps one more a moment later.
+    CountsThenKeepsThePasskey,
+    /// The use of a passkey leaves no trace.
+    RecordsNoUse,
+    /// The only passkey of an account without a password can be taken away.
+    TakesTheLastWayIn,
+    /// The passkeys of an account are never forgotten.
+    ForgetsNoPasskeys,
+    /// An answered challenge can be answered again.
+    AnswersAChallengeTwice,
+    /// A challenge can be answered one tick too long.
+    AnswersAnExpiredChallenge,
     /// Reports a deadlock instead of trying again.
     ReportsADeadlock,
 }

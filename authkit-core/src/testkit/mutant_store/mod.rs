@@ -17,11 +17,13 @@ use crate::model::{
     Credentials, Revocation, RevocationReason, Rotation, RotationOutcome, ServerKey, Session, SessionChange, SessionWithUser,
     StoredRoles, User, UserChange, UserFilter, UserPage, UserPageRequest,
 };
+use crate::model::{CredentialId, Passkey, PasskeyChallenge, PasskeyChange, PasskeyWithUser};
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses, LoginState};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxChange, OutboxMessage, OutboxState};
 use crate::ports::FactorReads;
 use crate::ports::GuessReads;
+use crate::ports::PasskeyReads;
 use crate::ports::{
     AccessMark, AuditReads, CommitError, Conflict, KeyReads, RevocationMark, RoleReads, SessionReads, Store, StoreError,
     UserReads,
@@ -220,6 +222,37 @@ impl MutantStore {
             }
             (Bug::ClaimsTwice, Change::Outbox(OutboxChange::Claim { at, limit, .. })) => {
                 OutboxChange::Claim { at, lease_until: at, limit }.into()
+            }
+            _ => return self.distort_passkey(change).await,
+        };
+        Ok(Some(vec![distorted]))
+    }
+
+    /// What becomes of a change of passkeys; `None` where the bug is another one.
+    async fn distort_passkey(&self, change: &Change) -> Result<Option<Vec<Change>>, CommitError> {
+        let distorted = match (self.bug, change.clone()) {
+            (Bug::CountsThenKeepsThePasskey, Change::Passkey(PasskeyChange::Insert { passkey, auth_epoch, at_most })) => {
+                let found = self.inner.passkeys(passkey.user_id).await?.len();
+                if found >= usize::try_from(at_most).unwrap_or(usize::MAX) {
+                    return Err(Conflict::PasskeyLimit.into());
+                }
+                self.linger().await;
+                PasskeyChange::Insert { passkey, auth_epoch, at_most: u32::MAX }.into()
+            }
+            (Bug::RecordsNoUse, Change::Passkey(PasskeyChange::Use { .. }))
+            | (Bug::ForgetsNoPasskeys, Change::Passkey(PasskeyChange::ForgetAllOf { .. })) => return Ok(Some(Vec::new())),
+            (Bug::TakesTheLastWayIn, Change::Passkey(PasskeyChange::Delete { id, user_id })) => {
+                match self.inner.passkeys(user_id).await?.as_slice() {
+                    [last] if last.id == id => PasskeyChange::ForgetAllOf { user_id }.into(),
+                    _ => PasskeyChange::Delete { id, user_id }.into(),
+                }
+            }
+            (Bug::AnswersAChallengeTwice, Change::Passkey(PasskeyChange::Answer { id, secret, at })) => {
+                let again = PasskeyChallenge { id, secret, expires_at: at + Duration::from_micros(1) };
+                return Ok(Some(vec![change.clone(), PasskeyChange::Challenge(again).into()]));
+            }
+            (Bug::AnswersAnExpiredChallenge, Change::Passkey(PasskeyChange::Answer { id, secret, at })) => {
+                PasskeyChange::Answer { id, secret, at: at - Duration::from_micros(1) }.into()
             }
             _ => return Ok(None),
         };
@@ -466,6 +499,17 @@ impl OneTimeTokenReads for MutantStore {
         purpose: OneTimePurpose,
     ) -> Result<Option<OneTimeTokenWithUser>, StoreError> {
         self.inner.one_time_token(id, purpose).await
+    }
+}
+
+#[async_trait]
+impl PasskeyReads for MutantStore {
+    async fn passkeys(&self, user_id: UserId) -> Result<Vec<Passkey>, StoreError> {
+        self.inner.passkeys(user_id).await
+    }
+
+    async fn passkey_by_credential(&self, credential_id: &CredentialId) -> Result<Option<PasskeyWithUser>, StoreError> {
+        self.inner.passkey_by_credential(credential_id).await
     }
 }
 

@@ -7,7 +7,9 @@ use crate::model::{
 use crate::model::{FactorChange, FactorKind, Factors};
 use crate::model::{GuessChange, Guesses};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OutboxChange};
+use crate::model::{Passkey, PasskeyChange};
 use crate::ports::store::Conflict;
+use crate::primitives::PasskeyName;
 
 use super::Stores;
 use super::one_time_tokens::consume;
@@ -213,7 +215,29 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
     ]
     .into_iter()
     .chain(every_kind_of_proof(trial).await)
+    .chain(every_kind_of_passkey(trial).await)
     .collect()
+}
+
+/// The changes of passkeys and their challenges, each of which can be applied alone or after the others.
+async fn every_kind_of_passkey(trial: &Trial) -> Vec<Change> {
+    let (user, leaving, at) = (trial.user().await, trial.user().await, trial.now());
+    let (used, gone, left) =
+        (trial.fixtures.passkey(user.id), trial.fixtures.passkey(user.id), trial.fixtures.passkey(leaving.id));
+    let challenge = trial.fixtures.passkey_challenge();
+    let insert = |passkey: &Passkey| PasskeyChange::Insert { passkey: Box::new(passkey.clone()), auth_epoch: 0, at_most: 9 };
+    let before = ChangeSet::new().and(insert(&used)).and(insert(&gone)).and(insert(&left));
+    trial.commit(before.and(PasskeyChange::Challenge(challenge.clone()))).await;
+    let (id, user_id, from, sign_count) = (used.id, user.id, used.sign_count, used.sign_count + 1);
+    vec![
+        insert(&trial.fixtures.passkey(user.id)).into(),
+        PasskeyChange::Use { id, from, sign_count, backed_up: false, at }.into(),
+        PasskeyChange::Rename { id, user_id, name: PasskeyName::from_stored("another".to_owned()) }.into(),
+        PasskeyChange::Delete { id: gone.id, user_id }.into(),
+        PasskeyChange::ForgetAllOf { user_id: leaving.id }.into(),
+        PasskeyChange::Challenge(trial.fixtures.passkey_challenge()).into(),
+        PasskeyChange::Answer { id: challenge.id, secret: challenge.secret, at }.into(),
+    ]
 }
 
 /// The changes of addresses, one-time tokens and messages, each of which can be applied alone or after the others.

@@ -12,6 +12,7 @@ use crate::model::{
     CredentialChange, Impersonator, KeyAlgorithm, KeyChange, KeyId, KeyPurpose, Outcome, Patch, RequestContext, RevocationReason,
     Role, RoleChange, Rotation, ServerKey, Session, SessionChange, User, UserChange, UserStatus,
 };
+use crate::model::{CredentialId, Passkey, PasskeyChallenge, PasskeyChange};
 use crate::model::{FactorChange, FactorKind, FactorSet, Factors, TotpSecret};
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OutboxChange, OutboxMessage, OutboxState};
@@ -21,6 +22,7 @@ use crate::primitives::{
     Timestamp, UserId,
 };
 use crate::primitives::{OneTimeTokenId, OutboxMessageId};
+use crate::primitives::{PasskeyChallengeId, PasskeyId, PasskeyName};
 
 use super::super::FrozenClock;
 use super::super::fixtures::email;
@@ -32,6 +34,7 @@ const SUBJECTS: u8 = 3;
 const HOURS: u8 = 6;
 const TOKENS: u8 = 4;
 const MESSAGES: u8 = 4;
+const PASSKEYS: u8 = 5;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -88,6 +91,20 @@ pub(super) enum Move {
     ForgetFactors { user: u8 },
     SetSecondFactors { user: u8, ahead: u8, totp: bool, at: u8 },
     Proof(ProofMove),
+    Passkey(PasskeyMove),
+}
+
+/// A change of passkeys or their challenges, in small numbers.
+#[derive(Debug, Clone)]
+pub(super) enum PasskeyMove {
+    Insert { passkey: u8, called: u8, user: u8, ahead: u8, at_most: u8 },
+    Use { passkey: u8, stale: bool, sign_count: u8, at: u8 },
+    Rename { passkey: u8, user: u8, name: u8 },
+    Delete { passkey: u8, user: u8 },
+    ForgetAllOf { user: u8 },
+    Challenge { challenge: u8, end: u8 },
+    Answer { challenge: u8, other_secret: bool, at: u8 },
+    PurgeChallenges { at: u8 },
 }
 
 /// A change of addresses, one-time tokens or messages, in small numbers.
@@ -143,8 +160,16 @@ pub(super) fn universe() -> ChangeSet {
     let begin = |index| SessionChange::Insert { session: Box::new(session(index, 0, 0, 0, 0)), auth_epoch: 0 };
     let stream = AuditChange::ClaimStream { name: "stream".to_owned(), holder: String::new(), at: at(0), until: at(0) };
     let guesses = (0..SUBJECTS).map(|index| GuessChange::Forget { subject: guessed(index) }.into());
+    let called = |index| PasskeyChange::Insert { passkey: Box::new(passkey(index, index, 0)), auth_epoch: 0, at_most: 9 };
+    let passkeys = (0..PASSKEYS).map(|index| called(index).into());
     let tokens = (0..TOKENS).map(|index| OneTimeTokenChange::Insert(Box::new(token(index, 0, true, 1))).into());
-    users.chain((0..SESSIONS).map(|index| begin(index).into())).chain(guesses).chain(tokens).chain([stream.into()]).collect()
+    users
+        .chain((0..SESSIONS).map(|index| begin(index).into()))
+        .chain(guesses)
+        .chain(tokens)
+        .chain(passkeys)
+        .chain([stream.into()])
+        .collect()
 }
 
 /// An hour of the history.
@@ -308,6 +333,48 @@ impl Move {
                 UserChange::SetSecondFactors { id: user_id(user), from, to, at: at(hour) }.into()
             }
             Self::Proof(ref change) => change.change(model).await,
+            Self::Passkey(ref change) => change.change(model).await.into(),
+        }
+    }
+}
+
+impl PasskeyMove {
+    /// The change that this is, given how the model stands.
+    async fn change(&self, model: &dyn Store) -> PasskeyChange {
+        match *self {
+            Self::Insert { passkey: index, called, user, ahead, at_most } => PasskeyChange::Insert {
+                passkey: Box::new(passkey(index, called, user)),
+                auth_epoch: epoch(model, user_id(user)).await + u32::from(ahead),
+                at_most: at_most.into(),
+            },
+            Self::Use { passkey: index, stale, sign_count, at: hour } => {
+                let mut from = u32::from(stale);
+                for user in 0..USERS {
+                    let found = model.passkeys(user_id(user)).await.expect("the model answers");
+                    let found = found.iter().find(|passkey| passkey.id == passkey_id(index));
+                    from += found.map_or(0, |passkey| passkey.sign_count);
+                }
+                let (id, backed_up) = (passkey_id(index), hour % 2 == 0);
+                PasskeyChange::Use { id, from, sign_count: sign_count.into(), backed_up, at: at(hour) }
+            }
+            Self::Rename { passkey, user, name } => {
+                let name = PasskeyName::from_stored(format!("key {name}"));
+                PasskeyChange::Rename { id: passkey_id(passkey), user_id: user_id(user), name }
+            }
+            Self::Delete { passkey, user } => PasskeyChange::Delete { id: passkey_id(passkey), user_id: user_id(user) },
+            Self::ForgetAllOf { user } => PasskeyChange::ForgetAllOf { user_id: user_id(user) },
+            Self::Challenge { challenge, end } => PasskeyChange::Challenge(PasskeyChallenge {
+                id: challenge_id(challenge),
+                secret: digest(challenge),
+                expires_at: at(end),
+            }),
+            Self::Answer { challenge, other_secret, at: hour } => PasskeyChange::Answer {
+                id: challenge_id(challenge),
+                secret: digest(if other_secret { 99 } else { challenge }),
+                at: at(hour),
+            },
+            // Which challenges go first is the store's choice: all of them do.
+            Self::PurgeChallenges { at: hour } => PasskeyChange::PurgeChallenges { expired_before: at(hour), limit: 1_000 },
         }
     }
 }
@@ -426,6 +493,26 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(|(user, ahead, totp, at)| Move::SetSecondFactors { user, ahead, totp, at }),
         6 => proofs().prop_map(Move::Proof),
         8 => messages().prop_map(Move::Proof),
+        7 => passkeys().prop_map(Move::Passkey),
+    ]
+}
+
+/// Passkeys and their challenges.
+fn passkeys() -> impl Strategy<Value = PasskeyMove> {
+    let user = || prop_oneof![4 => 0..2_u8, 1 => 0..USERS];
+    let ahead = || prop_oneof![5 => Just(0_u8), 1 => Just(1)];
+    prop_oneof![
+        4 => (0..PASSKEYS, 0..PASSKEYS, user(), ahead(), 1..4_u8)
+            .prop_map(|(passkey, called, user, ahead, at_most)| PasskeyMove::Insert { passkey, called, user, ahead, at_most }),
+        2 => (0..PASSKEYS, rarely(), 0..4_u8, early())
+            .prop_map(|(passkey, stale, sign_count, at)| PasskeyMove::Use { passkey, stale, sign_count, at }),
+        1 => (0..PASSKEYS, user(), 0..4_u8).prop_map(|(passkey, user, name)| PasskeyMove::Rename { passkey, user, name }),
+        2 => (0..PASSKEYS, user()).prop_map(|(passkey, user)| PasskeyMove::Delete { passkey, user }),
+        1 => user().prop_map(|user| PasskeyMove::ForgetAllOf { user }),
+        2 => (0..3_u8, 0..HOURS).prop_map(|(challenge, end)| PasskeyMove::Challenge { challenge, end }),
+        2 => (0..3_u8, rarely(), early())
+            .prop_map(|(challenge, other_secret, at)| PasskeyMove::Answer { challenge, other_secret, at }),
+        1 => early().prop_map(|at| PasskeyMove::PurgeChallenges { at }),
     ]
 }
 
@@ -530,6 +617,31 @@ fn user_id(index: u8) -> UserId {
 
 fn session_id(index: u8) -> SessionId {
     SessionId::from_uuid(uuid(2, index))
+}
+
+fn passkey_id(index: u8) -> PasskeyId {
+    PasskeyId::from_uuid(uuid(6, index))
+}
+
+fn challenge_id(index: u8) -> PasskeyChallengeId {
+    PasskeyChallengeId::from_uuid(uuid(7, index))
+}
+
+fn passkey(index: u8, called: u8, user: u8) -> Passkey {
+    Passkey {
+        id: passkey_id(index),
+        user_id: user_id(user),
+        credential_id: CredentialId::from_stored(vec![called; 16]),
+        public_key: vec![index; 8],
+        name: PasskeyName::from_stored(format!("key {index}")),
+        sign_count: 0,
+        backup_eligible: index % 2 == 0,
+        backed_up: false,
+        transports: [].into(),
+        aaguid: uuid(8, index),
+        created_at: at(index),
+        last_used_at: None,
+    }
 }
 
 fn token_id(index: u8) -> OneTimeTokenId {

@@ -40,6 +40,8 @@ pub mod model;
 pub mod one_time_tokens;
 #[doc(hidden)]
 pub mod outbox;
+#[doc(hidden)]
+pub mod passkeys;
 mod promises;
 #[doc(hidden)]
 pub mod races;

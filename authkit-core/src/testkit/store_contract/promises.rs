@@ -2,6 +2,7 @@
 
 use super::factors;
 use super::guesses;
+use super::passkeys;
 use super::{Stores, atomicity, audit, credentials, keys, model, races, roles, rotation, sessions, users};
 use super::{administration, search};
 use super::{one_time_tokens, outbox};
@@ -196,6 +197,22 @@ macro_rules! __store_promises {
                 messages_go_with_the_account_and_the_farewell_stays
                 finished_messages_are_purged_and_no_others
             }
+            passkeys {
+                a_passkey_is_read_back_with_every_field
+                a_passkey_needs_an_active_account_of_the_same_epoch
+                no_two_passkeys_are_called_the_same
+                no_account_gets_more_passkeys_than_it_may_have
+                a_use_is_recorded_from_the_counter_that_was_read
+                one_of_many_uses_of_a_counter_is_recorded
+                a_passkey_is_renamed_by_its_owner
+                the_last_way_in_stays
+                two_passkeys_cannot_take_each_other_away
+                passkeys_are_forgotten_with_their_account_or_by_name
+                a_challenge_is_answered_once_by_what_it_is
+                a_challenge_that_expired_is_answered_by_nothing
+                one_of_many_answers_a_challenge
+                expired_challenges_are_purged_and_no_others
+            }
             atomicity {
                 a_store_answers_a_ping
                 an_empty_set_does_nothing
@@ -278,6 +295,7 @@ mod tests {
             include_str!("factors.rs"),
             include_str!("one_time_tokens.rs"),
             include_str!("outbox.rs"),
+            include_str!("passkeys.rs"),
             include_str!("atomicity.rs"),
             include_str!("races.rs"),
             include_str!("roles.rs"),

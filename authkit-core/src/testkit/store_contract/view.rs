@@ -9,6 +9,7 @@ use crate::model::{
     Revocation, ServerKey, Session, SessionChange, SessionWithUser, StoredRoles, User, UserChange, UserFilter, UserPageRequest,
     UserQuery, UserStatus,
 };
+use crate::model::{CredentialId, Passkey, PasskeyChange, PasskeyWithUser};
 use crate::model::{FactorChange, Factors};
 use crate::model::{GuessChange, GuessSubject, Guesses};
 use crate::model::{OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, OutboxMessage, OutboxState};
@@ -26,6 +27,7 @@ pub(super) struct Known {
     streams: BTreeSet<String>,
     guessed: Vec<GuessSubject>,
     tokens: BTreeSet<OneTimeTokenId>,
+    credentials: BTreeSet<CredentialId>,
 }
 
 impl Known {
@@ -60,6 +62,10 @@ impl Known {
                 }
                 Change::User(UserChange::ChangeEmail { to, .. }) if !self.emails.contains(to) => self.emails.push(to.clone()),
                 Change::OneTimeToken(OneTimeTokenChange::Insert(token)) => drop(self.tokens.insert(token.id)),
+                Change::Passkey(PasskeyChange::Insert { passkey, .. }) => {
+                    self.users.insert(passkey.user_id);
+                    self.credentials.insert(passkey.credential_id.clone());
+                }
                 _ => {}
             }
         }
@@ -118,6 +124,8 @@ pub(super) struct View {
     factors: Vec<Option<Factors>>,
     tokens: Vec<Option<OneTimeTokenWithUser>>,
     outbox: Vec<Vec<OutboxMessage>>,
+    passkeys: Vec<Vec<Passkey>>,
+    by_credential: Vec<Option<PasskeyWithUser>>,
 }
 
 impl View {
@@ -146,6 +154,8 @@ impl View {
             factors: Vec::new(),
             tokens: Vec::new(),
             outbox: Vec::new(),
+            passkeys: Vec::new(),
+            by_credential: Vec::new(),
         };
         for role in view.roles.iter().flat_map(|roles| &roles.roles) {
             view.by_role.push(users_with_role(store, &role.name, limit(2)).await);
@@ -163,6 +173,7 @@ impl View {
             view.guesses.push(store.guesses(subject).await.expect("guesses are read"));
         }
         for &id in &known.users {
+            view.passkeys.push(store.passkeys(id).await.expect("passkeys are read"));
             view.factors.push(store.factors(id).await.expect("factors are read"));
             view.users.push(spelled_user(store.user_by_id(id).await.expect("an account is read")));
             view.credentials.push(spelled_credentials(store.credentials_by_id(id).await.expect("credentials are read")));
@@ -181,6 +192,9 @@ impl View {
             for &purpose in OneTimePurpose::ALL {
                 view.tokens.push(store.one_time_token(id, purpose).await.expect("a token is read"));
             }
+        }
+        for id in &known.credentials {
+            view.by_credential.push(store.passkey_by_credential(id).await.expect("a passkey is read"));
         }
         for state in OutboxState::ALL {
             view.outbox.push(messages(store, state, limit(2)).await);
@@ -218,6 +232,8 @@ impl View {
             .or_else(|| differ_in("factors", &self.factors, &expected.factors))
             .or_else(|| differ_in("one_time_token", &self.tokens, &expected.tokens))
             .or_else(|| differ_in("outbox_messages", &self.outbox, &expected.outbox))
+            .or_else(|| differ_in("passkeys", &self.passkeys, &expected.passkeys))
+            .or_else(|| differ_in("passkey_by_credential", &self.by_credential, &expected.by_credential))
     }
 }
 
