@@ -18,7 +18,7 @@ fn asked(operation: &str, number: usize) -> (&'static str, Value) {
         "adminCreateRole" => ("", json!({ "name": format!("made{number}") })),
         "adminUpdateRole" => ("", json!({ "description": "the matrix" })),
         "adminAssignRole" => ("", json!({ "scope": "tenant:matrix" })),
-        "explainRequest" => ("?request_id=matrix", json!({})),
+        "explainRequest" => ("?request_id=01890000-0000-7000-8000-000000000000", json!({})),
         "adminListUsers"
         | "adminGetUser"
         | "adminUpdateUser"
