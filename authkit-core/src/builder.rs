@@ -11,6 +11,7 @@ use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, Mem
 use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
+use crate::flows::audit_stream::{self, Streaming};
 use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::outbox;
@@ -18,6 +19,7 @@ use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
+use crate::ports::AuditSink;
 use crate::ports::Mailer;
 use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
@@ -75,6 +77,7 @@ pub struct Builder<State> {
     cache: Option<Arc<dyn RecordCache>>,
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
+    audit_sink: Option<Arc<dyn AuditSink>>,
     state: State,
 }
 
@@ -90,6 +93,7 @@ impl Builder<WantsStore> {
             cache: None,
             breach_list: None,
             mailer: None,
+            audit_sink: None,
             state: WantsStore(()),
         }
     }
@@ -160,9 +164,15 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Hands the audit log on to `sink`, in the background. By default it stays in the store.
+    pub fn audit_sink(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.audit_sink = Some(sink);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state: next(state) }
     }
 }
 
@@ -176,6 +186,7 @@ impl Builder<Ready> {
         let engine = self.assemble().await?;
         tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
         tokio::spawn(outbox::run(Arc::downgrade(&engine)));
+        tokio::spawn(audit_stream::run(Arc::downgrade(&engine)));
         Ok(AuthKit::from_engine(engine))
     }
 
@@ -199,6 +210,7 @@ impl Builder<Ready> {
         let own = Arc::new(LocalRateLimiter::new(Arc::clone(&self.clock)));
         let refusals = RefusalBook::new(Arc::clone(&own) as Arc<dyn RateLimiter>);
         let throttle = Throttle::new(self.config.limits.clone(), Arc::clone(&self.clock), self.limiter, own);
+        let streaming = Streaming::new(self.audit_sink, &*self.entropy);
         let accounts = AccountCache::new(self.cache, Arc::clone(&self.clock));
         let engine = Arc::new(Engine {
             store: self.state.store,
@@ -219,6 +231,7 @@ impl Builder<Ready> {
             revoked,
             skew: ClockSkew::unknown(),
             sealing: SealBooks::new(),
+            streaming,
             refusals,
             config: self.config,
         });

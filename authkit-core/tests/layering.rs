@@ -27,6 +27,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 const DOORS: &[&str] = &[
     "engine",
     "audit_seal",
+    "audit_stream",
     "refusals",
     "account_cache",
     "breach",

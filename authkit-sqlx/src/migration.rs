@@ -54,6 +54,7 @@ histories! {
     7 "roles" "0007_roles",
     8 "factors" "0008_factors",
     9 "passkeys" "0009_passkeys",
+    10 "sent_codes" "0010_sent_codes",
 }
 
 /// A step that a database has.

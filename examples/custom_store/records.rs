@@ -14,6 +14,7 @@ use authkit_core::model::{
 use authkit_core::model::{CredentialId, Passkey, PasskeyTransport};
 use authkit_core::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use authkit_core::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
+use authkit_core::model::{Phone, SentCode, TrustedDevice};
 use authkit_core::ports::StoreError;
 use authkit_core::{
     AuditEventId, DeviceName, Digest, Email, FullName, Locale, Permission, RequestId, RoleDescription, RoleName, Scope, Sealed,
@@ -121,6 +122,7 @@ struct RoleRecord {
     description: Option<RoleDescription>,
     permissions: BTreeSet<Permission>,
     inherits: BTreeSet<RoleName>,
+    mfa_required: bool,
     built_in: bool,
     version: u32,
     #[serde(with = "field")]
@@ -188,7 +190,13 @@ struct FactorsRecord {
     #[serde(with = "field")]
     totp: Option<TotpSecret>,
     #[serde(with = "field")]
+    phone: Option<Phone>,
+    #[serde(with = "field")]
     recovery: Option<RecoveryCodes>,
+    #[serde(with = "field")]
+    sent_codes: Vec<SentCode>,
+    #[serde(with = "field")]
+    trusted_devices: Vec<TrustedDevice>,
     #[serde(with = "field")]
     guesses: Option<Guesses>,
 }
@@ -422,6 +430,15 @@ fields! {
             digests: Field::from_plain(plain.1)?,
             created_at: Timestamp::from_unix_micros(plain.2),
         });
+    Phone as (Vec<u8>, i64):
+        |phone| (phone.number.to_plain(), phone.created_at.to_plain()),
+        |plain| Some(Self { number: Sealed::from_bytes(plain.0), created_at: Timestamp::from_unix_micros(plain.1) });
+    SentCode as Option<String>:
+        |code| Self::to_stored(std::slice::from_ref(code)),
+        |text| Self::from_stored(text.as_deref())?.pop();
+    TrustedDevice as Option<String>:
+        |device| Self::to_stored(std::slice::from_ref(device)),
+        |text| Self::from_stored(text.as_deref())?.pop();
     Guesses as (u32, i64):
         |guesses| (guesses.failures, guesses.last_at.to_plain()),
         |plain| Some(Self { failures: plain.0, last_at: Timestamp::from_unix_micros(plain.1) });

@@ -11,6 +11,7 @@ use crate::flows::PasswordSecretError;
 use crate::flows::access_book::{self, AccessBook, WorkedOut};
 use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
+use crate::flows::audit_stream::Streaming;
 use crate::flows::breach::BreachGate;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
@@ -119,6 +120,7 @@ pub(crate) struct Engine {
     pub(crate) revoked: Arc<RevokedSet>,
     pub(crate) skew: ClockSkew,
     pub(crate) sealing: SealBooks,
+    pub(crate) streaming: Streaming,
     pub(crate) refusals: RefusalBook,
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::model::guess::Guesses;
+use crate::model::sent_code::SentCode;
+use crate::model::trusted_device::TrustedDevice;
 use crate::primitives::{Digest, Sealed, Timestamp, UserId};
 
 /// A second factor that somebody can turn on.
@@ -13,13 +15,15 @@ pub enum FactorKind {
     Totp,
     /// Codes that are mailed to the address of the account.
     Email,
+    /// Codes in text messages to a telephone.
+    Sms,
     /// A passkey.
     Passkey,
 }
 
 impl FactorKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Totp, Self::Email, Self::Passkey];
+    pub const ALL: [Self; 4] = [Self::Totp, Self::Email, Self::Sms, Self::Passkey];
 
     /// The stable name, as sent and as audited.
     #[must_use]
@@ -27,6 +31,7 @@ impl FactorKind {
         match self {
             Self::Totp => "totp",
             Self::Email => "email",
+            Self::Sms => "sms",
             Self::Passkey => "passkey",
         }
     }
@@ -41,7 +46,7 @@ impl FactorKind {
         match self {
             Self::Totp => 1,
             Self::Email => 2,
-            // 4 is kept for codes by SMS.
+            Self::Sms => 4,
             Self::Passkey => 8,
         }
     }
@@ -117,6 +122,15 @@ pub struct TotpSecret {
     pub created_at: Timestamp,
 }
 
+/// A telephone that codes are sent to. Whether it is in force is said by [`FactorSet`]: until then it waits to be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phone {
+    /// The number (E.164), sealed with the account's id as associated data.
+    pub number: Sealed,
+    /// When it was given.
+    pub created_at: Timestamp,
+}
+
 /// The recovery codes that are left of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveryCodes {
@@ -139,8 +153,14 @@ pub struct Factors {
     pub version: u32,
     /// The secret of the authenticator app.
     pub totp: Option<TotpSecret>,
+    /// The telephone.
+    pub phone: Option<Phone>,
     /// The recovery codes.
     pub recovery: Option<RecoveryCodes>,
+    /// The codes that were sent and wait to be typed in: at most one for each use.
+    pub sent_codes: Vec<SentCode>,
+    /// The devices on which no second factor is asked for.
+    pub trusted_devices: Vec<TrustedDevice>,
     /// Codes in a row that were wrong, or were let through to be checked and not heard of again.
     pub guesses: Option<Guesses>,
 }
@@ -149,7 +169,16 @@ impl Factors {
     /// The row of an account that has none yet.
     #[must_use]
     pub const fn none_of(user_id: UserId) -> Self {
-        Self { user_id, version: 0, totp: None, recovery: None, guesses: None }
+        Self {
+            user_id,
+            version: 0,
+            totp: None,
+            phone: None,
+            recovery: None,
+            sent_codes: Vec::new(),
+            trusted_devices: Vec::new(),
+            guesses: None,
+        }
     }
 }
 
@@ -177,11 +206,11 @@ mod tests {
 
     #[test]
     fn a_set_holds_what_was_put_into_it_and_nothing_else() {
-        let set = FactorSet::NONE.with(FactorKind::Email).with(FactorKind::Totp).with(FactorKind::Email);
-        assert_eq!(set.iter().collect::<Vec<_>>(), [FactorKind::Totp, FactorKind::Email]);
-        assert_eq!(set.without(FactorKind::Totp).iter().collect::<Vec<_>>(), [FactorKind::Email]);
-        assert!(set.without(FactorKind::Totp).without(FactorKind::Email).is_empty());
+        let set = FactorSet::NONE.with(FactorKind::Sms).with(FactorKind::Totp).with(FactorKind::Sms);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [FactorKind::Totp, FactorKind::Sms]);
+        assert_eq!(set.without(FactorKind::Totp).iter().collect::<Vec<_>>(), [FactorKind::Sms]);
+        assert!(set.without(FactorKind::Totp).without(FactorKind::Sms).is_empty());
         assert_eq!(FactorSet::from_bits(set.bits()), Some(set));
-        assert_eq!(FactorSet::from_bits(4), None, "a factor of a newer version must not be overlooked");
+        assert_eq!(FactorSet::from_bits(1 << 31), None, "a factor of a newer version must not be overlooked");
     }
 }

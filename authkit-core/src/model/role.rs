@@ -15,6 +15,8 @@ pub struct Role {
     pub permissions: BTreeSet<Permission>,
     /// The roles whose permissions are its own as well.
     pub inherits: BTreeSet<RoleName>,
+    /// Whether nobody who has it, or a role that inherits it, begins a session without a second factor.
+    pub mfa_required: bool,
     /// Whether it came with the store: then it can be neither changed nor deleted.
     pub built_in: bool,
     /// How often it was changed.
@@ -46,6 +48,7 @@ impl Role {
                 description: None,
                 permissions,
                 inherits: BTreeSet::new(),
+                mfa_required: false,
                 built_in: true,
                 version: 0,
                 created_at: Timestamp::UNIX_EPOCH,
@@ -99,7 +102,7 @@ pub enum RoleChange {
         /// The version of all roles that was read.
         from: u32,
     },
-    /// Replaces description, permissions, inherited roles and `updated_at` of the role with this name, and raises its version.
+    /// Replaces description, permissions, inherited roles, the demand for a second factor and `updated_at` of the role with this name, and raises its version.
     /// Guards: the version of all roles is `from`, and the role is there and not built in (both `Conflict::RolesChanged`).
     /// Raises the version of all roles.
     Update {

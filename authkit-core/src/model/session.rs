@@ -20,6 +20,8 @@ pub enum AuthMethod {
     RecoveryCode,
     /// By a link that was mailed to the account's address.
     MailedLink,
+    /// A code that was sent to a telephone.
+    SmsCode,
     /// By a passkey: something she has, which asked for something she knows or is before it signed.
     Passkey,
 }
@@ -27,7 +29,7 @@ pub enum AuthMethod {
 impl AuthMethod {
     /// Every method.
     pub const ALL: &'static [Self] =
-        &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink, Self::Passkey];
+        &[Self::Password, Self::Totp, Self::EmailCode, Self::RecoveryCode, Self::MailedLink, Self::SmsCode, Self::Passkey];
 
     /// The `amr` value: of RFC 8176 §2 where it has one, and a name of our own where it does not.
     #[must_use]
@@ -38,6 +40,7 @@ impl AuthMethod {
             Self::EmailCode => "email_code",
             Self::RecoveryCode => "recovery_code",
             Self::MailedLink => "email",
+            Self::SmsCode => "sms",
             // Proof of possession of a key. Whether hardware holds it, which `hwk` would say, nobody vouches for.
             Self::Passkey => "pop",
         }
@@ -53,7 +56,7 @@ impl AuthMethod {
     #[must_use]
     pub const fn is_second_factor(self) -> bool {
         match self {
-            Self::Totp | Self::EmailCode | Self::RecoveryCode | Self::Passkey => true,
+            Self::Totp | Self::EmailCode | Self::RecoveryCode | Self::SmsCode | Self::Passkey => true,
             Self::Password | Self::MailedLink => false,
         }
     }
@@ -73,11 +76,13 @@ impl AssuranceLevel {
     /// The level of a proof by these methods.
     ///
     /// A code that was mailed is a second hurdle, but no second factor: whoever holds the mailbox holds it too, and often resets the
-    /// password with it (SP 800-63B-4 §3.1.3.1 rules it out). It leaves the level where it is.
+    /// password with it (SP 800-63B-4 §3.1.3.1 rules it out). It leaves the level where it is. A code that was sent to a telephone counts: it
+    /// is restricted (§3.1.3.3), and the operator has to turn it on.
     #[must_use]
     pub fn of(methods: &[AuthMethod]) -> Self {
         let first = methods.iter().any(|method| !method.is_second_factor());
-        let second = methods.iter().any(|method| matches!(method, AuthMethod::Totp | AuthMethod::RecoveryCode));
+        let second =
+            methods.iter().any(|method| matches!(method, AuthMethod::Totp | AuthMethod::RecoveryCode | AuthMethod::SmsCode));
         // A passkey that has verified its user is two factors in one (SP 800-63B-4 §3.1.7, §3.2.10).
         let both = methods.contains(&AuthMethod::Passkey);
         if both || (first && second) { Self::Aal2 } else { Self::Aal1 }

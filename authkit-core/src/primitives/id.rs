@@ -138,6 +138,10 @@ id! {
     OutboxMessageId
 }
 id! {
+    /// Names a device that is trusted for a while.
+    TrustedDeviceId
+}
+id! {
     /// Names a passkey to its owner.
     PasskeyId
 }

@@ -22,6 +22,7 @@ pub use device_kind::DeviceKind;
 pub use digest::Digest;
 pub use email::{Email, EmailError};
 pub use entropy::{Entropy, OsEntropy};
+pub use id::TrustedDeviceId;
 pub use id::{AuditEventId, RequestId, SessionId, TokenId, UserId};
 pub use id::{OneTimeTokenId, OutboxMessageId};
 pub use id::{PasskeyChallengeId, PasskeyId};

@@ -8,9 +8,11 @@ use crate::model::{
     Access, Actor, Assignment, AuditAction, AuditChange, AuditEvent, AuditLeaf, AuditSeal, AuthMethod, Client, KeyAlgorithm,
     KeyId, KeyPurpose, Outcome, RequestContext, Role, Rotation, ServerKey, Session, User, UserStatus,
 };
+use crate::model::{CodeUse, FactorKind, Phone, SentCode, TrustedDevice};
 use crate::model::{CredentialId, Passkey, PasskeyChallenge, PasskeyTransport};
 use crate::model::{FactorSet, Factors, Guesses, RecoveryCodes, TotpSecret};
 use crate::model::{MessageKind, OneTimePurpose, OneTimeToken, OutboxMessage, OutboxState};
+use crate::primitives::TrustedDeviceId;
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{
     AuditEventId, Clock, DeviceName, Digest, Email, FullName, Locale, PasswordHash, RequestId, RoleDescription, Sealed,
@@ -130,6 +132,7 @@ impl Fixtures {
             description: Some(RoleDescription::from_stored("Büro: liest, schreibt".to_owned())),
             permissions: [permission("invoice:read"), permission("report_2.x:*")].into(),
             inherits: ["user".parse().expect("a name")].into(),
+            mfa_required: true,
             built_in: false,
             version: 0,
             created_at: self.now(),
@@ -277,8 +280,39 @@ impl Fixtures {
             user_id,
             version: 0,
             totp: Some(TotpSecret { sealed: sealed(), last_step: Some(u32::MAX), created_at: self.now() }),
+            phone: Some(Phone { number: sealed(), created_at: self.now() }),
             recovery: Some(RecoveryCodes { key: sealed(), digests: vec![self.digest(), self.digest()], created_at: self.now() }),
+            sent_codes: CodeUse::ALL.map(|used_for| self.sent_code(used_for)).to_vec(),
+            trusted_devices: vec![self.trusted_device(), self.trusted_device()],
             guesses: Some(Guesses { failures: 3, last_at: self.now() }),
+        }
+    }
+
+    /// A code that nobody was sent.
+    #[must_use]
+    pub fn sent_code(&self, used_for: CodeUse) -> SentCode {
+        SentCode {
+            used_for,
+            kind: FactorKind::Sms,
+            key: Sealed::from_bytes(random_bytes::<64>(&self.entropy).to_vec()),
+            digest: self.digest(),
+            attempts_left: 5,
+            sent_at: self.now(),
+            expires_at: self.now() + Duration::from_mins(10),
+        }
+    }
+
+    /// A device that nobody holds.
+    #[must_use]
+    pub fn trusted_device(&self) -> TrustedDevice {
+        TrustedDevice {
+            id: TrustedDeviceId::generate(self.now(), &self.entropy),
+            secret: self.digest(),
+            auth_epoch: 4,
+            name: Some(DeviceName::from_stored("Zoë's \"phone\"".to_owned())),
+            user_agent: self.client().user_agent,
+            created_at: self.now(),
+            expires_at: self.now() + Duration::from_hours(24 * 30),
         }
     }
 

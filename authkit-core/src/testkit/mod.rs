@@ -3,6 +3,7 @@
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
+pub mod audit_receiver;
 pub mod bus_contract;
 pub mod clock;
 pub mod entropy;
@@ -17,6 +18,7 @@ pub mod rate_limiter_contract;
 pub mod record_cache_contract;
 pub mod store_contract;
 
+pub use audit_receiver::AuditReceiver;
 pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
 pub use fault_proxy::{Direction, FaultProxy, NetworkFault};

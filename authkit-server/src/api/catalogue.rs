@@ -169,8 +169,9 @@ const OPERATIONS: &[Operation] = &[
     ),
     // The audit log.
     ("listSecurityEvents", &[BEARER], &[(400, "request.invalid_parameter")]),
-    ("listAuditEvents", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
-    ("explainRequest", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
+    ("listAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("exportAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("explainRequest", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
 ];
 
 /// The problems of an operation: for each status, the codes.

@@ -6,6 +6,7 @@
 mod admin_roles;
 mod admin_users;
 mod audit;
+mod audit_export;
 mod audit_reply;
 mod auth;
 mod caller;

@@ -39,6 +39,25 @@ impl Collector for Figures {
             let gauge = ConstGauge::new(value.as_secs_f64());
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let (unsealed, stream) = self.auth.audit().progress();
+        let audit_times = [
+            ("audit_unsealed_seconds", "How long an event waits for its seal beyond its time", Some(unsealed)),
+            (
+                "audit_stream_behind_seconds",
+                "How old the oldest event is that was not handed on",
+                stream.map(|stream| stream.behind),
+            ),
+        ];
+        for (name, help, value) in audit_times.into_iter().filter_map(|(name, help, value)| Some((name, help, value?))) {
+            let gauge = ConstGauge::new(value.as_secs_f64());
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let audit_counts = stream.map(|stream| {
+            [
+                ("audit_stream_delivered", "Events that this node has handed on, repetitions included", stream.delivered),
+                ("audit_stream_failures", "Deliveries that the receiver of the audit log has not taken", stream.failures),
+            ]
+        });
         let counters = [
             ("hashing_hashed", "Hashes that were computed", pool.hashed),
             ("hashing_expired", "Hashes whose turn did not come in time", pool.expired),
@@ -50,7 +69,9 @@ impl Collector for Figures {
                 ("store_change_sets", "Change sets in them", writer.change_sets),
             ]
         });
-        for (name, help, value) in counters.into_iter().chain(writer.into_iter().flatten()) {
+        for (name, help, value) in
+            counters.into_iter().chain(writer.into_iter().flatten()).chain(audit_counts.into_iter().flatten())
+        {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }

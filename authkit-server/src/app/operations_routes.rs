@@ -113,6 +113,22 @@ fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode,
         None => "unknown",
     };
     let skew = health.and_then(|health| health.clock_skew).map(|skew| skew.as_millis());
+    let audit = match health {
+        None => json!({ "status": "unknown" }),
+        Some(health) => {
+            let mut audit = json!({
+                "status": if health.is_audit_late() { "degraded" } else { "up" },
+                "unsealed_seconds": health.unsealed_for.as_secs(),
+            });
+            if let Some(stream) = &health.audit_stream {
+                audit["stream"] = json!({
+                    "status": if stream.is_failing { "failing" } else if stream.is_here { "up" } else { "elsewhere" },
+                    "behind_seconds": stream.behind.as_secs(),
+                });
+            }
+            audit
+        }
+    };
     let body = json!({
         "status": status,
         "parts": {
@@ -121,6 +137,7 @@ fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode,
             "revocations": { "status": bus, "age_seconds": age },
             "rate_limits": { "status": limits },
             "records": { "status": records },
+            "audit": audit,
         },
     });
     (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)

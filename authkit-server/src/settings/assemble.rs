@@ -13,6 +13,7 @@ use super::reading::Reading;
 use super::sources::{Inputs, Sources};
 use super::table::{Parsed, TABLE};
 use super::{Database, PublicUrl, RedisEndpoint, Settings, parse};
+use crate::audit_stream::AuditTarget;
 
 /// OWASP Password Storage: pairs of memory in KiB and passes of argon2id that are as strong as each other.
 const OWASP_ARGON2ID: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
@@ -171,6 +172,8 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         },
         keep_ended_sessions: parsed.keep_sessions?,
         audit_seal_after: parsed.audit_seal_after?,
+        audit_stream: parsed.audit_stream?.flatten().map(|target| target.resolved(working_dir)),
+        audit_stream_ca_file: parsed.audit_stream_ca_file?.map(|path| working_dir.join(path)),
         smtp_url: parsed.smtp_url?,
         mail_from: parsed.mail_from?.unwrap_or_else(kinds::nobody),
         password_profile: parsed.password_profile?,
@@ -250,6 +253,13 @@ fn warnings(settings: &Settings) -> Vec<String> {
         warnings.push(
             "DATABASE_URL names another machine, and its certificate is not verified: who is on the network between can read and \
              change what crosses it; add ?sslmode=verify-full"
+                .to_owned(),
+        );
+    }
+    if settings.audit_stream.as_ref().is_some_and(AuditTarget::is_exposed) {
+        warnings.push(
+            "AUTHKIT_AUDIT_STREAM names another machine, and what is sent there is not encrypted: who is on the network between can \
+             read who did what, and forge it; use syslog+tls"
                 .to_owned(),
         );
     }

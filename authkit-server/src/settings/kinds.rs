@@ -5,6 +5,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::parse;
 use super::problem::Refusal;
+use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
 use crate::telemetry::LogFormat;
 
@@ -83,6 +84,16 @@ pub(super) fn breach_list(text: &str) -> Result<Option<BreachSource>, Refusal> {
         return Ok(None);
     }
     BreachSource::parse(text).map(Some).map_err(|error| Refusal::new(error.to_string(), FIX))
+}
+
+/// Where the audit log is handed on to; `off` is nowhere.
+pub(super) fn audit_stream(text: &str) -> Result<Option<AuditTarget>, Refusal> {
+    const FIX: &str =
+        "use off, file:/path, syslog:///dev/log, syslog+udp://host:514, syslog+tcp://host:601 or syslog+tls://host:6514";
+    if text == "off" || text == "false" {
+        return Ok(None);
+    }
+    AuditTarget::parse(parse::line(text)?).map(Some).map_err(|error| Refusal::new(error.to_string(), FIX))
 }
 
 /// What becomes of a new password while the list cannot be asked.

@@ -34,6 +34,7 @@ use authkit_core::config::{
 use authkit_core::embedded::MasterKey;
 use ipnet::IpNet;
 
+use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
 use crate::telemetry::LogFormat;
 
@@ -113,6 +114,10 @@ pub struct Settings {
     pub mail_from: lettre::message::Mailbox,
     /// How old an event of the audit log is before it is sealed.
     pub audit_seal_after: Duration,
+    /// Where the audit log is handed on to.
+    pub audit_stream: Option<AuditTarget>,
+    /// The certificates of the authority that signed that of the receiver.
+    pub audit_stream_ca_file: Option<PathBuf>,
     /// The rules for a new password.
     pub password_profile: PasswordProfile,
     /// The least strength of a new password.

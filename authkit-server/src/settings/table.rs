@@ -17,6 +17,7 @@ use super::public_url::PublicUrl;
 use super::reading::Reading;
 use super::redis::{self, RedisEndpoint, RedisHost};
 use super::{parse, proxies};
+use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
 
 /// What a setting is when nobody sets it.
@@ -321,6 +322,13 @@ settings! {
         /// How old an event of the audit log is before it is sealed; what lands later than that is sealed as late.
         audit_seal_after: Duration = Text("90s"), Public, "AUTHKIT_AUDIT_SEAL_AFTER", "audit.seal_after",
             required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(15)));
+        /// Where events are handed on to as they happen, each at least once: file:/path for JSON lines (synced to the disk; with
+        /// ?sync=off not), syslog:///dev/log, syslog+udp://host:514, syslog+tcp://host:601 or syslog+tls://host:6514.
+        audit_stream: Option<Option<AuditTarget>> = Unset("events stay in the database"), Public,
+            "AUTHKIT_AUDIT_STREAM", "audit.stream", optional(kinds::audit_stream);
+        /// With syslog+tls: a file with the certificates (PEM) of the authority that signed that of the receiver.
+        audit_stream_ca_file: Option<PathBuf> = Unset("the authorities of the web"), Public,
+            "AUTHKIT_AUDIT_STREAM_CA_FILE", "audit.stream_ca_file", optional(path);
     }
     Mail {
         /// The SMTP server: smtps://user:password@host:465, or smtp://user:password@host:587?tls=required for STARTTLS.

@@ -3,6 +3,8 @@
 mod account;
 mod administration;
 mod audit;
+mod audit_export;
+mod audit_stream;
 mod authentication;
 mod authorization_matrix;
 mod bad_bodies;

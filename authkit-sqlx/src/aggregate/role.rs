@@ -14,7 +14,7 @@ use crate::statement::{Query, Statement, unknown_change};
 use crate::value::args;
 
 /// No row when the version is the one that is known: then nobody needs the roles.
-const ALL: &str = "SELECT g.version, r.name, r.description, r.permissions, r.inherits, r.built_in, r.version, r.created_at, r.updated_at \
+const ALL: &str = "SELECT g.version, r.name, r.description, r.permissions, r.inherits, r.built_in, r.mfa_required, r.version, r.created_at, r.updated_at \
     FROM authkit_role_graph g CROSS JOIN authkit_roles r WHERE g.version IS DISTINCT FROM $1 ORDER BY r.name";
 
 macro_rules! changed {
@@ -75,10 +75,10 @@ pub(crate) const LOCK_SQLITE: &str = lock!("");
 /// one that locked and looked at once would look at what there was before its rival was done (PostgreSQL manual §13.2.1).
 pub(crate) const LOCK_POSTGRES: &str = lock!(" FOR NO KEY UPDATE");
 
-const INSERT: &str = "INSERT INTO authkit_roles (name, description, permissions, inherits, built_in, version, created_at, updated_at) \
-    VALUES ($1, $2, $3, $4, 0, 0, $5, $6) ON CONFLICT DO NOTHING";
+const INSERT: &str = "INSERT INTO authkit_roles (name, description, permissions, inherits, built_in, version, created_at, updated_at, mfa_required) \
+    VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7) ON CONFLICT DO NOTHING";
 
-const UPDATE: &str = "UPDATE authkit_roles SET description = $2, permissions = $3, inherits = $4, version = version + 1, updated_at = $5 \
+const UPDATE: &str = "UPDATE authkit_roles SET description = $2, permissions = $3, inherits = $4, version = version + 1, updated_at = $5, mfa_required = $6 \
     WHERE name = $1 AND built_in = 0";
 
 const DELETE: &str = "DELETE FROM authkit_roles WHERE name = $1 AND built_in = 0 \
@@ -155,6 +155,7 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<(u32, Role), DecodeError
         permissions: fields.named("list of permissions", words)?,
         inherits: fields.named("list of roles", words)?,
         built_in: fields.number()? != 0,
+        mfa_required: fields.number()? != 0,
         version: fields.number()?,
         created_at: fields.time()?,
         updated_at: fields.time()?,
@@ -185,12 +186,14 @@ pub(crate) fn statements(dialect: &Dialect, change: &RoleChange, statements: &mu
     match change {
         RoleChange::Insert { role, from } => {
             let (description, permissions, inherits) = columns(role);
-            let args = args![role.name.as_str(), description, permissions, inherits, role.created_at, role.updated_at];
+            let demand = role.mfa_required;
+            let args = args![role.name.as_str(), description, permissions, inherits, role.created_at, role.updated_at, demand];
             statements.extend([raise(*from), Statement::guarded(INSERT, args, Conflict::RoleTaken)]);
         }
         RoleChange::Update { role, from } => {
             let (description, permissions, inherits) = columns(role);
-            let args = args![role.name.as_str(), description, permissions, inherits, role.updated_at];
+            let demand = role.mfa_required;
+            let args = args![role.name.as_str(), description, permissions, inherits, role.updated_at, demand];
             statements.extend([raise(*from), Statement::guarded(UPDATE, args, Conflict::RolesChanged)]);
         }
         RoleChange::Delete { name, from } => {

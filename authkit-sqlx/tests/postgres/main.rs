@@ -65,7 +65,8 @@ async fn the_schema_is_checked_without_being_touched_and_a_strange_one_is_refuse
             "one_time_tokens_and_outbox",
             "roles",
             "factors",
-            "passkeys"
+            "passkeys",
+            "sent_codes"
         ]
     );
     assert_eq!(store.check().await.expect("still empty").version, 0);

@@ -93,6 +93,7 @@ pub(crate) async fn create(
             description: new.description.clone(),
             permissions: new.permissions.clone(),
             inherits: new.inherits.clone(),
+            mfa_required: false,
             built_in: false,
             version: 0,
             created_at: at,

@@ -28,6 +28,8 @@ pub async fn factors_are_read_back_with_every_field(stores: Stores) {
     let mut unused = full.clone();
     unused.totp.iter_mut().for_each(|totp| totp.last_step = None);
     unused.recovery.iter_mut().for_each(|recovery| recovery.digests.clear());
+    unused.sent_codes.truncate(1);
+    unused.trusted_devices.clear();
     let bare = Factors { version: 2, ..Factors::none_of(user.id) };
     for (version, next) in [(1, &unused), (2, &bare), (3, &Factors { version: 3, ..full.clone() })] {
         trial.apply(put(next)).await;

@@ -780,6 +780,7 @@ fn role(index: u8, super_role: bool, inherits: Option<u8>) -> Role {
         description: (!super_role).then(|| RoleDescription::from_stored(format!("role {index}"))),
         permissions: [permission.parse().expect("a permission")].into(),
         inherits: inherits.map(role_name).into_iter().collect(),
+        mfa_required: super_role,
         built_in: false,
         version: 0,
         created_at: at(0),

@@ -31,6 +31,7 @@ pub async fn a_role_is_read_back_with_every_field(stores: Stores) {
         description: None,
         permissions: BTreeSet::new(),
         inherits: [full.name.clone(), name("admin"), name("user")].into(),
+        mfa_required: false,
         ..trial.fixtures.role()
     };
     let hostile = Role {
@@ -78,6 +79,7 @@ pub async fn a_role_is_changed_only_on_the_version_that_was_read(stores: Stores)
         description: None,
         permissions: ["x:y".parse().expect("a permission")].into(),
         inherits: [bystander.name.clone()].into(),
+        mfa_required: !role.mfa_required,
         version: 1,
         updated_at: at,
         ..role
