@@ -15,6 +15,7 @@ use crate::flows::audit_stream::{self, Streaming};
 use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::outbox;
+use crate::flows::outbox_books::OutboxBooks;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
@@ -220,6 +221,7 @@ impl Builder<Ready> {
             bus,
             mailer: self.mailer,
             outbox_wake: Arc::new(tokio::sync::Notify::new()),
+            outbox_books: OutboxBooks::default(),
             throttle,
             breach: BreachGate::new(self.breach_list, self.config.passwords.breach_list_failure),
             accounts,

@@ -8,9 +8,9 @@ use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
+use crate::flows::{ChangeEmailError, LinkError, OutboxError};
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
 use crate::flows::{Forbidden, TooManyRequests};
-use crate::flows::{LinkError, OutboxError};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -74,9 +74,12 @@ const fn of_administration(error: &AdminError) -> ErrorKind {
     match error {
         AdminError::Authorize(AuthorizeError::SessionEnded) => ErrorKind::Unauthenticated,
         AdminError::NotFound | AdminError::NoSuchSession => ErrorKind::NotFound,
-        AdminError::OwnAccount | AdminError::Suspended | AdminError::EmailTaken | AdminError::LastSuperuser => {
-            ErrorKind::Conflict
-        }
+        AdminError::InvitationAccepted
+        | AdminError::NoMail
+        | AdminError::OwnAccount
+        | AdminError::Suspended
+        | AdminError::EmailTaken
+        | AdminError::LastSuperuser => ErrorKind::Conflict,
         AdminError::Changed => ErrorKind::Outdated,
         _ => ErrorKind::Forbidden,
     }
@@ -121,6 +124,9 @@ pub enum Error {
     /// Of a change of password.
     #[error(transparent)]
     ChangePassword(#[from] ChangePasswordError),
+    /// Of a change of the address.
+    #[error(transparent)]
+    ChangeEmail(#[from] ChangeEmailError),
     /// Of a session.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -173,6 +179,7 @@ impl Error {
             Self::Profile(error) => error.code(),
             Self::ChangePassword(error) => error.code(),
             Self::Session(error) => error.code(),
+            Self::ChangeEmail(error) => error.code(),
             Self::CloseAccount(error) => error.code(),
             Self::SecondFactor(error) => error.code(),
             Self::Enroll(error) => error.code(),
@@ -203,13 +210,17 @@ impl Error {
             | Self::Refresh(RefreshError::Throttled { retry_after })
             | Self::Reauthenticate(ReauthenticateError::Throttled { retry_after })
             | Self::ChangePassword(ChangePasswordError::Throttled { retry_after })
+            | Self::ChangeEmail(ChangeEmailError::Throttled { retry_after })
             | Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken)
+            | Self::ChangeEmail(ChangeEmailError::NoMail)
+            | Self::Link(LinkError::EmailTaken)
             | Self::Role(RoleError::NameTaken | RoleError::InUse | RoleError::Inherited { .. } | RoleError::LastSuperuser)
             | Self::CloseAccount(CloseAccountError::LastSuperuser) => ErrorKind::Conflict,
             Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(_))
+            | Self::ChangeEmail(ChangeEmailError::SameAddress)
             | Self::Link(LinkError::WeakPassword(_))
             | Self::Role(
                 RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
@@ -230,6 +241,10 @@ impl Error {
             | Self::ChangePassword(
                 ChangePasswordError::Suspended | ChangePasswordError::WrongPassword | ChangePasswordError::Impersonated(_),
             )
+            | Self::ChangeEmail(
+                ChangeEmailError::ReauthenticationRequired | ChangeEmailError::Suspended | ChangeEmailError::Impersonated(_),
+            )
+            | Self::Outbox(OutboxError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_)))
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired | CloseAccountError::Impersonated(_))
             | Self::Export(ExportError::Impersonated(_))
             | Self::Link(LinkError::Suspended | LinkError::OtherBrowser | LinkError::SecondFactorRequired(_)) => {
@@ -238,7 +253,7 @@ impl Error {
             Self::Admin(error) => of_administration(error),
             Self::Role(RoleError::Changed) => ErrorKind::Outdated,
             Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
-            | Self::Outbox(_)
+            | Self::Outbox(OutboxError::NotFound)
             | Self::Session(_)
             | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
             Self::SecondFactor(SecondFactorError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
@@ -303,13 +318,14 @@ impl Error {
             | Self::Profile(ProfileError::Internal(error))
             | Self::ChangePassword(ChangePasswordError::Internal(error))
             | Self::Session(SessionError::Internal(error))
+            | Self::ChangeEmail(ChangeEmailError::Internal(error))
             | Self::CloseAccount(CloseAccountError::Internal(error))
             | Self::Export(ExportError::Internal(error))
             | Self::SecondFactor(SecondFactorError::Internal(error))
             | Self::Enroll(EnrollError::Internal(error))
             | Self::Link(LinkError::Internal(error))
-            | Self::Outbox(OutboxError::Internal(error))
             | Self::Internal(error) => Some(error),
+            Self::Outbox(error) => error.internal(),
             Self::Admin(error) => error.internal(),
             _ => None,
         }

@@ -46,6 +46,7 @@ const DOORS: &[&str] = &[
     "one_time",
     "outbox",
     "notify",
+    "outbox_books",
     "pending_registration",
 ];
 

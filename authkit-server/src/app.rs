@@ -10,6 +10,7 @@ mod import;
 mod link_pages;
 mod metrics;
 mod operations_routes;
+mod outbox;
 mod roles;
 mod serve;
 mod users;

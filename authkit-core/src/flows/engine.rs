@@ -13,6 +13,7 @@ use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
 use crate::flows::audit_stream::Streaming;
 use crate::flows::breach::BreachGate;
+use crate::flows::outbox_books::OutboxBooks;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::model::Doer;
@@ -107,6 +108,7 @@ pub(crate) struct Engine {
     pub(crate) mailer: Option<Arc<dyn Mailer>>,
     /// Wakes the worker of the outbox.
     pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
+    pub(crate) outbox_books: OutboxBooks,
     pub(crate) config: Config,
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,

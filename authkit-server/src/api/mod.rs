@@ -17,6 +17,7 @@ mod links;
 mod me;
 mod mfa;
 mod openapi;
+mod outbox;
 mod precondition;
 mod refusal;
 mod reply;

@@ -15,6 +15,7 @@ use super::catalogue;
 use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
+use super::outbox::OutboxRoutes;
 use super::user_roles::UserRoleRoutes;
 use crate::problem::Problem;
 
@@ -22,7 +23,8 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AdminRoleRoutes, UserRoleRoutes, AuditRoutes);
+pub type Routes =
+    (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AdminRoleRoutes, UserRoleRoutes, AuditRoutes, OutboxRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -36,6 +38,7 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         AdminRoleRoutes::new(auth.clone()),
         UserRoleRoutes::new(auth.clone()),
         AuditRoutes::new(auth.clone()),
+        OutboxRoutes::new(auth.clone()),
     );
     OpenApiService::new(routes, "AuthKit", env!("CARGO_PKG_VERSION"))
         .description(

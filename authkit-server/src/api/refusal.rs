@@ -6,7 +6,9 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use authkit_core::flows::{AdminError, CloseAccountError, EnrollError, Internal, ReauthenticateError, RoleError};
+use authkit_core::flows::{
+    AdminError, ChangeEmailError, CloseAccountError, EnrollError, Internal, ReauthenticateError, RoleError,
+};
 use authkit_core::model::FactorKind;
 use authkit_core::{Error, ErrorKind};
 use poem::http::StatusCode;
@@ -58,6 +60,7 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
         (
             Error::CloseAccount(CloseAccountError::ReauthenticationRequired)
             | Error::Admin(AdminError::ReauthenticationRequired)
+            | Error::ChangeEmail(ChangeEmailError::ReauthenticationRequired)
             | Error::Enroll(EnrollError::ReauthenticationRequired)
             | Error::Reauthenticate(ReauthenticateError::FactorRequired),
             _,
@@ -159,6 +162,14 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "auth.invalid_link" => {
             ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")
         }
+        "account.same_email" => ("This is the address of the account already", "Nothing was changed."),
+        "account.invitation_accepted" => {
+            ("The account has a password already", "POST /api/v1/admin/users/{id}/password-reset mails a link that sets another.")
+        }
+        "outbox.not_found" => (
+            "There is no such message, or none that can be tried again",
+            "GET /api/v1/admin/outbox lists those that were given up.",
+        ),
         "auth.link_of_another_browser" => ("The link belongs to another browser", "Open it in the browser that asked for it."),
         "rate_limit.exceeded" => ("This was tried too often", "Try again after the time in Retry-After."),
         "service.overloaded" => ("Too many passwords are being checked right now", "Try again after the time in Retry-After."),

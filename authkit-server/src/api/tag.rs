@@ -14,6 +14,8 @@ pub(super) enum Tag {
     Administration,
     /// Roles, what they give, and who has them.
     Roles,
+    /// Messages that wait, were sent, or could not be.
+    Outbox,
     /// What happened, and why.
     #[oai(rename = "Audit log")]
     Audit,

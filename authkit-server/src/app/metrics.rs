@@ -94,6 +94,26 @@ impl Collector for Figures {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
+        let outbox = self.auth.outbox().stats();
+        let messages = [
+            ("outbox_delivered", "Messages that this node has sent or worked off", outbox.delivered),
+            ("outbox_deferred", "Attempts to send a message that failed and are repeated", outbox.deferred),
+            ("outbox_given_up", "Messages that this node has given up", outbox.given_up),
+            ("outbox_expired", "Messages that were no longer true when their turn came", outbox.expired),
+        ];
+        for (name, help, value) in messages {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let waiting = [
+            ("outbox_waiting", "Messages that wait, counted once a minute up to 200", outbox.waiting),
+            ("outbox_dead", "Messages that were given up and are kept, counted once a minute up to 200", outbox.dead),
+            ("outbox_overdue_seconds", "For how long the message that waits the longest has been due", outbox.overdue.as_secs()),
+        ];
+        for (name, help, value) in waiting {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
         let shed = ConstCounter::new(0_u64);
         let mut family = encoder.encode_descriptor("hashing_shed", "Requests that got no place", None, shed.metric_type())?;
         for class in HashClass::ALL {

@@ -37,7 +37,12 @@ fn asked(operation: &str, number: usize) -> (&'static str, Value) {
         | "adminGetUserRoles"
         | "adminUnassignRole"
         | "listAuditEvents"
-        | "exportAuditEvents" => ("", json!({})),
+        | "exportAuditEvents"
+        | "adminInviteUser"
+        | "adminSendPasswordReset"
+        | "adminListMessages"
+        | "adminRetryMessage"
+        | "adminDiscardMessage" => ("", json!({})),
         unknown => panic!("{unknown} is a new operation of the administration: say here what it is asked with"),
     }
 }
@@ -135,7 +140,14 @@ async fn every_operation_of_the_administration_asks_for_its_permission_and_for_n
             grant(&server, "holder@example.com", &[&cell.needed]).await;
             let let_through = cell.send(&server, Some(&holder.access)).await;
             let text = String::from_utf8_lossy(&let_through.body).into_owned();
-            assert!((200..300).contains(&let_through.status), "{} gives {} {text}", cell.id, let_through.status);
+            // An account that has a password is not invited, and there is no message of that id.
+            let is_judged = (200..300).contains(&let_through.status)
+                || match cell.id.as_str() {
+                    "adminInviteUser" => let_through.code() == "account.invitation_accepted",
+                    "adminRetryMessage" | "adminDiscardMessage" => let_through.code() == "outbox.not_found",
+                    _ => false,
+                };
+            assert!(is_judged, "{} gives {} {text}", cell.id, let_through.status);
             cells += 1;
         }
     }

@@ -13,6 +13,7 @@ mod bad_tokens;
 mod database;
 mod fuzz;
 mod links;
+mod mail_flows;
 mod master_key;
 mod mfa;
 mod openapi;
