@@ -271,7 +271,8 @@ impl Error {
             Self::Forbidden(error) => Some(error.permission()),
             Self::Authorize(AuthorizeError::Forbidden { permission })
             | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { permission }))
-            | Self::Admin(AdminError::Authorize(AuthorizeError::Forbidden { permission })) => Some(permission),
+            | Self::Admin(AdminError::Authorize(AuthorizeError::Forbidden { permission }))
+            | Self::Outbox(OutboxError::Authorize(AuthorizeError::Forbidden { permission })) => Some(permission),
             _ => None,
         }
     }
