@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use authkit_core::ImpersonationReason;
+use authkit_core::PasskeyName;
 use authkit_core::{DeviceName, Email, FullName, LabelError, Locale, Password};
 use authkit_core::{RoleDescription, RoleName, Scope, Timestamp};
 use authkit_core::{RoleNameError, ScopeError};
@@ -43,6 +44,11 @@ impl Fields {
     /// Why an administrator does something.
     pub(super) fn reason(&mut self, field: &'static str, text: &str) -> Option<ImpersonationReason> {
         self.optional(field, "invalid_reason", Some(text), ImpersonationReason::parse)
+    }
+
+    /// A name of a passkey.
+    pub(super) fn passkey_name(&mut self, field: &'static str, text: Option<&str>) -> Option<PasskeyName> {
+        self.optional(field, "invalid_name", text, PasskeyName::parse)
     }
 
     /// A name of a device.

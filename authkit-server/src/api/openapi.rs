@@ -16,6 +16,7 @@ use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
 use super::outbox::OutboxRoutes;
+use super::passkeys::PasskeyRoutes;
 use super::user_roles::UserRoleRoutes;
 use crate::problem::Problem;
 
@@ -23,8 +24,18 @@ use crate::problem::Problem;
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes =
-    (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AdminRoleRoutes, UserRoleRoutes, AuditRoutes, OutboxRoutes);
+pub type Routes = (
+    AuthRoutes,
+    LinkRoutes,
+    MeRoutes,
+    MfaRoutes,
+    PasskeyRoutes,
+    AdminUserRoutes,
+    AdminRoleRoutes,
+    UserRoleRoutes,
+    AuditRoutes,
+    OutboxRoutes,
+);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -34,6 +45,7 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         LinkRoutes::new(auth.clone()),
         MeRoutes::new(auth.clone()),
         MfaRoutes::new(auth.clone()),
+        PasskeyRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
         AdminRoleRoutes::new(auth.clone()),
         UserRoleRoutes::new(auth.clone()),

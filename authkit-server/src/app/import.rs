@@ -296,12 +296,12 @@ impl Run<'_> {
                     counts.unchanged += 1;
                     self.ids.note(external_id.as_deref(), id)?;
                 }
-                Some(outcome @ ImportOutcome::Different(id)) => match self.args.on_existing {
+                Some(ImportOutcome::Different(id)) => match self.args.on_existing {
                     OnExisting::Skip => {
                         counts.different += 1;
                         self.ids.note(external_id.as_deref(), id)?;
                     }
-                    OnExisting::Fail => refusal = Some(outcome.to_string()),
+                    OnExisting::Fail => refusal = Some(ImportOutcome::Different(id).to_string()),
                 },
                 Some(outcome) => refusal = Some(outcome.to_string()),
                 None => {}
