@@ -33,6 +33,10 @@ pub enum BuildError {
     /// A setting cannot be used.
     #[error("setting {0}")]
     Config(#[from] InvalidConfig),
+    /// The settings of passkeys contradict themselves.
+    #[cfg(feature = "passkeys")]
+    #[error("setting {0}")]
+    Passkeys(#[from] crate::passkey::RelyingPartyError),
     /// The operating system gave no threads to hash on.
     #[error("the hashing threads could not be started")]
     Threads(#[source] std::io::Error),
@@ -200,6 +204,8 @@ impl Builder<Ready> {
 
     async fn assemble(self) -> Result<Arc<Engine>, BuildError> {
         self.config.validate()?;
+        #[cfg(feature = "passkeys")]
+        let passkeys = crate::passkey::RelyingParty::new(&self.config.tokens.issuer, &self.config.passkeys)?;
         if !self.config.registration.reveal_existing && self.mailer.is_none() {
             let expected = "must not be turned off without a mailer, which says what the answer does not";
             return Err(InvalidConfig { setting: "registration.reveal_existing", expected }.into());
@@ -232,6 +238,8 @@ impl Builder<Ready> {
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
             skew: ClockSkew::unknown(),
+            #[cfg(feature = "passkeys")]
+            passkeys,
             sealing: SealBooks::new(),
             streaming,
             refusals,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flows::TooManyRequests;
+use crate::flows::authenticate::scope_challenge;
 use crate::flows::{AdminError, ExportError};
 use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
@@ -10,6 +10,9 @@ use crate::flows::{
 };
 use crate::flows::{ChangeEmailError, LinkError, OutboxError};
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
+use crate::flows::{Forbidden, TooManyRequests};
+#[cfg(feature = "passkeys")]
+use crate::flows::{PasskeyError, PasskeyProofError};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -84,6 +87,34 @@ const fn of_administration(error: &AdminError) -> ErrorKind {
     }
 }
 
+/// What an error of the passkeys of an account is.
+#[cfg(feature = "passkeys")]
+const fn of_passkeys(error: &PasskeyError) -> ErrorKind {
+    match error {
+        PasskeyError::NotConfigured | PasskeyError::NotFound => ErrorKind::NotFound,
+        PasskeyError::ReauthenticationRequired | PasskeyError::Impersonated(_) => ErrorKind::Forbidden,
+        PasskeyError::StaleChallenge | PasskeyError::Refused(_) => ErrorKind::Invalid,
+        PasskeyError::AlreadyKnown | PasskeyError::TooMany | PasskeyError::LastWayIn => ErrorKind::Conflict,
+        PasskeyError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
+        PasskeyError::SessionEnded => ErrorKind::Unauthenticated,
+        PasskeyError::Internal(_) => ErrorKind::Internal,
+    }
+}
+
+/// What an error of a proof by a passkey is.
+#[cfg(feature = "passkeys")]
+const fn of_passkey_proofs(error: &PasskeyProofError) -> ErrorKind {
+    match error {
+        PasskeyProofError::NotConfigured | PasskeyProofError::NotEnrolled => ErrorKind::NotFound,
+        PasskeyProofError::Suspended | PasskeyProofError::Impersonated(_) => ErrorKind::Forbidden,
+        PasskeyProofError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
+        PasskeyProofError::InvalidPasskey | PasskeyProofError::InvalidToken | PasskeyProofError::SessionEnded => {
+            ErrorKind::Unauthenticated
+        }
+        PasskeyProofError::Internal(_) => ErrorKind::Internal,
+    }
+}
+
 /// Any error of any use case. Each flow returns its own, narrower one; they all convert into this.
 ///
 /// `Display` may be shown to whoever asked: it says what to do, and nothing of the inside.
@@ -93,6 +124,9 @@ pub enum Error {
     /// Of what needs a permission.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// Of a [`Principal`](crate::Principal) who lacks a permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// Of a change of roles.
     #[error(transparent)]
     Role(#[from] RoleError),
@@ -147,6 +181,14 @@ pub enum Error {
     /// Of the count of all requests.
     #[error(transparent)]
     TooManyRequests(#[from] TooManyRequests),
+    /// Of the passkeys of an account.
+    #[cfg(feature = "passkeys")]
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
+    /// Of a proof by a passkey.
+    #[cfg(feature = "passkeys")]
+    #[error(transparent)]
+    PasskeyProof(#[from] PasskeyProofError),
     /// Of a mailed link.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -166,6 +208,7 @@ impl Error {
             Self::Authenticate(error) => error.code(),
             Self::Register(error) => error.code(),
             Self::Authorize(error) => error.code(),
+            Self::Forbidden(error) => error.code(),
             Self::Role(error) => error.code(),
             Self::Login(error) => error.code(),
             Self::Refresh(error) => error.code(),
@@ -182,6 +225,10 @@ impl Error {
             Self::TooManyRequests(error) => error.code(),
             Self::Admin(error) => error.code(),
             Self::Export(error) => error.code(),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(error) => error.code(),
+            #[cfg(feature = "passkeys")]
+            Self::PasskeyProof(error) => error.code(),
             Self::Link(error) => error.code(),
             Self::Outbox(error) => error.code(),
             Self::Internal(error) => error.code(),
@@ -220,7 +267,8 @@ impl Error {
             | Self::Role(
                 RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
             ) => ErrorKind::Invalid,
-            Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
+            Self::Forbidden(_)
+            | Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
             | Self::Register(RegisterError::Closed | RegisterError::ByMailOnly)
             | Self::Role(
                 RoleError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
@@ -245,6 +293,10 @@ impl Error {
                 ErrorKind::Forbidden
             }
             Self::Admin(error) => of_administration(error),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(error) => of_passkeys(error),
+            #[cfg(feature = "passkeys")]
+            Self::PasskeyProof(error) => of_passkey_proofs(error),
             Self::Role(RoleError::Changed) => ErrorKind::Outdated,
             Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
             | Self::Outbox(OutboxError::NotFound)
@@ -256,6 +308,25 @@ impl Error {
             Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
             _ => ErrorKind::Unauthenticated,
         }
+    }
+
+    /// The permission that the caller lacks, where that is the error.
+    #[must_use]
+    pub fn missing_permission(&self) -> Option<&str> {
+        match self {
+            Self::Forbidden(error) => Some(error.permission()),
+            Self::Authorize(AuthorizeError::Forbidden { permission })
+            | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { permission }))
+            | Self::Admin(AdminError::Authorize(AuthorizeError::Forbidden { permission }))
+            | Self::Outbox(OutboxError::Authorize(AuthorizeError::Forbidden { permission })) => Some(permission),
+            _ => None,
+        }
+    }
+
+    /// The parameters of a `WWW-Authenticate: Bearer` challenge that says which permission would do (RFC 6750 §3.1), where one is missing.
+    #[must_use]
+    pub fn scope_challenge(&self) -> Option<String> {
+        self.missing_permission().map(scope_challenge)
     }
 
     /// Why a password was refused, where that is the error.
@@ -303,6 +374,8 @@ impl Error {
             | Self::Internal(error) => Some(error),
             Self::Outbox(error) => error.internal(),
             Self::Admin(error) => error.internal(),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(PasskeyError::Internal(error)) | Self::PasskeyProof(PasskeyProofError::Internal(error)) => Some(error),
             _ => None,
         }
     }

@@ -6,7 +6,10 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use authkit_core::flows::{AdminError, ChangeEmailError, CloseAccountError, EnrollError, Internal, ReauthenticateError};
+use authkit_core::flows::PasskeyError;
+use authkit_core::flows::{
+    AdminError, ChangeEmailError, CloseAccountError, EnrollError, Internal, ReauthenticateError, RoleError,
+};
 use authkit_core::model::FactorKind;
 use authkit_core::{Error, ErrorKind};
 use poem::http::StatusCode;
@@ -24,6 +27,11 @@ pub(super) fn no_such_session() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "session.not_found", "You have no such session that is alive")
 }
 
+/// The caller has no such passkey.
+pub(super) fn no_such_passkey() -> Problem {
+    refused(PasskeyError::NotFound)
+}
+
 /// There is no such session of the account.
 pub(super) fn no_such_session_of() -> Problem {
     refused(AdminError::NoSuchSession)
@@ -32,6 +40,11 @@ pub(super) fn no_such_session_of() -> Problem {
 /// There is no such account.
 pub(super) fn no_such_account() -> Problem {
     refused(AdminError::NotFound)
+}
+
+/// There is no such role.
+pub(super) fn no_such_role() -> Problem {
+    refused(RoleError::NotFound)
 }
 
 /// The problem document of an error of the library.
@@ -55,11 +68,23 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
             | Error::Admin(AdminError::ReauthenticationRequired)
             | Error::ChangeEmail(ChangeEmailError::ReauthenticationRequired)
             | Error::Enroll(EnrollError::ReauthenticationRequired)
+            | Error::Passkey(PasskeyError::ReauthenticationRequired)
             | Error::Reauthenticate(ReauthenticateError::FactorRequired),
             _,
         ) => problem.challenge("insufficient_user_authentication"),
         (Error::InsufficientAuthentication(insufficient), _) => problem.challenge_text(insufficient.challenge()),
         (_, ErrorKind::Throttled(after) | ErrorKind::Overloaded(after)) => problem.retry_after(after),
+        // RFC 6750 §3.1.
+        _ => match (error.scope_challenge(), error.missing_permission()) {
+            (Some(challenge), Some(permission)) => problem.challenge_text(challenge).member("permission", permission),
+            _ => problem,
+        },
+    };
+    let problem = match &error {
+        Error::Role(RoleError::Cycle | RoleError::UnknownInherited { .. }) => {
+            problem.field("inherits", error.code().trim_start_matches("role."), error.to_string())
+        }
+        Error::Role(RoleError::Expired) => problem.field("expires_at", "expired", error.to_string()),
         _ => problem,
     };
     let problem = match error.second_factor_required() {
@@ -103,6 +128,25 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "role.last_superuser" => {
             ("Nobody else holds every permission", "Give somebody else every permission first, so that somebody still does.")
         }
+        "role.not_held" => (
+            "The role gives what you do not hold yourself",
+            "Nobody hands on or takes away what she does not hold herself, there and for as long. Ask somebody who holds it.",
+        ),
+        "role.not_found" => ("There is no such role", "GET /api/v1/admin/roles lists them."),
+        "role.not_assigned" => (
+            "The account does not have this role there",
+            "GET /api/v1/admin/users/{id}/roles lists what it has, and in which scope.",
+        ),
+        "role.name_taken" => ("A role has this name", "Choose another name, or change that role."),
+        "role.built_in" => ("The role is built in", "It can be neither changed nor deleted. Make one of your own."),
+        "role.cycle" => {
+            ("The role would inherit itself", "Leave out of inherits what inherits this role, by way of others it may be.")
+        }
+        "role.changed" => ("The role was changed since you read it", "Read it again, and decide anew."),
+        "role.expired" => ("The end of the assignment has passed", "Choose an instant that lies ahead."),
+        "role.unknown" => return ("The role would inherit one that is not there", error.to_string()),
+        "role.in_use" => return ("The role is in use", error.to_string()),
+        "role.too_many" => return ("There would be too much of something", error.to_string()),
         "auth.impersonation_forbidden" => (
             "Only the owner of the account may do this",
             "You act as somebody else. Use your own access token for what is yours.",
@@ -122,6 +166,23 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "mfa.not_enrolled" => {
             ("This factor is not on, and none waits to be confirmed", "POST /api/v1/users/me/mfa/totp begins anew.")
         }
+        "auth.invalid_passkey" => (
+            "The passkey proves nothing",
+            "It is not known here, was made for another site, or has answered this challenge before or too late. Ask for a new one.",
+        ),
+        "passkey.not_configured" => (
+            "Passkeys are not set up for this service",
+            "A passkey belongs to a domain: the operator has to set AUTHKIT_PUBLIC_URL to one, or AUTHKIT_RP_ID.",
+        ),
+        "passkey.stale_challenge" => ("This challenge cannot be answered any more", "Ask for a new one, in the same session."),
+        "passkey.refused" => (
+            "The new passkey cannot be accepted",
+            "It has to be made at this site, with user verification, and by an algorithm that was asked for.",
+        ),
+        "passkey.already_known" => ("This passkey is known already", "Make another one, or use this one."),
+        "passkey.too_many" => ("You have as many passkeys as you may have", "Remove one that you do not use any more."),
+        "passkey.not_found" => ("You have no such passkey", "GET /api/v1/users/me/passkeys lists those that you have."),
+        "passkey.last_way_in" => ("Nobody could log in without this passkey", "Set a password first, or add another passkey."),
         "auth.invalid_link" => {
             ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")
         }

@@ -202,7 +202,7 @@ fn words(page: Page, language: &str) -> (&'static str, &'static str) {
 }
 
 /// The first language of `Accept-Language` (RFC 9110 §12.5.4), which is the preferred one as browsers send it.
-fn language(request: &Request) -> &'static str {
+pub(super) fn language(request: &Request) -> &'static str {
     let first = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     language_of(first.and_then(|list| list.split([',', ';']).next()).unwrap_or("en").trim())
 }

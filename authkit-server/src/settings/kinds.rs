@@ -113,6 +113,14 @@ pub(super) fn breach_list_failure(text: &str) -> Result<BreachListFailure, Refus
     parse::choice(text, &[("open", BreachListFailure::Open), ("closed", BreachListFailure::Closed)])
 }
 
+/// Reads a list of origins. Whether passkeys can be used there is checked with the RP ID.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(|origin| parse::line(origin.trim()).map(str::to_owned)).collect()
+}
+
 /// What happens when a used refresh token comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reuse {

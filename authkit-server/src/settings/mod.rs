@@ -60,6 +60,8 @@ pub struct Settings {
     pub public_url: PublicUrl,
     /// Whose `Forwarded` and `X-Forwarded-For` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What passkeys are bound to.
+    pub passkeys: authkit_core::config::PasskeyConfig,
     /// The most connections at once.
     pub max_connections: usize,
     /// The most connections at once of one client address.
@@ -197,6 +199,7 @@ impl Settings {
         config.registration.reveal_existing = self.reveal_existing;
         config.sessions.device_lifetime = self.device_lifetime;
         config.retention.wrong_guesses = self.keep_wrong_guesses;
+        config.passkeys = self.passkeys.clone();
         config
     }
 

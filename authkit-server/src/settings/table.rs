@@ -66,6 +66,8 @@ pub enum Section {
     Registration,
     /// How often something may be tried.
     Limits,
+    /// Passkeys.
+    Passkeys,
     /// Passwords and how they are hashed.
     Passwords,
     /// The log and the pages of operations.
@@ -86,6 +88,7 @@ impl Section {
             Self::Mail => "Mail",
             Self::Registration => "Registration",
             Self::Limits => "Limits",
+            Self::Passkeys => "Passkeys",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
         }
@@ -337,6 +340,19 @@ settings! {
         /// The sender of mails: AuthKit <no-reply@my-company.com>. With AUTHKIT_SMTP_URL it has to be set.
         mail_from: Option<lettre::message::Mailbox> = Derived("AuthKit <no-reply@localhost>"), Public,
             "AUTHKIT_MAIL_FROM", "mail.from", optional(kinds::mailbox);
+    }
+    Passkeys {
+        /// The RP ID: the domain that passkeys are made for, without scheme and port. It can be a parent domain of AUTHKIT_PUBLIC_URL.
+        /// Changing it makes every passkey useless.
+        rp_id: Option<String> = Derived("the host of AUTHKIT_PUBLIC_URL"), Public, "AUTHKIT_RP_ID", "passkeys.rp_id",
+            optional(|t| parse::line(t).map(str::to_owned));
+        /// What the service is called while a passkey is made.
+        rp_name: Option<String> = Derived("AUTHKIT_RP_ID"), Public, "AUTHKIT_RP_NAME", "passkeys.rp_name",
+            optional(|t| parse::line(t).map(str::to_owned));
+        /// The origins beside AUTHKIT_PUBLIC_URL at which passkeys may be used, separated by commas: https://app.my-company.com at the RP
+        /// ID or below it, http://localhost:3000, or of an app android:apk-key-hash:….
+        webauthn_origins: Vec<String> = Text(""), Public, "AUTHKIT_WEBAUTHN_ORIGINS", "passkeys.origins",
+            required(kinds::origins);
     }
     Passwords {
         /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).
