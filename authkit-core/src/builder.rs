@@ -18,8 +18,8 @@ use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
-use crate::ports::Mailer;
 use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
+use crate::ports::{Mailer, SmsSender};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
 
@@ -75,6 +75,7 @@ pub struct Builder<State> {
     cache: Option<Arc<dyn RecordCache>>,
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
+    sms_sender: Option<Arc<dyn SmsSender>>,
     state: State,
 }
 
@@ -90,6 +91,7 @@ impl Builder<WantsStore> {
             cache: None,
             breach_list: None,
             mailer: None,
+            sms_sender: None,
             state: WantsStore(()),
         }
     }
@@ -160,9 +162,15 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Sends text messages by `sender`: codes of second factors. By default no telephone can be turned on as a second factor.
+    pub fn sms_sender(mut self, sender: Arc<dyn SmsSender>) -> Self {
+        self.sms_sender = Some(sender);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, state: next(state) }
     }
 }
 
@@ -207,6 +215,7 @@ impl Builder<Ready> {
             custody: self.state.custody,
             bus,
             mailer: self.mailer,
+            sms_sender: self.sms_sender,
             outbox_wake: Arc::new(tokio::sync::Notify::new()),
             throttle,
             breach: BreachGate::new(self.breach_list, self.config.passwords.breach_list_failure),

@@ -217,7 +217,12 @@ impl Error {
                 | RoleError::BuiltIn,
             )
             | Self::Login(LoginError::Suspended | LoginError::SecondFactorRequired(_))
-            | Self::Enroll(EnrollError::ReauthenticationRequired | EnrollError::Impersonated(_))
+            | Self::Enroll(
+                EnrollError::ReauthenticationRequired
+                | EnrollError::Impersonated(_)
+                | EnrollError::EmailNotVerified
+                | EnrollError::NotAvailable,
+            )
             | Self::InsufficientAuthentication(_)
             | Self::Profile(ProfileError::Suspended)
             | Self::Reauthenticate(ReauthenticateError::Impersonated(_) | ReauthenticateError::FactorRequired)
@@ -236,7 +241,8 @@ impl Error {
             | Self::Session(_)
             | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
             Self::SecondFactor(SecondFactorError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
-            Self::Enroll(EnrollError::AlreadyEnrolled) => ErrorKind::Conflict,
+            Self::Enroll(EnrollError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Enroll(EnrollError::AlreadyEnrolled | EnrollError::Demanded) => ErrorKind::Conflict,
             Self::Enroll(EnrollError::InvalidCode) => ErrorKind::Invalid,
             Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
             _ => ErrorKind::Unauthenticated,

@@ -25,7 +25,7 @@ pub use sessions::Sessions;
 use crate::builder::{Builder, WantsStore};
 use crate::config::Config;
 use crate::flows::engine::Engine;
-use crate::flows::{self, Administrator, AuthenticateError, Health, Internal, Principal, RateLimitStats, TooManyRequests};
+use crate::flows::{self, Administrator, AuthenticateError, Health, Principal, RateLimitStats, TooManyRequests};
 use crate::model::RequestContext;
 use crate::password::PoolStats;
 

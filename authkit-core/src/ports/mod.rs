@@ -6,6 +6,7 @@ pub mod mailer;
 pub mod rate_limiter;
 pub mod record_cache;
 pub mod revocation_bus;
+pub mod sms_sender;
 pub mod store;
 
 pub use breach_list::{BreachDigest, BreachList, BreachListError};
@@ -14,6 +15,7 @@ pub use mailer::{MailError, Mailer};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
+pub use sms_sender::{SmsError, SmsSender};
 pub use store::FactorReads;
 pub use store::GuessReads;
 pub use store::PasskeyReads;

@@ -59,6 +59,7 @@ fn routes(settings: &Settings, auth: &AuthKit, metrics: &Metrics, shell: &HttpSh
     let routes = operations_routes::add_to(Route::new(), settings, &service, auth, metrics, shell.readiness());
     let routes = link_pages::add_to(routes, auth);
     let cookies = DeviceCookies::new(settings.public_url.is_https(), settings.device_lifetime);
+    let cookies = cookies.trusting(settings.mfa_trust_lifetime);
     let service = service.with(CountRequests::new(auth.clone()));
     routes.nest("/", service).data(auth.clone()).data(cookies)
 }
