@@ -11,13 +11,16 @@ use crate::embedded::{LocalKeyCustody, LocalRateLimiter, LocalRevocationBus, Mem
 use crate::flows::access_book::AccessBook;
 use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
+use crate::flows::audit_stream::{self, Streaming};
 use crate::flows::breach::BreachGate;
 use crate::flows::engine::{ClockSkew, Engine, RevokedSet};
 use crate::flows::outbox;
+use crate::flows::outbox_books::OutboxBooks;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
+use crate::ports::AuditSink;
 use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
 use crate::ports::{Mailer, SmsSender};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
@@ -30,6 +33,10 @@ pub enum BuildError {
     /// A setting cannot be used.
     #[error("setting {0}")]
     Config(#[from] InvalidConfig),
+    /// The settings of passkeys contradict themselves.
+    #[cfg(feature = "passkeys")]
+    #[error("setting {0}")]
+    Passkeys(#[from] crate::passkey::RelyingPartyError),
     /// The operating system gave no threads to hash on.
     #[error("the hashing threads could not be started")]
     Threads(#[source] std::io::Error),
@@ -76,6 +83,7 @@ pub struct Builder<State> {
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
     sms_sender: Option<Arc<dyn SmsSender>>,
+    audit_sink: Option<Arc<dyn AuditSink>>,
     state: State,
 }
 
@@ -92,6 +100,7 @@ impl Builder<WantsStore> {
             breach_list: None,
             mailer: None,
             sms_sender: None,
+            audit_sink: None,
             state: WantsStore(()),
         }
     }
@@ -168,9 +177,15 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Hands the audit log on to `sink`, in the background. By default it stays in the store.
+    pub fn audit_sink(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.audit_sink = Some(sink);
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, audit_sink, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, audit_sink, state: next(state) }
     }
 }
 
@@ -184,6 +199,7 @@ impl Builder<Ready> {
         let engine = self.assemble().await?;
         tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
         tokio::spawn(outbox::run(Arc::downgrade(&engine)));
+        tokio::spawn(audit_stream::run(Arc::downgrade(&engine)));
         Ok(AuthKit::from_engine(engine))
     }
 
@@ -196,6 +212,8 @@ impl Builder<Ready> {
 
     async fn assemble(self) -> Result<Arc<Engine>, BuildError> {
         self.config.validate()?;
+        #[cfg(feature = "passkeys")]
+        let passkeys = crate::passkey::RelyingParty::new(&self.config.tokens.issuer, &self.config.passkeys)?;
         if !self.config.registration.reveal_existing && self.mailer.is_none() {
             let expected = "must not be turned off without a mailer, which says what the answer does not";
             return Err(InvalidConfig { setting: "registration.reveal_existing", expected }.into());
@@ -207,6 +225,7 @@ impl Builder<Ready> {
         let own = Arc::new(LocalRateLimiter::new(Arc::clone(&self.clock)));
         let refusals = RefusalBook::new(Arc::clone(&own) as Arc<dyn RateLimiter>);
         let throttle = Throttle::new(self.config.limits.clone(), Arc::clone(&self.clock), self.limiter, own);
+        let streaming = Streaming::new(self.audit_sink, &*self.entropy);
         let accounts = AccountCache::new(self.cache, Arc::clone(&self.clock));
         let engine = Arc::new(Engine {
             store: self.state.store,
@@ -217,6 +236,7 @@ impl Builder<Ready> {
             mailer: self.mailer,
             sms_sender: self.sms_sender,
             outbox_wake: Arc::new(tokio::sync::Notify::new()),
+            outbox_books: OutboxBooks::default(),
             throttle,
             breach: BreachGate::new(self.breach_list, self.config.passwords.breach_list_failure),
             accounts,
@@ -227,7 +247,10 @@ impl Builder<Ready> {
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
             skew: ClockSkew::unknown(),
+            #[cfg(feature = "passkeys")]
+            passkeys,
             sealing: SealBooks::new(),
+            streaming,
             refusals,
             config: self.config,
         });

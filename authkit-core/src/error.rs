@@ -8,8 +8,10 @@ use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
     ReauthenticateError, RefreshError, RegisterError, RoleError, SessionError,
 };
+use crate::flows::{ChangeEmailError, LinkError, OutboxError};
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
-use crate::flows::{LinkError, OutboxError};
+#[cfg(feature = "passkeys")]
+use crate::flows::{PasskeyError, PasskeyProofError};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -73,11 +75,44 @@ const fn of_administration(error: &AdminError) -> ErrorKind {
     match error {
         AdminError::Authorize(AuthorizeError::SessionEnded) => ErrorKind::Unauthenticated,
         AdminError::NotFound | AdminError::NoSuchSession => ErrorKind::NotFound,
-        AdminError::OwnAccount | AdminError::Suspended | AdminError::EmailTaken | AdminError::LastSuperuser => {
-            ErrorKind::Conflict
-        }
+        AdminError::InvitationAccepted
+        | AdminError::NoMail
+        | AdminError::OwnAccount
+        | AdminError::Suspended
+        | AdminError::EmailTaken
+        | AdminError::LastSuperuser => ErrorKind::Conflict,
         AdminError::Changed => ErrorKind::Outdated,
         _ => ErrorKind::Forbidden,
+    }
+}
+
+/// What an error of the passkeys of an account is.
+#[cfg(feature = "passkeys")]
+const fn of_passkeys(error: &PasskeyError) -> ErrorKind {
+    match error {
+        PasskeyError::NotConfigured | PasskeyError::NotFound => ErrorKind::NotFound,
+        PasskeyError::ReauthenticationRequired | PasskeyError::Impersonated(_) => ErrorKind::Forbidden,
+        PasskeyError::StaleChallenge | PasskeyError::Refused(_) => ErrorKind::Invalid,
+        PasskeyError::AlreadyKnown | PasskeyError::TooMany | PasskeyError::LastWayIn | PasskeyError::Demanded => {
+            ErrorKind::Conflict
+        }
+        PasskeyError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
+        PasskeyError::SessionEnded => ErrorKind::Unauthenticated,
+        PasskeyError::Internal(_) => ErrorKind::Internal,
+    }
+}
+
+/// What an error of a proof by a passkey is.
+#[cfg(feature = "passkeys")]
+const fn of_passkey_proofs(error: &PasskeyProofError) -> ErrorKind {
+    match error {
+        PasskeyProofError::NotConfigured | PasskeyProofError::NotEnrolled => ErrorKind::NotFound,
+        PasskeyProofError::Suspended | PasskeyProofError::Impersonated(_) => ErrorKind::Forbidden,
+        PasskeyProofError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
+        PasskeyProofError::InvalidPasskey | PasskeyProofError::InvalidToken | PasskeyProofError::SessionEnded => {
+            ErrorKind::Unauthenticated
+        }
+        PasskeyProofError::Internal(_) => ErrorKind::Internal,
     }
 }
 
@@ -117,6 +152,9 @@ pub enum Error {
     /// Of a change of password.
     #[error(transparent)]
     ChangePassword(#[from] ChangePasswordError),
+    /// Of a change of the address.
+    #[error(transparent)]
+    ChangeEmail(#[from] ChangeEmailError),
     /// Of a session.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -141,6 +179,14 @@ pub enum Error {
     /// Of the count of all requests.
     #[error(transparent)]
     TooManyRequests(#[from] TooManyRequests),
+    /// Of the passkeys of an account.
+    #[cfg(feature = "passkeys")]
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
+    /// Of a proof by a passkey.
+    #[cfg(feature = "passkeys")]
+    #[error(transparent)]
+    PasskeyProof(#[from] PasskeyProofError),
     /// Of a mailed link.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -168,6 +214,7 @@ impl Error {
             Self::Profile(error) => error.code(),
             Self::ChangePassword(error) => error.code(),
             Self::Session(error) => error.code(),
+            Self::ChangeEmail(error) => error.code(),
             Self::CloseAccount(error) => error.code(),
             Self::SecondFactor(error) => error.code(),
             Self::Enroll(error) => error.code(),
@@ -175,6 +222,10 @@ impl Error {
             Self::TooManyRequests(error) => error.code(),
             Self::Admin(error) => error.code(),
             Self::Export(error) => error.code(),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(error) => error.code(),
+            #[cfg(feature = "passkeys")]
+            Self::PasskeyProof(error) => error.code(),
             Self::Link(error) => error.code(),
             Self::Outbox(error) => error.code(),
             Self::Internal(error) => error.code(),
@@ -198,13 +249,17 @@ impl Error {
             | Self::Refresh(RefreshError::Throttled { retry_after })
             | Self::Reauthenticate(ReauthenticateError::Throttled { retry_after })
             | Self::ChangePassword(ChangePasswordError::Throttled { retry_after })
+            | Self::ChangeEmail(ChangeEmailError::Throttled { retry_after })
             | Self::Link(LinkError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
             Self::TooManyRequests(error) => ErrorKind::Throttled(error.retry_after),
             Self::Register(RegisterError::EmailTaken)
+            | Self::ChangeEmail(ChangeEmailError::NoMail)
+            | Self::Link(LinkError::EmailTaken)
             | Self::Role(RoleError::NameTaken | RoleError::InUse | RoleError::Inherited { .. } | RoleError::LastSuperuser)
             | Self::CloseAccount(CloseAccountError::LastSuperuser) => ErrorKind::Conflict,
             Self::Register(RegisterError::UnknownRole { .. } | RegisterError::WeakPassword(_))
             | Self::ChangePassword(ChangePasswordError::WeakPassword(_))
+            | Self::ChangeEmail(ChangeEmailError::SameAddress)
             | Self::Link(LinkError::WeakPassword(_))
             | Self::Role(
                 RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
@@ -229,15 +284,23 @@ impl Error {
             | Self::ChangePassword(
                 ChangePasswordError::Suspended | ChangePasswordError::WrongPassword | ChangePasswordError::Impersonated(_),
             )
+            | Self::ChangeEmail(
+                ChangeEmailError::ReauthenticationRequired | ChangeEmailError::Suspended | ChangeEmailError::Impersonated(_),
+            )
+            | Self::Outbox(OutboxError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_)))
             | Self::CloseAccount(CloseAccountError::ReauthenticationRequired | CloseAccountError::Impersonated(_))
             | Self::Export(ExportError::Impersonated(_))
             | Self::Link(LinkError::Suspended | LinkError::OtherBrowser | LinkError::SecondFactorRequired(_)) => {
                 ErrorKind::Forbidden
             }
             Self::Admin(error) => of_administration(error),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(error) => of_passkeys(error),
+            #[cfg(feature = "passkeys")]
+            Self::PasskeyProof(error) => of_passkey_proofs(error),
             Self::Role(RoleError::Changed) => ErrorKind::Outdated,
             Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
-            | Self::Outbox(_)
+            | Self::Outbox(OutboxError::NotFound)
             | Self::Session(_)
             | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
             Self::SecondFactor(SecondFactorError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
@@ -285,14 +348,17 @@ impl Error {
             | Self::Profile(ProfileError::Internal(error))
             | Self::ChangePassword(ChangePasswordError::Internal(error))
             | Self::Session(SessionError::Internal(error))
+            | Self::ChangeEmail(ChangeEmailError::Internal(error))
             | Self::CloseAccount(CloseAccountError::Internal(error))
             | Self::Export(ExportError::Internal(error))
             | Self::SecondFactor(SecondFactorError::Internal(error))
             | Self::Enroll(EnrollError::Internal(error))
             | Self::Link(LinkError::Internal(error))
-            | Self::Outbox(OutboxError::Internal(error))
             | Self::Internal(error) => Some(error),
+            Self::Outbox(error) => error.internal(),
             Self::Admin(error) => error.internal(),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(PasskeyError::Internal(error)) | Self::PasskeyProof(PasskeyProofError::Internal(error)) => Some(error),
             _ => None,
         }
     }

@@ -27,6 +27,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 const DOORS: &[&str] = &[
     "engine",
     "audit_seal",
+    "audit_stream",
     "refusals",
     "account_cache",
     "breach",
@@ -48,6 +49,7 @@ const DOORS: &[&str] = &[
     "one_time",
     "outbox",
     "notify",
+    "outbox_books",
     "pending_registration",
 ];
 

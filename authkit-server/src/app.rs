@@ -10,6 +10,8 @@ mod import;
 mod link_pages;
 mod metrics;
 mod operations_routes;
+mod outbox;
+mod passkey_page;
 mod roles;
 mod serve;
 mod users;

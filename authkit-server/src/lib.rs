@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod app;
+pub mod audit_stream;
 pub mod banner;
 pub mod breach;
 pub mod cli;

@@ -116,6 +116,28 @@ impl<'a> From<&'a AuditSeal> for SealRecord<'a> {
     }
 }
 
+/// An event or a seal as one line of JSON in which nothing but printable ASCII stands: what is not is written as its escape, so that
+/// nothing in it can end the line, move a cursor or turn a text around, however it is shown.
+#[must_use]
+pub fn ascii_line(record: &impl Serialize) -> String {
+    // Text alone is serialised, by names that are text: there is nothing that could fail.
+    let json = serde_json::to_string(record).unwrap_or_default();
+    if json.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return json;
+    }
+    let mut line = String::with_capacity(json.len() * 2);
+    let mut units = [0; 2];
+    for c in json.chars() {
+        // Outside strings JSON is ASCII, so whatever is not stands inside one and may be escaped there (RFC 8259 §7).
+        if (' '..='~').contains(&c) {
+            line.push(c);
+        } else {
+            line.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    line
+}
+
 /// A digest as it is shown outside: base64url without padding, 43 characters.
 #[must_use]
 pub fn encode(digest: &Digest) -> String {

@@ -2,9 +2,9 @@
 
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, AccountExport, AccountImport, AdminError, ChangePasswordError, CloseAccountError, ExportError, Impersonation,
-    ImportMode, ImportOutcome, Internal, LockStatus, LoggedIn, PasswordChange, PasswordChanged, Planned, Principal, ProfileError,
-    ProfileUpdate, RegisterError, Registration, WrappedPage,
+    self, AccountExport, AccountImport, AdminError, ChangeEmailError, ChangePasswordError, CloseAccountError, ExportError,
+    Impersonation, ImportMode, ImportOutcome, Internal, LockStatus, LoggedIn, PasswordChange, PasswordChanged, Planned,
+    Principal, ProfileError, ProfileUpdate, RegisterError, Registration, WrappedPage,
 };
 use crate::model::{RequestContext, User};
 use crate::primitives::{Cursor, Email, ImpersonationReason, RoleName, UserId};
@@ -154,6 +154,17 @@ impl<'a> Accounts<'a> {
         context: &RequestContext,
     ) -> Result<PasswordChanged, ChangePasswordError> {
         flows::change_password::change_password(self.engine, principal, change, context).await
+    }
+
+    /// Has a link mailed to another address: opened, it moves the caller's account there. The old address is told, now and then, and
+    /// the second time with a link that takes it back. Needs a recent proof of identity.
+    pub async fn request_email_change(
+        &self,
+        principal: &Principal,
+        to: &Email,
+        context: &RequestContext,
+    ) -> Result<(), ChangeEmailError> {
+        flows::change_email::request(self.engine, principal, to, context).await
     }
 
     /// How an address stands with those who guess at its password from unknown devices. For operators.

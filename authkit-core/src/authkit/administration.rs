@@ -1,9 +1,10 @@
 //! The face of administration.
 
 use crate::flows::engine::Engine;
-use crate::flows::{self, AccountUpdate, AdminError, Administrator, Expected, NewAccount};
+use crate::flows::{self, AccountUpdate, AdminError, Administrator, Expected, NewAccount, OutboxError};
+use crate::model::{OutboxMessage, OutboxState};
 use crate::model::{RequestContext, Session, User, UserFilter, UserPage, UserPageRequest};
-use crate::primitives::{Email, Page, PageRequest, SessionId, UserId};
+use crate::primitives::{Email, OutboxMessageId, Page, PageRequest, SessionId, UserId};
 
 /// The accounts of others. Every method asks the store what the administrator may, and nothing is done to an account that holds a
 /// permission which she does not hold.
@@ -29,9 +30,39 @@ impl Administration<'_> {
         flows::admin_users::find(self.engine, self.by, email).await
     }
 
-    /// Makes an account without a password: its owner chooses one. Needs `users:write`.
+    /// Makes an account without a password, and mails nothing. Needs `users:write`.
     pub async fn create(&self, account: NewAccount, context: &RequestContext) -> Result<User, AdminError> {
-        flows::admin_users::create(self.engine, self.by, account, context).await
+        flows::admin_users::create(self.engine, self.by, account, false, context).await
+    }
+
+    /// Makes an account without a password, and mails its owner a link by which she chooses one. Needs `users:write`.
+    pub async fn create_and_invite(&self, account: NewAccount, context: &RequestContext) -> Result<User, AdminError> {
+        flows::admin_users::create(self.engine, self.by, account, true, context).await
+    }
+
+    /// Mails another invitation to an account that has no password yet; those before are void. Needs `users:write`.
+    pub async fn invite(&self, id: UserId, context: &RequestContext) -> Result<(), AdminError> {
+        flows::admin_users::invite(self.engine, self.by, id, context).await
+    }
+
+    /// Mails a link by which the owner of an account sets a new password; the old one stays in force until she has. Needs `users:write`.
+    pub async fn send_password_reset(&self, id: UserId, context: &RequestContext) -> Result<(), AdminError> {
+        flows::admin_users::send_password_reset(self.engine, self.by, id, context).await
+    }
+
+    /// The messages of the outbox in a state, the youngest first. What they say is sealed. Needs `outbox:read`.
+    pub async fn messages(&self, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, OutboxError> {
+        flows::admin_outbox::list(self.engine, self.by, state, page).await
+    }
+
+    /// Has a message tried again that was given up, while what it says is still true. Needs `outbox:write`.
+    pub async fn retry_message(&self, id: OutboxMessageId, context: &RequestContext) -> Result<(), OutboxError> {
+        flows::admin_outbox::retry(self.engine, self.by, id, context).await
+    }
+
+    /// Removes a message, whatever its state. Needs `outbox:write`.
+    pub async fn discard_message(&self, id: OutboxMessageId, context: &RequestContext) -> Result<(), OutboxError> {
+        flows::admin_outbox::discard(self.engine, self.by, id, context).await
     }
 
     /// Changes the named fields of an account, if it is as `expected`, where that is said. A new address is not verified, and ends every

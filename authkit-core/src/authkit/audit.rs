@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::flows::engine::Engine;
 use crate::flows::{
-    self, AuditPurge, AuditPurgeError, AuthorizeError, Explanation, Internal, Principal, Sealed, SecurityEvent, Verification,
-    VerifyOptions,
+    self, Administrator, AuditPurge, AuditPurgeError, AuditStreamError, AuditStreamHealth, AuthorizeError, Explanation, Internal,
+    Principal, Sealed, SecurityEvent, Verification, VerifyOptions,
 };
-use crate::model::{AuditEvent, AuditFilter, AuditSeal, KeyId};
+use crate::model::{AuditEvent, AuditFilter, AuditSeal, KeyId, RequestContext};
 use crate::primitives::{Page, PageLimit, PageRequest, RequestId};
 
 /// The audit log.
@@ -50,6 +50,29 @@ impl Audit<'_> {
     /// Seals what is old enough to be sealed, now: the background task of every node does it every ten seconds.
     pub async fn seal(&self) -> Result<Sealed, Internal> {
         flows::audit_seal::seal(self.engine, flows::audit_seal::Round::Asked).await
+    }
+
+    /// Hands on what the sink has not got yet, now, and says how many events that were: the background task does it every second.
+    pub async fn hand_on(&self) -> Result<usize, AuditStreamError> {
+        flows::audit_stream::work(self.engine).await
+    }
+
+    /// For how long an event has been waiting for its seal, beyond the time that it has to, and how handing on goes; both as this node
+    /// sees them, without I/O.
+    #[must_use]
+    pub fn progress(&self) -> (Duration, Option<AuditStreamHealth>) {
+        let now = self.engine.now();
+        (self.engine.sealing.behind(now), self.engine.streaming.health(now))
+    }
+
+    /// Begins to export the log for somebody who may read it: writes it down, and returns the filter, bounded so that the export ends.
+    pub async fn begin_export(
+        &self,
+        by: impl Into<Administrator<'_>>,
+        filter: AuditFilter,
+        context: &RequestContext,
+    ) -> Result<AuditFilter, AuthorizeError> {
+        flows::audit_export::begin(self.engine, by.into(), filter, context).await
     }
 
     /// Verifies that nothing in the log was altered, removed, added or put elsewhere since it was sealed.

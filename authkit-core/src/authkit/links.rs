@@ -18,9 +18,36 @@ impl Links<'_> {
         flows::one_time::request(self.engine, OneTimePurpose::VerifyEmail, email, None, context).await
     }
 
-    /// Takes the proof of an address; returns the account. Nobody is logged in.
+    /// To which address a link was mailed, where it has not run out or been used: for a page that asks before it goes on. Nothing is
+    /// used up, and what comes of the link is judged when it is presented.
+    pub async fn peek(&self, token: &OneTimeTokenText, purpose: OneTimePurpose) -> Result<Email, LinkError> {
+        flows::one_time::peek(self.engine, token, purpose).await
+    }
+
+    /// Takes the proof of the address of an account; returns the account. Nobody is logged in.
     pub async fn verify_email(&self, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
         flows::verify_email::verify(self.engine, token, context).await
+    }
+
+    /// Takes the proof of an address that an account shall move to, and moves it there; returns the account. Nobody is logged in.
+    pub async fn confirm_email_change(&self, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
+        flows::change_email::confirm(self.engine, token, context).await
+    }
+
+    /// Takes a change of the address back, by the link that was mailed to the address that was left: every session and every link
+    /// ends, and another link is mailed there that sets a new password.
+    pub async fn undo_email_change(&self, token: &OneTimeTokenText, context: &RequestContext) -> Result<(), LinkError> {
+        flows::change_email::undo(self.engine, token, context).await
+    }
+
+    /// Sets the first password of an account that an administrator made, by the link of an invitation. Nobody is logged in.
+    pub async fn accept_invitation(
+        &self,
+        token: &OneTimeTokenText,
+        new: Password,
+        context: &RequestContext,
+    ) -> Result<(), LinkError> {
+        flows::reset_password::reset(self.engine, OneTimePurpose::Invitation, token, new, context).await.map(|_| ())
     }
 
     /// Has a link mailed that sets a new password.
@@ -36,7 +63,7 @@ impl Links<'_> {
         new: Password,
         context: &RequestContext,
     ) -> Result<usize, LinkError> {
-        flows::reset_password::reset(self.engine, token, new, context).await
+        flows::reset_password::reset(self.engine, OneTimePurpose::ResetPassword, token, new, context).await
     }
 
     /// Has a link mailed that logs in. `browser` is a secret that the browser keeps, in a cookie: then the link is good only there.

@@ -1,12 +1,15 @@
 //! What administrators do with accounts: find, make, change, suspend, restore, unlock and close them.
 
 use crate::flows::administration::{AdminError, end_all, guarded, record_refusal, subject};
-use crate::flows::authorize::Administrator;
+use crate::flows::authorize::{Administrator, Authority};
 use crate::flows::engine::{Engine, Internal};
+use crate::flows::one_time::{self, NewLink};
+use crate::flows::outbox::{self, Cause};
 use crate::model::{
     AuditAction, AuditEvent, Change, ChangeSet, GuessChange, GuessSubject, Outcome, Patch, RequestContext, RevocationReason,
     RoleChange, SessionChange, User, UserChange, UserFilter, UserPage, UserPageRequest, UserStatus,
 };
+use crate::model::{MailContent, OneTimePurpose, OneTimeTokenChange};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{Email, FullName, Locale, Timestamp, UserId};
 
@@ -101,13 +104,17 @@ pub(crate) async fn find(engine: &Engine, by: Administrator<'_>, email: &Email) 
     found.map(|credentials| credentials.user).ok_or(AdminError::NotFound)
 }
 
-/// Makes an account without a password.
+/// Makes an account without a password, and where it is said mails an invitation to choose one.
 pub(crate) async fn create(
     engine: &Engine,
     by: Administrator<'_>,
     account: NewAccount,
+    is_invited: bool,
     context: &RequestContext,
 ) -> Result<User, AdminError> {
+    if is_invited && engine.mailer.is_none() {
+        return Err(AdminError::NoMail);
+    }
     let mut overtaken = Conflict::AuthorityChanged;
     for _ in 0..ATTEMPTS {
         let authority = by.authority(engine, USERS_WRITE).await?;
@@ -129,6 +136,7 @@ pub(crate) async fn create(
         let event = engine.event(at, AuditAction::AccountCreated, Outcome::Success, context);
         let event = event.by(authority.actor()).on(user.id);
         let changes = guarded(&authority).and(UserChange::Insert(user.clone())).and(event);
+        let changes = if is_invited { invited(engine, changes, &authority, &user, context, at).await? } else { changes };
         match engine.commit(&changes).await {
             Ok(_) => return Ok(user),
             Err(CommitError::Conflict(Conflict::EmailTaken)) => return Err(AdminError::EmailTaken),
@@ -176,7 +184,9 @@ pub(crate) async fn update(
             at,
         };
         let set = ChangeSet::new().and(update);
-        let set = if moves { set.and(end_all(id, RevocationReason::EmailChanged, at)) } else { set };
+        // What an administrator has decided, no link that was mailed before takes back.
+        let void = OneTimeTokenChange::RevokeAllOf { user_id: id, purpose: None };
+        let set = if moves { set.and(end_all(id, RevocationReason::EmailChanged, at)).and(void) } else { set };
         Some(set.and(event))
     };
     let done = change(engine, by, id, expected, AuditAction::AccountChanged, context, decide).await?;
@@ -265,6 +275,86 @@ pub(crate) async fn close(
     Ok(())
 }
 
+/// Adds an invitation to what is committed. Those that were mailed before are void.
+async fn invited(
+    engine: &Engine,
+    changes: ChangeSet,
+    authority: &Authority,
+    user: &User,
+    context: &RequestContext,
+    at: Timestamp,
+) -> Result<ChangeSet, Internal> {
+    let purpose = OneTimePurpose::Invitation;
+    let event = engine.event(at, AuditAction::AccountInvited, Outcome::Success, context).by(authority.actor()).on(user.id);
+    let changes = changes.and(OneTimeTokenChange::RevokeAllOf { user_id: user.id, purpose: Some(purpose) }).and(event);
+    one_time::issue(engine, changes, user, purpose, None, &Cause::of(context, at), at).await
+}
+
+/// Mails another invitation to an account that has no password yet.
+pub(crate) async fn invite(
+    engine: &Engine,
+    by: Administrator<'_>,
+    id: UserId,
+    context: &RequestContext,
+) -> Result<(), AdminError> {
+    mail(engine, by, id, AuditAction::AccountInvited, context).await
+}
+
+/// Mails a link by which the owner of an account sets a new password. The old one stays in force until she has.
+///
+/// SECURITY: the administrator neither chooses nor sees a password (ASVS 6.4.6).
+pub(crate) async fn send_password_reset(
+    engine: &Engine,
+    by: Administrator<'_>,
+    id: UserId,
+    context: &RequestContext,
+) -> Result<(), AdminError> {
+    mail(engine, by, id, AuditAction::PasswordResetSent, context).await
+}
+
+/// Mails a link to an account that the caller has power over and that may be used: an invitation, or one that sets a new password.
+async fn mail(
+    engine: &Engine,
+    by: Administrator<'_>,
+    id: UserId,
+    action: AuditAction,
+    context: &RequestContext,
+) -> Result<(), AdminError> {
+    if engine.mailer.is_none() {
+        return Err(AdminError::NoMail);
+    }
+    let mut overtaken = Conflict::UserChanged;
+    for _ in 0..ATTEMPTS {
+        let authority = by.authority(engine, USERS_WRITE).await?;
+        let user = subject(engine, &authority, id, action, context).await?;
+        if user.status != UserStatus::Active {
+            return Err(AdminError::Suspended);
+        }
+        let at = engine.now();
+        let changes = guarded(&authority).and(UserChange::Expect { id, version: user.version });
+        let changes = if action == AuditAction::AccountInvited {
+            let found = engine.store.credentials_by_id(id).await.map_err(Internal::from)?.ok_or(AdminError::NotFound)?;
+            if found.password.is_some() {
+                return Err(AdminError::InvitationAccepted);
+            }
+            invited(engine, changes, &authority, &user, context, at).await?
+        } else {
+            let (purpose, good_for) = (OneTimePurpose::ResetPassword, engine.config.mail.admin_password_reset_lifetime);
+            let event = engine.event(at, action, Outcome::Success, context).by(authority.actor()).on(id);
+            let is_named = user.email_verified_at.is_some();
+            let link = NewLink { is_named, ..NewLink::to(&user.email, purpose, good_for) };
+            let content = |token| MailContent::AdminPasswordReset { token };
+            one_time::mail(engine, changes.and(event), &user, link, content, &Cause::of(context, at), at).await?
+        };
+        match engine.commit(&changes).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Conflict(conflict @ (Conflict::UserChanged | Conflict::AuthorityChanged))) => overtaken = conflict,
+            Err(error) => return Err(Internal::from(error).into()),
+        }
+    }
+    Err(Internal::Conflict(overtaken.into()).into())
+}
+
 /// What became of a change.
 enum Done {
     /// There was nothing to change.
@@ -308,6 +398,7 @@ async fn change(
         // The holders of everything first: rivals who take it from one another wait there, and nowhere in each other's way.
         let spare = takes_power.then(|| Change::from(RoleChange::SpareLastHolder { user_id: id }));
         let changes = spare.into_iter().chain(authority.guard()).chain(decided.changes().iter().cloned()).collect();
+        let changes = tell_the_left_address(engine, changes, &user, context, at).await?;
         match engine.commit(&changes).await {
             Ok(_) => return Ok(Done::Committed),
             Err(CommitError::Conflict(Conflict::EmailTaken)) => return Err(AdminError::EmailTaken),
@@ -320,6 +411,26 @@ async fn change(
         }
     }
     Err(Internal::Conflict(overtaken.into()).into())
+}
+
+/// Tells the address that an account leaves.
+async fn tell_the_left_address(
+    engine: &Engine,
+    changes: ChangeSet,
+    user: &User,
+    context: &RequestContext,
+    at: Timestamp,
+) -> Result<ChangeSet, Internal> {
+    let moves = |change: &Change| match change {
+        Change::User(UserChange::Update { email: Some(email), .. }) => *email != user.email,
+        _ => false,
+    };
+    if !changes.changes().iter().any(moves) {
+        return Ok(changes);
+    }
+    // Without where it was done from, which is the administrator's business.
+    let cause = Cause::of(&RequestContext { language: context.language.clone(), ..RequestContext::default() }, at);
+    outbox::enqueue_mail(engine, changes, user, MailContent::EmailChanged { token: None }, &cause, None).await
 }
 
 fn touches<T: PartialEq>(patch: &Patch<T>, field: Option<&T>) -> bool {

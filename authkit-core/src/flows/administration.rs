@@ -46,6 +46,12 @@ pub enum AdminError {
     /// The last proof of identity is too old.
     #[error("prove again who you are, then ask again")]
     ReauthenticationRequired,
+    /// The account has a password: there is nothing to be invited to.
+    #[error("the account has a password already")]
+    InvitationAccepted,
+    /// This node has nobody to send mail.
+    #[error("this service sends no mail")]
+    NoMail,
     /// A part below failed.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -66,6 +72,8 @@ impl AdminError {
             Self::EmailTaken => "account.email_taken",
             Self::LastSuperuser => "role.last_superuser",
             Self::ReauthenticationRequired => "auth.reauthentication_required",
+            Self::InvitationAccepted => "account.invitation_accepted",
+            Self::NoMail => "mail.not_configured",
             Self::Internal(error) => error.code(),
         }
     }

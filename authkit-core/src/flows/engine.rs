@@ -11,7 +11,9 @@ use crate::flows::PasswordSecretError;
 use crate::flows::access_book::{self, AccessBook, WorkedOut};
 use crate::flows::account_cache::AccountCache;
 use crate::flows::audit_seal::SealBooks;
+use crate::flows::audit_stream::Streaming;
 use crate::flows::breach::BreachGate;
+use crate::flows::outbox_books::OutboxBooks;
 use crate::flows::refusals::RefusalBook;
 use crate::flows::throttle::Throttle;
 use crate::model::Doer;
@@ -108,7 +110,11 @@ pub(crate) struct Engine {
     pub(crate) sms_sender: Option<Arc<dyn SmsSender>>,
     /// Wakes the worker of the outbox.
     pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
+    pub(crate) outbox_books: OutboxBooks,
     pub(crate) config: Config,
+    /// The service as passkeys know it; `None` where it has an address and no name.
+    #[cfg(feature = "passkeys")]
+    pub(crate) passkeys: Option<crate::passkey::RelyingParty>,
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,
     pub(crate) accounts: AccountCache,
@@ -121,6 +127,7 @@ pub(crate) struct Engine {
     pub(crate) revoked: Arc<RevokedSet>,
     pub(crate) skew: ClockSkew,
     pub(crate) sealing: SealBooks,
+    pub(crate) streaming: Streaming,
     pub(crate) refusals: RefusalBook,
 }
 

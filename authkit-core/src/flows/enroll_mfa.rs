@@ -13,11 +13,11 @@ use crate::flows::sent_code::{self, AskedWith, Way};
 use crate::flows::session_issue::{LoggedIn, NewSession};
 use crate::flows::throttle::Throttled;
 use crate::flows::{mfa_policy, mfa_token};
-use crate::mfa::{EnrolmentError, RecoveryCode, TotpEnrolment, recovery_codes, totp};
+use crate::mfa::{EnrolmentError, RecoveryCode, TotpEnrolment, totp};
 use crate::model::{
-    Actor, AnnouncedFactor, AssuranceLevel, AuditAction, AuditEvent, AuthMethod, ChangeSet, CodeUse, Doer, FactorChange,
-    FactorKind, FactorSet, Factors, Notice, OneTimePurpose, OneTimeToken, OneTimeTokenChange, Outcome, Phone, RecoveryCodes,
-    RequestContext, SessionChange, TotpSecret, TrustedDevice, User, UserChange, UserStatus,
+    Actor, AnnouncedFactor, AuditAction, AuditEvent, AuthMethod, ChangeSet, CodeUse, Doer, FactorChange, FactorKind, FactorSet,
+    Factors, Notice, OneTimePurpose, OneTimeToken, OneTimeTokenChange, Outcome, Phone, RequestContext, SessionChange, TotpSecret,
+    TrustedDevice, User, UserChange, UserStatus,
 };
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{FactorCode, MfaToken, PhoneNumber, SecretBytes, Timestamp, TrustedDeviceId, UserId};
@@ -330,7 +330,7 @@ pub(crate) async fn confirm(
         let is_first = user.second_factors.is_empty() || factors.recovery.is_none();
         let codes = if is_first { RecoveryCode::generate_set(&*engine.entropy) } else { Vec::new() };
         if is_first {
-            factors.recovery = Some(recovery(engine, user.id, &codes, at).await?);
+            factors.recovery = Some(factor_check::recovery(engine, user.id, &codes, at).await?);
         }
         factors.guesses = None;
         let to = user.second_factors.with(kind);
@@ -487,7 +487,7 @@ pub(crate) async fn replace_recovery_codes(
         }
         demand_recent(engine, principal, &user, at)?;
         let codes = RecoveryCode::generate_set(&*engine.entropy);
-        let kept = Some(recovery(engine, user.id, &codes, at).await?);
+        let kept = Some(factor_check::recovery(engine, user.id, &codes, at).await?);
         let factors = Factors { recovery: kept, ..factor_check::read(engine, user.id).await? };
         let event = event(engine, principal, AuditAction::RecoveryCodesReplaced, at, context);
         let changes =
@@ -544,14 +544,8 @@ async fn active(engine: &Engine, id: UserId) -> Result<User, EnrollError> {
 /// none (downgrade). Where there is more than the mailbox, a code by mail is not enough: whoever reads the mailbox sets a new password
 /// with it, and would take off what it cannot show.
 fn demand_recent(engine: &Engine, principal: &Principal, user: &User, at: Timestamp) -> Result<(), EnrollError> {
-    let recent = principal.is_recent(at, engine.config.sessions.recent_authentication);
-    let methods = &principal.claims().methods;
-    let enough = if user.second_factors.without(FactorKind::Email).is_empty() {
-        user.second_factors.is_empty() || methods.iter().any(|method| method.is_second_factor())
-    } else {
-        AssuranceLevel::of(methods) == AssuranceLevel::Aal2
-    };
-    if recent && enough { Ok(()) } else { Err(EnrollError::ReauthenticationRequired) }
+    let enough = factor_check::has_proved_enough(engine, principal, user, at);
+    if enough { Ok(()) } else { Err(EnrollError::ReauthenticationRequired) }
 }
 
 /// Which factors are in force, and what they are checked against: whoever was faster with either makes both fail. Logins that
@@ -566,13 +560,6 @@ fn put(user: &User, factors: Factors, to: FactorSet, at: Timestamp) -> ChangeSet
 /// Changes nothing about the caller's session, and fails when it has ended: the set of this node may not have heard of it.
 fn alive(principal: &Principal, auth_epoch: u32) -> SessionChange {
     SessionChange::Reauthenticate { id: principal.session_id(), auth_epoch, methods: None, at: principal.authenticated_at() }
-}
-
-async fn recovery(engine: &Engine, user_id: UserId, codes: &[RecoveryCode], at: Timestamp) -> Result<RecoveryCodes, Internal> {
-    let key = recovery_codes::generate_key(&*engine.entropy);
-    let digests = codes.iter().filter_map(|code| code.digest(&key)).collect();
-    let key = engine.custody.seal(&key, &seal_context(user_id, Seal::RecoveryKey)).await?;
-    Ok(RecoveryCodes { key, digests, created_at: at })
 }
 
 /// What the service is called in an app.

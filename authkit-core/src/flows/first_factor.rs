@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::session_issue::{LoggedIn, NewSession};
 use crate::flows::{mfa_policy, mfa_token};
+use crate::model::AssuranceLevel;
 use crate::model::{
     AuditAction, AuthMethod, ChangeSet, FactorKind, FactorSet, OneTimePurpose, OneTimeToken, OneTimeTokenChange, RequestContext,
     User,
@@ -125,8 +126,10 @@ pub(crate) fn complete_first_factor_on(
     context: &RequestContext,
     at: Timestamp,
 ) -> Result<NextStep, Internal> {
-    let must_enrol = user.second_factors.is_empty() && mfa_policy::is_demanded(engine, user, at);
-    if (user.second_factors.is_empty() || trusted.is_some()) && !must_enrol {
+    // A passkey has verified its user: it is both factors by itself.
+    let is_enough = AssuranceLevel::of(&[method]) == AssuranceLevel::Aal2;
+    let must_enrol = !is_enough && user.second_factors.is_empty() && mfa_policy::is_demanded(engine, user, at);
+    if (is_enough || user.second_factors.is_empty() || trusted.is_some()) && !must_enrol {
         // INVARIANT: a session that begins on a trusted device is one of the first factor alone: what demands a second asks for it.
         let session = NewSession::plan(engine, user, vec![method], device_name, &context.client, at)?;
         return Ok(NextStep::Session(Box::new(session)));

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::{SecondFactorRequired, complete_first_factor_on};
 use crate::flows::guessing::Guess;
+use crate::flows::notify::login_on_unknown_device;
 use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
@@ -244,6 +245,11 @@ async fn attempt(engine: &Engine, login: &Login, visit: &mut Visit, context: &Re
             (changes.and(GuessChange::Forget { subject: strangers }), guess.before().saturating_add(guesses.failures))
         }
         _ => (changes, guess.before()),
+    };
+    // Behind a second factor, that is told when it was passed.
+    let changes = match (visit.device, next.session_id()) {
+        (None, Some(_)) => login_on_unknown_device(engine, changes, &user, context, at).await?,
+        _ => changes,
     };
     let success = engine.event(at, next.action(), Outcome::Success, context).with("method", AuthMethod::Password.as_str());
     let success = success.by(Actor::User(user.id, next.session_id())).on(user.id);

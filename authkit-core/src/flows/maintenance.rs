@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::flows::audit_seal::{self, Round};
+use crate::flows::audit_stream::AuditStreamHealth;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::{access_book, keys, retention};
 use crate::ports::{BusHealth, CacheHealth, LimiterHealth, RevocationMark};
@@ -33,6 +34,8 @@ const WIDE_OVERLAP: Duration = Duration::from_mins(2);
 
 /// How long events may wait for their seal before the node is degraded.
 const UNSEALED: Duration = Duration::from_mins(5);
+/// How long they may wait to be handed on before it is.
+const UNSTREAMED: Duration = Duration::from_mins(5);
 
 /// How far the clocks of a node and of the store may be apart: as much as a token's leeway allows by default.
 const MAX_SKEW: Duration = Duration::from_secs(30);
@@ -56,6 +59,8 @@ pub struct Health {
     pub clock_skew: Option<Duration>,
     /// For how long an event of the audit log has been waiting to be sealed, beyond the time that it has to; as this node sees it.
     pub unsealed_for: Duration,
+    /// How handing on the audit log goes; `None` where it is not handed on.
+    pub audit_stream: Option<AuditStreamHealth>,
 }
 
 impl Health {
@@ -82,7 +87,15 @@ impl Health {
             || self.limiter == LimiterHealth::Degraded
             || self.cache == CacheHealth::Degraded
             || is_late
-            || self.unsealed_for > UNSEALED
+            || self.is_audit_late()
+    }
+}
+
+impl Health {
+    /// Whether events of the audit log wait for their seal, or to be handed on, for more than five minutes.
+    #[must_use]
+    pub fn is_audit_late(&self) -> bool {
+        self.unsealed_for > UNSEALED || self.audit_stream.is_some_and(|stream| stream.behind > UNSTREAMED)
     }
 }
 
@@ -99,6 +112,7 @@ pub(crate) async fn health(engine: &Engine) -> Health {
         revocations_age: engine.revoked.read_at().map(|at| engine.now().since(at)),
         clock_skew: engine.skew.get(),
         unsealed_for: engine.sealing.behind(engine.now()),
+        audit_stream: engine.streaming.health(engine.now()),
     }
 }
 

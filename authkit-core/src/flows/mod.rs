@@ -9,6 +9,7 @@ pub(crate) mod access_book;
 pub(crate) mod account_cache;
 pub mod admin_roles;
 pub(crate) mod audit_seal;
+pub mod audit_stream;
 pub mod authorize;
 pub(crate) mod breach;
 pub(crate) mod engine;
@@ -26,13 +27,16 @@ pub(crate) mod session_issue;
 pub(crate) mod throttle;
 pub(crate) mod trusted_device;
 
+pub mod admin_outbox;
 pub mod admin_sessions;
 pub mod admin_users;
 pub(crate) mod administration;
+pub mod audit_export;
 pub mod audit_log;
 pub mod audit_purge;
 pub mod audit_verify;
 pub mod authenticate;
+pub mod change_email;
 pub mod change_password;
 pub mod close_account;
 pub mod enroll_mfa;
@@ -45,6 +49,15 @@ pub mod logout;
 pub(crate) mod magic_link;
 pub mod maintenance;
 pub mod outbox;
+pub(crate) mod outbox_books;
+#[cfg(feature = "passkeys")]
+pub mod passkey_check;
+#[cfg(feature = "passkeys")]
+pub mod passkey_login;
+#[cfg(feature = "passkeys")]
+pub mod passkey_second_factor;
+#[cfg(feature = "passkeys")]
+pub mod passkeys;
 pub mod password_secrets;
 pub(crate) mod pending_registration;
 mod planned;
@@ -61,6 +74,7 @@ pub mod unlock;
 pub(crate) mod verify_email;
 pub mod wrap_hashes;
 
+pub use admin_outbox::OutboxError;
 pub use admin_roles::{AccountAccess, ExpectedRole, RoleVersion, ScopedAccess};
 pub use admin_roles::{NewRole, OWN_PERMISSIONS, RoleError, RoleGrant, RoleUpdate, Run};
 pub use admin_users::{AccountUpdate, AccountVersion, Expected, NewAccount};
@@ -68,9 +82,11 @@ pub use administration::AdminError;
 pub use audit_log::{Explanation, SecurityActor, SecurityEvent};
 pub use audit_purge::{AuditPurge, AuditPurgeError};
 pub use audit_seal::Sealed;
+pub use audit_stream::{AuditStreamError, AuditStreamHealth};
 pub use audit_verify::{AuditAnchor, AuditFault, AuditProblem, Verification, VerifyOptions};
 pub use authenticate::{Aal1, Aal2, AuthenticateError, Forbidden, Impersonated, InsufficientAuthentication, Principal};
 pub use authorize::{Administrator, AuthorizeError};
+pub use change_email::ChangeEmailError;
 pub use change_password::{ChangePasswordError, PasswordChange, PasswordChanged};
 pub use close_account::CloseAccountError;
 pub use engine::Internal;
@@ -85,7 +101,11 @@ pub use login::{Login, LoginError};
 pub use logout::LogoutError;
 pub use maintenance::Health;
 pub use one_time::LinkError;
-pub use outbox::OutboxError;
+pub use outbox_books::OutboxStats;
+#[cfg(feature = "passkeys")]
+pub use passkey_check::PasskeyProofError;
+#[cfg(feature = "passkeys")]
+pub use passkeys::{PasskeyAdded, PasskeyError};
 pub use password_secrets::PasswordSecretError;
 pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};

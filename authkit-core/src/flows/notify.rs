@@ -4,8 +4,8 @@
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::outbox::{self, Cause};
-use crate::model::{ChangeSet, Notice, RequestContext, User};
-use crate::primitives::Timestamp;
+use crate::model::{AuditAction, AuditFilter, ChangeSet, Notice, Outcome, RequestContext, User};
+use crate::primitives::{PageLimit, PageRequest, Timestamp};
 
 /// Adds a notice to `user`, at the address that the account has as it was read, to what is committed: told is what was done, and
 /// nothing else. Nothing is added where this node has nobody to send it.
@@ -20,4 +20,29 @@ pub(crate) async fn notice(
     at: Timestamp,
 ) -> Result<ChangeSet, Internal> {
     outbox::enqueue_mail(engine, changes, user, notice.into(), &Cause::of(context, at), None).await
+}
+
+/// Adds a notice of a login on a device that the account did not know, unless it is the first login of the account.
+///
+/// Only where there is nobody who is logged in does the audit log have to say whether anybody ever was. Nothing is read, and nothing said,
+/// where this node has nobody to send it.
+pub(crate) async fn login_on_unknown_device(
+    engine: &Engine,
+    changes: ChangeSet,
+    user: &User,
+    context: &RequestContext,
+    at: Timestamp,
+) -> Result<ChangeSet, Internal> {
+    if engine.mailer.is_none() {
+        return Ok(changes);
+    }
+    let one = || PageRequest { limit: PageLimit::new(1).unwrap_or_default(), ..PageRequest::default() };
+    let live = engine.store.live_sessions(user.id, at, one()).await?;
+    if live.items.is_empty() {
+        let logins = AuditFilter::new().subject(user.id).action(AuditAction::Login).outcome(Outcome::Success);
+        if engine.store.audit_events(&logins, one()).await?.items.is_empty() {
+            return Ok(changes);
+        }
+    }
+    notice(engine, changes, user, Notice::NewDevice, context, at).await
 }

@@ -1,5 +1,6 @@
 //! The one door behind every link that is mailed: issued, asked for, and judged when it comes back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
@@ -28,6 +29,9 @@ pub enum LinkError {
     /// The link is right, and a second factor is in force: nobody is logged in yet.
     #[error("a second factor is required")]
     SecondFactorRequired(SecondFactorRequired),
+    /// Another account has the address that the link is about. The link is still good.
+    #[error("an account with this email address exists")]
+    EmailTaken,
     /// The account is suspended. The link is still good.
     #[error("the account is suspended")]
     Suspended,
@@ -59,6 +63,7 @@ impl LinkError {
             Self::Invalid => "auth.invalid_link",
             Self::OtherBrowser => "auth.link_of_another_browser",
             Self::SecondFactorRequired(required) => required.code(),
+            Self::EmailTaken => "account.email_taken",
             Self::Suspended => "account.suspended",
             Self::WeakPassword(_) => "password.too_weak",
             Self::Throttled { .. } => Throttled::CODE,
@@ -77,6 +82,7 @@ impl From<CommitError> for LinkError {
         match error {
             // Somebody was faster, or the account has changed since the link was judged: it is void.
             CommitError::Conflict(Conflict::TokenGone | Conflict::UserChanged | Conflict::PasswordChanged) => Self::Invalid,
+            CommitError::Conflict(Conflict::EmailTaken) => Self::EmailTaken,
             error => Self::Internal(error.into()),
         }
     }
@@ -88,6 +94,8 @@ pub(crate) fn lifetime(engine: &Engine, purpose: OneTimePurpose) -> Duration {
     match purpose {
         OneTimePurpose::ResetPassword => mail.reset_password_lifetime,
         OneTimePurpose::MagicLink => mail.magic_link_lifetime,
+        OneTimePurpose::UndoEmailChange => mail.undo_email_change_lifetime,
+        OneTimePurpose::Invitation => mail.invitation_lifetime,
         _ => mail.verify_email_lifetime,
     }
 }
@@ -102,32 +110,74 @@ pub(crate) async fn issue(
     cause: &Cause,
     at: Timestamp,
 ) -> Result<ChangeSet, Internal> {
+    let content = match purpose {
+        OneTimePurpose::VerifyEmail => |token| MailContent::VerifyEmail { token },
+        OneTimePurpose::ResetPassword => |token| MailContent::ResetPassword { token },
+        OneTimePurpose::MagicLink => |token| MailContent::MagicLink { token },
+        OneTimePurpose::Invitation => |token| MailContent::Invitation { token },
+        _ => return Ok(changes),
+    };
+    let link = NewLink {
+        data: browser.map(|browser| (BROWSER.to_owned(), browser)).into_iter().collect(),
+        // SECURITY: before the address is proved, its owner may be somebody else than whoever wrote the name: a text of a stranger's
+        // choice would reach her under our letterhead. What an administrator wrote may.
+        is_named: user.email_verified_at.is_some() || purpose == OneTimePurpose::Invitation,
+        ..NewLink::to(&user.email, purpose, lifetime(engine, purpose))
+    };
+    mail(engine, changes, user, link, content, cause, at).await
+}
+
+/// A link that shall be mailed.
+pub(crate) struct NewLink<'a> {
+    /// To which address, which is the one that it proves.
+    pub(crate) to: &'a Email,
+    /// What it is good for.
+    pub(crate) purpose: OneTimePurpose,
+    /// For how long.
+    pub(crate) good_for: Duration,
+    /// What else it remembers.
+    pub(crate) data: BTreeMap<String, String>,
+    /// Whether the owner's name may stand in the mail.
+    pub(crate) is_named: bool,
+}
+
+impl<'a> NewLink<'a> {
+    /// One that remembers nothing else, to somebody who is called by her name.
+    pub(crate) const fn to(to: &'a Email, purpose: OneTimePurpose, good_for: Duration) -> Self {
+        Self { to, purpose, good_for, data: BTreeMap::new(), is_named: true }
+    }
+}
+
+/// Adds the token of a link and the mail with it to what is committed; nothing where this node has nobody to send it.
+pub(crate) async fn mail(
+    engine: &Engine,
+    changes: ChangeSet,
+    user: &User,
+    link: NewLink<'_>,
+    content: impl FnOnce(OneTimeTokenText) -> MailContent + Send,
+    cause: &Cause,
+    at: Timestamp,
+) -> Result<ChangeSet, Internal> {
     if engine.mailer.is_none() {
         return Ok(changes);
     }
     let id = OneTimeTokenId::generate(at, &*engine.entropy);
-    let (text, secret) = token::mint(id, purpose, &*engine.entropy);
-    let content = match purpose {
-        OneTimePurpose::VerifyEmail => MailContent::VerifyEmail { token: text },
-        OneTimePurpose::ResetPassword => MailContent::ResetPassword { token: text },
-        OneTimePurpose::MagicLink => MailContent::MagicLink { token: text },
-        _ => return Ok(changes),
-    };
-    let good_for = lifetime(engine, purpose);
+    let (text, secret) = token::mint(id, link.purpose, &*engine.entropy);
     let token = OneTimeToken {
         id,
-        purpose,
+        purpose: link.purpose,
         user_id: user.id,
         secret,
         auth_epoch: user.auth_epoch,
-        address: Some(user.email.clone()),
-        data: browser.map(|browser| (BROWSER.to_owned(), browser)).into_iter().collect(),
+        address: Some(link.to.clone()),
+        data: link.data,
         attempts_left: 0,
         created_at: at,
-        expires_at: at + good_for,
+        expires_at: at + link.good_for,
     };
     let changes = changes.and(OneTimeTokenChange::Insert(Box::new(token)));
-    outbox::enqueue_mail(engine, changes, user, content, cause, Some(good_for)).await
+    let (to, good_for) = (link.to, Some(link.good_for));
+    outbox::enqueue_mail_to(engine, changes, user, to, link.is_named, content(text), cause, good_for).await
 }
 
 const BROWSER: &str = "browser";
@@ -168,6 +218,16 @@ pub(crate) struct Redeemable {
     pub(crate) consume: OneTimeTokenChange,
 }
 
+/// To which address a link was mailed that is still good as far as can be seen without its browser or a new password: what a page shows
+/// before it asks to go on. Nothing is used up, however often it is opened: scanners of mail open every link.
+pub(crate) async fn peek(engine: &Engine, text: &OneTimeTokenText, purpose: OneTimePurpose) -> Result<Email, LinkError> {
+    let (token, user, _) = look(engine, text, purpose, engine.now()).await?;
+    if user.status != UserStatus::Active {
+        return Err(LinkError::Suspended);
+    }
+    token.address.ok_or(LinkError::Invalid)
+}
+
 /// Judges a link that came back. Nothing is used up yet: what it is for and its end are committed together.
 pub(crate) async fn judge(
     engine: &Engine,
@@ -176,13 +236,11 @@ pub(crate) async fn judge(
     browser: Option<&str>,
     at: Timestamp,
 ) -> Result<Redeemable, LinkError> {
-    let (id, secret) = token::parse(text, purpose).ok_or(LinkError::Invalid)?;
-    let found = engine.store.one_time_token(id, purpose).await.map_err(Internal::from)?;
-    let OneTimeTokenWithUser { token, user } = found.ok_or(LinkError::Invalid)?;
+    let (token, user, consume) = look(engine, text, purpose, at).await?;
     let address_stands = token.address.as_ref() == Some(&user.email);
     // A proof of an address outlives a change of password; a means of access does not.
     let epoch_stands = purpose == OneTimePurpose::VerifyEmail || token.auth_epoch == user.auth_epoch;
-    if token.secret != secret || token.expires_at <= at || !address_stands {
+    if !address_stands {
         return Err(LinkError::Invalid);
     }
     // SECURITY: said only to whoever holds the link. And before the epoch, which a suspension raises.
@@ -197,5 +255,22 @@ pub(crate) async fn judge(
     if bound.is_some_and(|bound| browser.map(browser_digest).as_ref() != Some(bound)) {
         return Err(LinkError::OtherBrowser);
     }
-    Ok(Redeemable { user, consume: OneTimeTokenChange::Consume { id, purpose, secret, at } })
+    Ok(Redeemable { user, consume })
+}
+
+/// Looks a link up that came back and has not run out, with its account and the change that uses it up. What the account must be like
+/// is still to be judged.
+pub(crate) async fn look(
+    engine: &Engine,
+    text: &OneTimeTokenText,
+    purpose: OneTimePurpose,
+    at: Timestamp,
+) -> Result<(OneTimeToken, User, OneTimeTokenChange), LinkError> {
+    let (id, secret) = token::parse(text, purpose).ok_or(LinkError::Invalid)?;
+    let found = engine.store.one_time_token(id, purpose).await.map_err(Internal::from)?;
+    let OneTimeTokenWithUser { token, user } = found.ok_or(LinkError::Invalid)?;
+    if token.secret != secret || token.expires_at <= at {
+        return Err(LinkError::Invalid);
+    }
+    Ok((token, user, OneTimeTokenChange::Consume { id, purpose, secret, at }))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::one_time;
+use crate::flows::outbox_books;
 use crate::flows::pending_registration::{self, PendingRegistration};
 use crate::model::{
     ChangeSet, Mail, MailContent, MessageKind, Notice, Occurrence, OneTimePurpose, OutboxChange, OutboxMessage, OutboxState,
@@ -17,9 +18,7 @@ use crate::model::{
 use crate::model::{Sms, SmsContent};
 use crate::ports::{CommitError, Conflict, MailError, SmsError};
 use crate::primitives::entropy::random_bytes;
-use crate::primitives::{
-    Email, FullName, Locale, OneTimeTokenText, OutboxMessageId, Page, PageRequest, SecretBytes, Timestamp, UserId,
-};
+use crate::primitives::{Email, FullName, Locale, OneTimeTokenText, OutboxMessageId, SecretBytes, Timestamp, UserId};
 use crate::primitives::{FactorCode, PhoneNumber};
 
 /// How long a worker may take over a message before another one takes it. Longer than a mailer may take.
@@ -274,9 +273,13 @@ pub(crate) async fn run(engine: Weak<Engine>) {
         }
         let Some(engine) = engine.upgrade() else { return };
         // On a task of its own: a panic in a host's mailer must not end the worker.
-        let worked = tokio::spawn(async move { work(&engine).await }).await;
+        let worked = tokio::spawn(async move {
+            work(&engine).await?;
+            outbox_books::look(&engine).await
+        });
+        let worked = worked.await;
         match worked {
-            Ok(Ok(_)) => {}
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "the outbox was not worked off"),
             Err(_) => tracing::error!("the worker of the outbox panicked, it goes on"),
         }
@@ -289,6 +292,7 @@ pub(crate) async fn work(engine: &Engine) -> Result<usize, Internal> {
     if engine.mailer.is_none() && engine.sms_sender.is_none() {
         return Ok(worked);
     }
+    let _turn = engine.outbox_books.turn.lock().await;
     loop {
         let at = engine.now();
         let claim = OutboxChange::Claim { at, lease_until: at + LEASE, limit: BATCH };
@@ -304,19 +308,27 @@ pub(crate) async fn work(engine: &Engine) -> Result<usize, Internal> {
 }
 
 async fn settle(engine: &Engine, message: OutboxMessage) -> Result<(), Internal> {
-    let (id, attempt, at) = (message.id, message.attempts, engine.now());
+    let (id, attempt, at, books) = (message.id, message.attempts, engine.now(), &engine.outbox_books);
     let outcome = if message.expires_at <= at { Outcome::TooLate } else { attempt_one(engine, &message).await? };
     let done = OutboxChange::Deliver { id, attempt, at: engine.now() };
     let changes = match outcome {
-        Outcome::Done(changes) => changes.and(done),
-        Outcome::TooLate => ChangeSet::new().and(OutboxChange::Expire { id, attempt, at }),
+        Outcome::Done(changes) => {
+            outbox_books::count(&books.delivered);
+            changes.and(done)
+        }
+        Outcome::TooLate => {
+            outbox_books::count(&books.expired);
+            ChangeSet::new().and(OutboxChange::Expire { id, attempt, at })
+        }
         Outcome::Failed { is_permanent, reason } => {
             let error = reason.to_owned();
             let due_at = engine.now() + pause(engine, attempt);
             ChangeSet::new().and(if is_permanent || attempt >= engine.config.mail.max_attempts {
+                outbox_books::count(&books.given_up);
                 tracing::error!(%id, subject = message.subject, attempt, reason, "a message was given up");
                 OutboxChange::Bury { id, attempt, at: engine.now(), error }
             } else {
+                outbox_books::count(&books.deferred);
                 tracing::warn!(%id, subject = message.subject, attempt, reason, "a message could not be sent, it is tried again");
                 OutboxChange::Defer { id, attempt, due_at, error }
             })
@@ -441,52 +453,4 @@ fn pause(engine: &Engine, attempt: u32) -> Duration {
     let whole = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(LONGEST_PAUSE);
     let [drawn] = random_bytes::<1>(&*engine.entropy);
     whole / 2 + whole / 2 * u32::from(drawn) / 255
-}
-
-/// Why a message was not touched.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OutboxError {
-    /// There is no such message, or none in a state in which that can be done.
-    #[error("there is no such message, or it cannot be sent any more")]
-    NotFound,
-    /// A part below failed.
-    #[error(transparent)]
-    Internal(#[from] Internal),
-}
-
-impl OutboxError {
-    /// The stable code of the error.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "outbox.not_found",
-            Self::Internal(error) => error.code(),
-        }
-    }
-}
-
-/// The messages in a state, the youngest first.
-pub(crate) async fn list(engine: &Engine, state: OutboxState, page: PageRequest) -> Result<Page<OutboxMessage>, Internal> {
-    Ok(engine.store.outbox_messages(state, page).await?)
-}
-
-/// Has a message that was given up tried again.
-pub(crate) async fn retry(engine: &Engine, id: OutboxMessageId) -> Result<(), OutboxError> {
-    touch(engine, OutboxChange::Retry { id, at: engine.now() }).await?;
-    engine.outbox_wake.notify_one();
-    Ok(())
-}
-
-/// Removes a message.
-pub(crate) async fn discard(engine: &Engine, id: OutboxMessageId) -> Result<(), OutboxError> {
-    touch(engine, OutboxChange::Discard { id }).await
-}
-
-async fn touch(engine: &Engine, change: OutboxChange) -> Result<(), OutboxError> {
-    match engine.commit(&ChangeSet::new().and(change)).await {
-        Ok(_) => Ok(()),
-        Err(CommitError::Conflict(Conflict::MessageMoved)) => Err(OutboxError::NotFound),
-        Err(error) => Err(Internal::from(error).into()),
-    }
 }

@@ -23,15 +23,17 @@ impl From<SetPasswordError> for LinkError {
 /// Sets the password, ends every session of the account, and makes every other link void that was made before. Returns how many
 /// sessions ended.
 ///
+/// `purpose` is that of a link that sets a new password, or of an invitation, which sets the first.
+///
 /// The address is proved by it. So whatever somebody else may have set up with an address that was not hers, a password or a session,
 /// is gone when the owner comes.
 pub(crate) async fn reset(
     engine: &Engine,
+    purpose: OneTimePurpose,
     token: &OneTimeTokenText,
     new: Password,
     context: &RequestContext,
 ) -> Result<usize, LinkError> {
-    let purpose = OneTimePurpose::ResetPassword;
     // SECURITY: the link is judged before anything is hashed, so that made-up ones cost nothing.
     one_time::judge(engine, token, purpose, None, engine.now()).await?;
     engine.breach.check(&new).await?;
@@ -51,7 +53,9 @@ pub(crate) async fn reset(
         Some(from) => CredentialChange::ReplacePassword { user_id: id, from, to: hash, at },
         None => CredentialChange::InsertPassword { user_id: id, hash, at },
     };
-    let event = engine.event(at, AuditAction::PasswordReset, Outcome::Success, context).by(Actor::User(id, None)).on(id);
+    let is_invitation = purpose == OneTimePurpose::Invitation;
+    let action = if is_invitation { AuditAction::InvitationAccepted } else { AuditAction::PasswordReset };
+    let event = engine.event(at, action, Outcome::Success, context).by(Actor::User(id, None)).on(id);
     let changes = ChangeSet::new()
         .and(consume)
         .and(credential)
@@ -71,7 +75,9 @@ pub(crate) async fn reset(
             .and(FactorChange::Forget { user_id: id })
             .and(PasskeyChange::ForgetAllOf { user_id: id })
     };
-    let changes = notice(engine, changes, &user, Notice::PasswordReset, context, at).await?;
+    // Who has just chosen the first password of her account knows it.
+    let changes =
+        if is_invitation { changes } else { notice(engine, changes, &user, Notice::PasswordReset, context, at).await? };
     let committed = engine.commit(&changes).await?;
     Ok(committed.revoked.len())
 }

@@ -12,7 +12,7 @@ use crate::flows::throttle::Throttled;
 use crate::flows::{mfa_policy, mfa_token, trusted_device};
 use crate::model::{
     Actor, AuditAction, ChangeSet, FactorChange, Factors, OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, Outcome,
-    RequestContext, UserStatus,
+    RequestContext,
 };
 use crate::model::{AuthMethod, CodeUse, FactorKind, Notice, OneTimeToken};
 use crate::ports::{CommitError, Conflict};
@@ -125,13 +125,7 @@ pub(crate) async fn verify(
 async fn challenge(engine: &Engine, token: &MfaToken, at: Timestamp) -> Result<OneTimeTokenWithUser, SecondFactorError> {
     let (id, secret) = mfa_token::parse(token, OneTimePurpose::MfaChallenge).ok_or(SecondFactorError::InvalidToken)?;
     let found = engine.store.one_time_token(id, OneTimePurpose::MfaChallenge).await.map_err(Internal::from)?;
-    let stands = |found: &OneTimeTokenWithUser| {
-        found.token.secret == secret
-            && at < found.token.expires_at
-            && found.user.status == UserStatus::Active
-            && found.user.auth_epoch == found.token.auth_epoch
-    };
-    found.filter(stands).ok_or(SecondFactorError::InvalidToken)
+    found.filter(|found| mfa_token::stands(found, secret, at)).ok_or(SecondFactorError::InvalidToken)
 }
 
 fn asked_with(challenge: &OneTimeToken) -> AskedWith {

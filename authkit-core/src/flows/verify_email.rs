@@ -8,6 +8,8 @@ use crate::primitives::OneTimeTokenText;
 
 /// Writes down that the owner reads mail at her address, and lets the password be one that waited for that. Nobody is logged in, and
 /// what the account has stays.
+///
+/// It takes no link to an address that the account shall move to: that is for [`change_email`](super::change_email).
 pub(crate) async fn verify(engine: &Engine, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
     let at = engine.now();
     let Redeemable { user, consume } = one_time::judge(engine, token, OneTimePurpose::VerifyEmail, None, at).await?;

@@ -51,6 +51,23 @@
 //! - of the newest seals, when they are cut off together with their events: only an anchor shows that they were there;
 //! - of an event in the time before it is sealed.
 //!
+//! # Handing on
+//! A host gives an [`AuditSink`](crate::ports::AuditSink) to the builder; the server has one for files and one for each kind of syslog.
+//! Every event is handed over at least once, about a second after its commit, and a receiver knows a repetition by its id.
+//!
+//! **In which order, and how far?** There is no order of commits to be had: an id is drawn before its transaction commits. So two things
+//! work together. The *tail* reads what has come in the order of ids every second, and looks back a few seconds each time (every tenth
+//! time 45, by counting), and remembers what it has handed over. The *position* that is kept is the number of a seal: when a seal comes,
+//! those of its events that the tail has not handed over are handed over, late ones included, and the position moves behind it in a
+//! guarded statement. After a crash the position is all that is known, and what lies behind it, two minutes or so, comes again.
+//!
+//! **Which node?** The one that holds the lease: 20 s, prolonged by work. A node that cannot reach the receiver does not prolong it, so
+//! another one tries. A node that was asleep beyond its lease repeats at most what it had in hand; it moves no position.
+//!
+//! **When the receiver is away** the same events are tried again, with pauses up to a minute; they wait in the log itself. Health says how
+//! old the oldest of them is. A row that cannot be read stops the stream, loudly, instead of being skipped: it may be one of a newer
+//! version, which a newer node reads. What was purged before it was handed over cannot be handed over.
+//!
 //! # Purge
 //! A purge takes whole seals. First a seal states up to which number events may be gone, then they go, seal by seal, each in one
 //! transaction with its leaves. So a crash leaves events that may go and are there; the next purge finishes. Seals and public keys stay

@@ -92,6 +92,22 @@ actions! {
     EmailVerified = "account.email_verified",
     /// A new password was set by a mailed link.
     PasswordReset = "account.password_reset",
+    /// Somebody who is logged in asked for another address of her account.
+    EmailChangeRequested = "account.email_change_requested",
+    /// The account moved to another address, whose owner has confirmed it.
+    EmailChanged = "account.email_changed",
+    /// The account was taken back to the address that it had left.
+    EmailChangeUndone = "account.email_change_undone",
+    /// An administrator had an invitation mailed.
+    AccountInvited = "account.invited",
+    /// The owner of an account that an administrator made has chosen its first password.
+    InvitationAccepted = "account.invitation_accepted",
+    /// An administrator had a link mailed that sets a new password.
+    PasswordResetSent = "account.password_reset_sent",
+    /// An administrator had a message tried again that was given up.
+    MessageRetried = "outbox.message_retried",
+    /// An administrator removed a message.
+    MessageDiscarded = "outbox.message_discarded",
     /// A server key was made.
     KeyCreated = "key.created",
     /// A server key that nothing can need any more was forgotten.

@@ -88,8 +88,8 @@ pub enum MailContent {
     },
     /// Your account has moved to another address: the last mail to this one, with a link that takes it back.
     EmailChanged {
-        /// Goes into the link.
-        token: OneTimeTokenText,
+        /// Goes into the link. `None` where nobody had proved to read mail at the address.
+        token: Option<OneTimeTokenText>,
     },
     /// A code of six digits, to be typed in where it was asked for.
     Code(FactorCode),
@@ -191,8 +191,8 @@ impl MailContent {
             | Self::MagicLink { token }
             | Self::ChangeEmail { token }
             | Self::Invitation { token }
-            | Self::AdminPasswordReset { token }
-            | Self::EmailChanged { token } => Some(token),
+            | Self::AdminPasswordReset { token } => Some(token),
+            Self::EmailChanged { token } => token.as_ref(),
             Self::Code(_) | Self::Notice(_) => None,
         }
     }
@@ -241,7 +241,7 @@ impl MailContent {
             ("change_email", Some(token)) => Self::ChangeEmail { token },
             ("invitation", Some(token)) => Self::Invitation { token },
             ("admin_password_reset", Some(token)) => Self::AdminPasswordReset { token },
-            ("email_changed", Some(token)) => Self::EmailChanged { token },
+            ("email_changed", token) => Self::EmailChanged { token },
             ("second_factor_code", None) => Self::Code(FactorCode::new(facts.get("code")?.clone())),
             (name, None) => Self::Notice(Notice::from_parts(name, facts)?),
             _ => return None,
@@ -259,7 +259,8 @@ impl MailContent {
             Self::ChangeEmail { token: token.clone() },
             Self::Invitation { token: token.clone() },
             Self::AdminPasswordReset { token: token.clone() },
-            Self::EmailChanged { token },
+            Self::EmailChanged { token: Some(token) },
+            Self::EmailChanged { token: None },
         ];
         let notices = [
             Notice::EmailChangeRequested,

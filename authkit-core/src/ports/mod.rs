@@ -1,5 +1,6 @@
 //! The traits that a host can plug in, each with its failure policy.
 
+pub mod audit_sink;
 pub mod breach_list;
 pub mod key_custody;
 pub mod mailer;
@@ -9,6 +10,7 @@ pub mod revocation_bus;
 pub mod sms_sender;
 pub mod store;
 
+pub use audit_sink::{AuditSink, AuditSinkError};
 pub use breach_list::{BreachDigest, BreachList, BreachListError};
 pub use key_custody::{CustodyError, KeyCustody};
 pub use mailer::{MailError, Mailer};

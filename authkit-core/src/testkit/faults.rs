@@ -132,7 +132,8 @@ impl Gate {
         let _ = self.0.subscribe().wait_for(|state| state.reached).await;
     }
 
-    async fn pass(&self) {
+    /// Says that a call stands before the gate, and returns when it is open: for ports that stores do not have.
+    pub async fn pass(&self) {
         self.0.send_modify(|state| state.reached = true);
         let _ = self.0.subscribe().wait_for(|state| state.open).await;
     }

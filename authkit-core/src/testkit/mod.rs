@@ -3,6 +3,7 @@
 //!
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
+pub mod audit_receiver;
 pub mod bus_contract;
 pub mod clock;
 pub mod entropy;
@@ -15,8 +16,11 @@ pub mod outage;
 pub mod promise;
 pub mod rate_limiter_contract;
 pub mod record_cache_contract;
+#[cfg(all(feature = "passkeys", feature = "aws-lc-rs"))]
+pub mod soft_authenticator;
 pub mod store_contract;
 
+pub use audit_receiver::AuditReceiver;
 pub use clock::FrozenClock;
 pub use entropy::SeededEntropy;
 pub use fault_proxy::{Direction, FaultProxy, NetworkFault};
@@ -25,3 +29,5 @@ pub use fixtures::Fixtures;
 pub use mailbox::Mailbox;
 pub use mutant_store::{Bug, MutantStore};
 pub use outage::Outage;
+#[cfg(all(feature = "passkeys", feature = "aws-lc-rs"))]
+pub use soft_authenticator::{Conduct, SoftAuthenticator};

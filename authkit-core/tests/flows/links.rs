@@ -85,7 +85,8 @@ async fn a_reset_ends_every_session_and_voids_every_other_link() {
     assert!(auth.sessions().log_in(Login::new(email(), password(PASSWORD)), &request()).await.is_err());
     auth.sessions().log_in(Login::new(email(), password(OTHER)), &request()).await.expect("the new password is in force");
     deliver(&auth).await;
-    assert_eq!(mailbox.take()[0].content.name(), "password_reset", "and the owner is told");
+    let told: Vec<&str> = mailbox.take().iter().map(|mail| mail.content.name()).collect();
+    assert!(told.contains(&"password_reset"), "and the owner is told: {told:?}");
 }
 
 #[tokio::test]

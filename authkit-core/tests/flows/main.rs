@@ -3,16 +3,21 @@
 mod account;
 mod account_cache;
 mod audit;
+mod audit_stream;
 mod authentication;
+mod change_email;
 mod faults;
 mod guessing;
 mod impersonation;
+mod invitations;
 mod keys;
 mod limits;
 mod links;
 mod login;
 mod mfa;
 mod notices;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod passwords;
 mod refresh;
 mod registration;

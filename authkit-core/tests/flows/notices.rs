@@ -81,3 +81,26 @@ async fn no_name_is_mailed_to_an_address_that_is_not_proved() {
     // Behind the request comes the mail.
     assert!(told(&auth, &mailbox).await[0].full_name.is_some(), "from then on it is hers");
 }
+
+#[tokio::test]
+async fn a_login_on_a_device_that_the_account_does_not_know_is_told() {
+    let (_, mailbox, auth) = begin().await;
+    let jane = register(&auth).await;
+    drop(told(&auth, &mailbox).await);
+    let login = || authkit_core::Login::new(crate::support::email(), password(PASSWORD));
+    let known = authkit_core::Login { device_token: jane.device_token.clone(), ..login() };
+    auth.sessions().log_in(known, &from_somewhere()).await.expect("logs in");
+    let wrong = authkit_core::Login { password: password(OTHER), ..login() };
+    assert!(auth.sessions().log_in(wrong, &from_somewhere()).await.is_err());
+    assert!(told(&auth, &mailbox).await.is_empty());
+    let new = auth.sessions().log_in(login(), &from_somewhere()).await.expect("logs in");
+    assert_eq!(names(&told(&auth, &mailbox).await), ["new_device"]);
+    // From then on it is known, and when everybody has logged out, the account still is one that was used.
+    auth.sessions().log_out_all(&principal(&auth, &jane), &request()).await.expect("logs out");
+    let known = authkit_core::Login { device_token: new.device_token, ..login() };
+    let again = auth.sessions().log_in(known, &from_somewhere()).await.expect("logs in");
+    auth.sessions().log_out_all(&principal(&auth, &again), &request()).await.expect("logs out");
+    assert!(told(&auth, &mailbox).await.is_empty());
+    auth.sessions().log_in(login(), &from_somewhere()).await.expect("logs in");
+    assert_eq!(names(&told(&auth, &mailbox).await), ["new_device"]);
+}

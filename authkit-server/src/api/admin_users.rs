@@ -15,7 +15,7 @@ use super::field::Fields;
 use super::me::{invalid_parameter, limit, page, patch};
 use super::precondition::{entity_tag, if_match};
 use super::refusal::{no_such_account, no_such_session_of, refused};
-use super::reply::{Gone, RevokedBody, SessionPageBody, UserBody};
+use super::reply::{Gone, MessageBody, RevokedBody, SessionPageBody, UserBody};
 use super::tag::Tag;
 use crate::http::StrictJson;
 use crate::problem::Problem;
@@ -31,6 +31,8 @@ struct NewAccountBody {
     full_name: Option<String>,
     /// The language that she prefers, a BCP 47 tag.
     locale: Option<String>,
+    /// Whether she is mailed an invitation to choose a password. Default `true`.
+    invite: Option<bool>,
 }
 
 /// What becomes of an account: members that are not there stay, `null` empties.
@@ -101,6 +103,18 @@ impl From<UserPage> for UserPageBody {
     fn from(page: UserPage) -> Self {
         Self { items: page.items.iter().map(UserBody::from).collect(), next_cursor: page.next.map(|cursor| cursor.to_string()) }
     }
+}
+
+/// That a mail is on its way.
+#[derive(ApiResponse)]
+enum Mailed {
+    /// It is on its way.
+    #[oai(status = 202)]
+    Mailed(Json<MessageBody>),
+}
+
+fn mailed() -> Mailed {
+    Mailed::Mailed(Json(MessageBody { message: "A mail is on its way".to_owned() }))
 }
 
 /// An account, and the state in which it was read.
@@ -179,7 +193,8 @@ impl AdminUserRoutes {
 
     /// Make an account
     ///
-    /// Needs `users:write`. The account has no password: its owner chooses one.
+    /// Needs `users:write`. The account has no password: its owner is mailed a link by which she chooses one, unless `invite` is
+    /// `false`. The link is good once, for three days.
     #[oai(path = "/", method = "post", operation_id = "adminCreateUser")]
     async fn create(
         &self,
@@ -192,7 +207,13 @@ impl AdminUserRoutes {
         let full_name = fields.full_name("full_name", body.full_name.as_deref());
         let locale = fields.locale("locale", body.locale.as_deref());
         let account = NewAccount { email: fields.complete(email)?, full_name, locale };
-        let user = self.auth.administration(&caller).create(account, &context).await.map_err(refused)?;
+        let administration = self.auth.administration(&caller);
+        let made = if body.invite.unwrap_or(true) {
+            administration.create_and_invite(account, &context).await
+        } else {
+            administration.create(account, &context).await
+        };
+        let user = made.map_err(refused)?;
         Ok(Made::Made(Json(UserBody::from(&user)), entity_tag(&user), format!("/api/v1/admin/users/{}", user.id)))
     }
 
@@ -306,6 +327,38 @@ impl AdminUserRoutes {
     ) -> poem::Result<Account> {
         let (id, expected) = (user_id(&id)?, if_match(expected.0.as_deref())?);
         Ok(self.auth.administration(&caller).restore(id, &expected, &context).await.map_err(refused)?.into())
+    }
+
+    /// Invite the owner of an account again
+    ///
+    /// Needs `users:write`, and every permission that the account holds. She is mailed another link by which she chooses her first
+    /// password; those before are void. Only while the account has no password.
+    #[oai(path = "/:id/invitation", method = "post", operation_id = "adminInviteUser")]
+    async fn invite(
+        &self,
+        Caller(caller): Caller,
+        context: Data<&RequestContext>,
+        /// The `id` of the account.
+        id: Path<String>,
+    ) -> poem::Result<Mailed> {
+        self.auth.administration(&caller).invite(user_id(&id)?, &context).await.map_err(refused)?;
+        Ok(mailed())
+    }
+
+    /// Have a password set anew
+    ///
+    /// Needs `users:write`, and every permission that the account holds. Its owner is mailed a link by which she sets a new password,
+    /// good once, for 24 hours. Until she has, everything stays as it is: nobody but her learns or chooses a password.
+    #[oai(path = "/:id/password-reset", method = "post", operation_id = "adminSendPasswordReset")]
+    async fn send_password_reset(
+        &self,
+        Caller(caller): Caller,
+        context: Data<&RequestContext>,
+        /// The `id` of the account.
+        id: Path<String>,
+    ) -> poem::Result<Mailed> {
+        self.auth.administration(&caller).send_password_reset(user_id(&id)?, &context).await.map_err(refused)?;
+        Ok(mailed())
     }
 
     /// Unlock an account

@@ -70,6 +70,73 @@ const OPERATIONS: &[Operation] = &[
         ],
     ),
     ("verifyMfa", &[BODY, LIMITED], &[(401, "auth.invalid_mfa_token"), (401, "mfa.invalid_code")]),
+    // Passkeys.
+    ("startPasskeyLogin", &[LIMITED], &[(404, "passkey.not_configured")]),
+    (
+        "finishPasskeyLogin",
+        &[BODY, FIELDS, LIMITED],
+        &[
+            (401, "auth.invalid_passkey"),
+            (403, "account.suspended"),
+            (404, "passkey.not_configured"),
+            (422, "passkey.invalid_reply"),
+        ],
+    ),
+    (
+        "startPasskeyMfa",
+        &[BODY, LIMITED],
+        &[(401, "auth.invalid_mfa_token"), (404, "mfa.not_enrolled"), (404, "passkey.not_configured")],
+    ),
+    (
+        "finishPasskeyMfa",
+        &[BODY, LIMITED],
+        &[
+            (401, "auth.invalid_mfa_token"),
+            (401, "auth.invalid_passkey"),
+            (404, "passkey.not_configured"),
+            (422, "passkey.invalid_reply"),
+        ],
+    ),
+    (
+        "startPasskeyReauthentication",
+        &[BEARER, IN_PERSON, LIMITED],
+        &[(404, "mfa.not_enrolled"), (404, "passkey.not_configured")],
+    ),
+    (
+        "finishPasskeyReauthentication",
+        &[BODY, BEARER, IN_PERSON, LIMITED],
+        &[(401, "auth.invalid_passkey"), (404, "passkey.not_configured"), (422, "passkey.invalid_reply")],
+    ),
+    ("listPasskeys", &[BEARER], &[]),
+    (
+        "startPasskeyRegistration",
+        &[BEARER, IN_PERSON, LIMITED],
+        &[(403, "auth.reauthentication_required"), (404, "passkey.not_configured"), (409, "passkey.too_many")],
+    ),
+    (
+        "finishPasskeyRegistration",
+        &[BODY, FIELDS, BEARER, IN_PERSON, LIMITED],
+        &[
+            (403, "auth.reauthentication_required"),
+            (404, "passkey.not_configured"),
+            (409, "passkey.already_known"),
+            (409, "passkey.too_many"),
+            (422, "passkey.invalid_reply"),
+            (422, "passkey.refused"),
+            (422, "passkey.stale_challenge"),
+        ],
+    ),
+    ("renamePasskey", &[BODY, FIELDS, BEARER, IN_PERSON], &[(404, "passkey.not_found")]),
+    (
+        "removePasskey",
+        &[BEARER, IN_PERSON],
+        &[
+            (403, "auth.reauthentication_required"),
+            (404, "passkey.not_found"),
+            (409, "passkey.last_way_in"),
+            (409, "mfa.demanded"),
+        ],
+    ),
     ("getMfa", &[BEARER], &[]),
     ("sendMfaCode", &[BODY], &[(401, "auth.invalid_mfa_token")]),
     ("sendReauthenticationCode", &[BODY, BEARER, IN_PERSON], &[]),
@@ -142,7 +209,23 @@ const OPERATIONS: &[Operation] = &[
         &[BODY, FIELDS, BEARER, IN_PERSON, HASHING, LIMITED],
         &[(401, "auth.invalid_credentials"), (401, "mfa.invalid_code"), (403, "mfa.factor_required")],
     ),
-    ("verifyEmail", &[BODY, LINK], &[]),
+    ("verifyEmail", &[BODY, LINK], &[(409, "account.email_taken")]),
+    ("undoEmailChange", &[BODY, LINK], &[(409, "account.email_taken")]),
+    (
+        "changeEmail",
+        &[BODY, FIELDS, BEARER, IN_PERSON, LIMITED],
+        &[(403, "auth.reauthentication_required"), (403, "account.suspended"), (422, "account.same_email")],
+    ),
+    ("acceptInvitation", &[BODY, FIELDS, HASHING, LINK], &[(422, "password.too_weak")]),
+    (
+        "adminInviteUser",
+        &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER],
+        &[(409, "account.suspended"), (409, "account.invitation_accepted")],
+    ),
+    ("adminSendPasswordReset", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER], &[(409, "account.suspended")]),
+    ("adminListMessages", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("adminRetryMessage", &[BEARER, IN_PERSON, PERMITTED], &[(404, "outbox.not_found")]),
+    ("adminDiscardMessage", &[BEARER, IN_PERSON, PERMITTED], &[(404, "outbox.not_found")]),
     ("resendVerification", &[BODY, FIELDS, LIMITED], &[]),
     ("forgotPassword", &[BODY, FIELDS, LIMITED], &[]),
     ("resetPassword", &[BODY, FIELDS, HASHING, LINK], &[(422, "password.too_weak")]),
@@ -186,8 +269,9 @@ const OPERATIONS: &[Operation] = &[
     ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
     // The audit log.
     ("listSecurityEvents", &[BEARER], &[(400, "request.invalid_parameter")]),
-    ("listAuditEvents", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
-    ("explainRequest", &[BEARER], &[(400, "request.invalid_parameter"), (403, "auth.permission_required")]),
+    ("listAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("exportAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("explainRequest", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
 ];
 
 /// The problems of an operation: for each status, the codes.

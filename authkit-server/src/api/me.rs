@@ -8,7 +8,7 @@ use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::{Json, Response};
 use poem_openapi::types::MaybeUndefined;
-use poem_openapi::{Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
 use super::audit_reply::SecurityEventPageBody;
@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::export::{ExportBody, Exported};
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
-use super::reply::{Gone, SessionPageBody, UserBody};
+use super::reply::{Gone, MessageBody, SessionPageBody, UserBody};
 use super::reply::{PasswordChangedBody, with_cookie};
 use super::tag::Tag;
 use crate::http::{DeviceCookie, StrictJson};
@@ -33,6 +33,23 @@ struct ProfileUpdateBody {
     /// The language that she prefers, a BCP 47 tag.
     #[serde(default)]
     locale: MaybeUndefined<String>,
+}
+
+/// The address to move to.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "EmailChange")]
+struct EmailChangeBody {
+    /// The new address.
+    new_email: String,
+}
+
+/// That a change waits to be confirmed.
+#[derive(ApiResponse)]
+enum Asked {
+    /// A link is on its way to the new address.
+    #[oai(status = 202)]
+    Asked(Json<MessageBody>),
 }
 
 // SECURITY: not `Debug`, so that no log line can ever show a password.
@@ -127,6 +144,27 @@ impl MeRoutes {
         let changed = self.auth.accounts().change_password(&caller, change, &context).await.map_err(refused)?;
         let cookie = device.cookies.set(&changed.device_token);
         Ok(with_cookie(Json(PasswordChangedBody::new(&changed)), Some(cookie)))
+    }
+
+    /// Change your address
+    ///
+    /// A link is mailed to the new address, good once, for 24 hours: the account moves when it is opened (`/api/v1/auth/email/verify`).
+    /// The old address is told now, and again when the account has moved, then with a link that takes it back within seven days. Another
+    /// request takes the place of this one, and a change of the password voids it. It demands that you proved who you are within the
+    /// last minutes (`/api/v1/auth/reauthenticate`). The answer says nothing about whether somebody else has the address.
+    #[oai(path = "/me/email", method = "post", operation_id = "changeEmail")]
+    async fn change_email(
+        &self,
+        Caller(caller): Caller,
+        context: Data<&RequestContext>,
+        StrictJson(body): StrictJson<EmailChangeBody>,
+    ) -> poem::Result<Asked> {
+        let mut fields = Fields::default();
+        let email = fields.email("new_email", &body.new_email);
+        let email = fields.complete(email)?;
+        self.auth.accounts().request_email_change(&caller, &email, &context).await.map_err(refused)?;
+        let message = "A link is on its way to the new address; the account moves when it is opened".to_owned();
+        Ok(Asked::Asked(Json(MessageBody { message })))
     }
 
     /// Your sessions

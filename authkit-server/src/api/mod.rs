@@ -5,6 +5,7 @@
 
 mod admin_users;
 mod audit;
+mod audit_export;
 mod audit_reply;
 mod auth;
 mod caller;
@@ -15,6 +16,8 @@ mod links;
 mod me;
 mod mfa;
 mod openapi;
+mod outbox;
+mod passkeys;
 mod precondition;
 mod refusal;
 mod reply;

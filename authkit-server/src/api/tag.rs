@@ -12,6 +12,8 @@ pub(super) enum Tag {
     Account,
     /// The accounts of others.
     Administration,
+    /// Messages that wait, were sent, or could not be.
+    Outbox,
     /// What happened, and why.
     #[oai(rename = "Audit log")]
     Audit,

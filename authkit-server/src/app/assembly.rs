@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use authkit_core::embedded::LocalKeyCustody;
-use authkit_core::ports::{Mailer, SmsSender};
+use authkit_core::ports::{AuditSink, Mailer, SmsSender};
 use authkit_core::{AuthKit, OsEntropy, SystemClock};
 
 use secrecy::ExposeSecret as _;
@@ -24,8 +24,12 @@ pub(super) struct Assembly {
 
 impl Assembly {
     /// Opens everything durable that the settings name; the schema is brought up to date. Without hot state,
-    /// as for a single command, the nodes learn of revocations from the store.
-    pub(super) async fn open(settings: &Settings, hot_state: Option<HotState>) -> Result<Self, OperationError> {
+    /// as for a single command, the nodes learn of revocations from the store; and only a server hands on the audit log.
+    pub(super) async fn open(
+        settings: &Settings,
+        hot_state: Option<HotState>,
+        audit_sink: Option<Arc<dyn AuditSink>>,
+    ) -> Result<Self, OperationError> {
         let directory = DataDir::open(&settings.data_dir)?;
         let store = Durable::open(settings).await?;
         store.migrate().await?;
@@ -46,6 +50,9 @@ impl Assembly {
         }
         if let Some(source) = &settings.breach_list {
             builder = builder.breach_list(source.open()?);
+        }
+        if let Some(sink) = audit_sink {
+            builder = builder.audit_sink(sink);
         }
         let auth = builder.build().await?;
         Ok(Self { auth, store })

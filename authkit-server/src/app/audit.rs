@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use authkit_core::audit::{EventRecord, SealRecord, record};
-use authkit_core::flows::{Explanation, Verification, VerifyOptions};
-use authkit_core::model::{AuditEvent, AuditFilter};
+use authkit_core::flows::{Administrator, Explanation, Verification, VerifyOptions};
+use authkit_core::model::{AuditEvent, AuditFilter, RequestContext};
 use authkit_core::{AuthKit, PageLimit, PageRequest};
 
 use crate::cli::{AuditOperation, OperationError};
@@ -110,6 +110,8 @@ async fn export(
     with_seals: bool,
     out: &mut dyn Write,
 ) -> Result<(), OperationError> {
+    // Before the first line: whoever takes the log out is in it.
+    let filter = &auth.audit().begin_export(Administrator::Operator, filter.clone(), &RequestContext::default()).await?;
     let limit = PageLimit::new(PageLimit::MAX).unwrap_or_default();
     let mut page = PageRequest { limit, cursor: None };
     if csv {
@@ -121,7 +123,7 @@ async fn export(
             write_rows(out, read.items.iter().map(cells))?;
         } else {
             for event in &read.items {
-                writeln!(out, "{}", serde_json::to_string(&EventRecord::from(event))?)?;
+                writeln!(out, "{}", record::ascii_line(&EventRecord::from(event)))?;
             }
         }
         page.cursor = read.next;
@@ -143,7 +145,7 @@ async fn export_seals(auth: &AuthKit, limit: PageLimit, out: &mut dyn Write) -> 
         let Some(last) = seals.last() else { return Ok(()) };
         after = last.number;
         for seal in &seals {
-            writeln!(out, "{}", serde_json::to_string(&SealRecord::from(seal))?)?;
+            writeln!(out, "{}", record::ascii_line(&SealRecord::from(seal)))?;
         }
     }
 }

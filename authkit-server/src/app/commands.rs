@@ -10,12 +10,12 @@ use authkit_core::{AuthKit, Config, Email, Registration, RequestContext, UserId}
 
 use super::assembly::Assembly;
 use super::durable::Durable;
-use super::{audit, checks, import, roles, serve, users};
+use super::{audit, checks, import, outbox, roles, serve, users};
 use crate::api;
 use crate::cli::args::{ImportArgs, UsersFormat};
 use crate::cli::doctor::Check;
 use crate::cli::roles::RolesCommand;
-use crate::cli::{AuditOperation, Imported, NewUser, OperationError, Operations, UsersTask};
+use crate::cli::{AuditOperation, Imported, NewUser, OperationError, Operations, OutboxTask, UsersTask};
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
 
@@ -60,7 +60,14 @@ impl Operations for App {
             let context = RequestContext::default();
             let Some(password) = user.password else {
                 let account = NewAccount { email: user.email, full_name: user.full_name, locale: None };
-                return Ok(auth.administration(Administrator::Operator).create(account, &context).await?.id);
+                let administration = auth.administration(Administrator::Operator);
+                if !user.invite {
+                    return Ok(administration.create(account, &context).await?.id);
+                }
+                let id = administration.create_and_invite(account, &context).await?.id;
+                // At once, in case that no server runs that would.
+                auth.outbox().deliver_due().await?;
+                return Ok(id);
             };
             let mut registration = Registration::new(user.email, password);
             registration.full_name = user.full_name;
@@ -101,6 +108,17 @@ impl Operations for App {
     ) -> Result<(), OperationError> {
         let answer = with_auth(settings, async |auth| users::perform(auth, task).await)?;
         Ok(answer.write(format, out)?)
+    }
+
+    fn outbox(
+        &self,
+        settings: &Settings,
+        task: OutboxTask,
+        format: UsersFormat,
+        out: &mut dyn Write,
+    ) -> Result<(), OperationError> {
+        let text = with_auth(settings, async |auth| outbox::perform(auth, task, format).await)?;
+        Ok(out.write_all(&text)?)
     }
 
     fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError> {
@@ -203,7 +221,7 @@ fn write_key(key: &KeyStatus, out: &mut dyn Write) -> Result<(), OperationError>
 /// Opens everything, does one thing, and closes it.
 fn with_auth<T>(settings: &Settings, act: impl AsyncFnOnce(&AuthKit) -> Result<T, OperationError>) -> Result<T, OperationError> {
     runtime()?.block_on(async {
-        let assembly = Assembly::open(settings, None).await?;
+        let assembly = Assembly::open(settings, None, None).await?;
         let outcome = act(&assembly.auth).await;
         assembly.close().await;
         outcome

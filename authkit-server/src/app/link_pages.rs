@@ -8,22 +8,28 @@ use authkit_core::model::RequestContext;
 use authkit_core::{AuthKit, Email, Error, OneTimeTokenText, Password};
 use poem::endpoint::make;
 use poem::http::{Method, StatusCode, header};
-use poem::{Body, Endpoint, Request, Response, Route};
+use poem::{Body, Endpoint, FromRequest as _, Request, Response, Route};
 
-use crate::http::RouteTable;
+use crate::http::{BrowserCookie, RouteTable};
 use crate::mail::escaped;
 
 /// What a page does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Page {
     VerifyEmail,
+    ChangeEmail,
+    UndoEmailChange,
     ResetPassword,
+    Invitation,
     MagicLink,
     ForgotPassword,
 }
 
-const PAGES: [(&str, Page); 4] = [
+const PAGES: [(&str, Page); 7] = [
     ("/account/verify-email", Page::VerifyEmail),
+    ("/account/change-email", Page::ChangeEmail),
+    ("/account/undo-email-change", Page::UndoEmailChange),
+    ("/account/invitation", Page::Invitation),
     ("/account/reset-password", Page::ResetPassword),
     ("/account/magic-link", Page::MagicLink),
     ("/account/forgot-password", Page::ForgotPassword),
@@ -58,25 +64,33 @@ fn submit(page: Page, auth: AuthKit) -> impl Endpoint<Output = Response> {
         async move {
             let language = language(&request);
             let context = request.data::<RequestContext>().cloned().unwrap_or_default();
+            let browser = BrowserCookie::from_request_without_body(&request).await?;
             let bytes = Body::into_bytes(request.take_body()).await?;
             let token = field(&bytes, "token").unwrap_or_default();
             let text = OneTimeTokenText::new(token.clone());
             let links = auth.links();
             let outcome = match page {
                 Page::VerifyEmail => links.verify_email(&text, &context).await.map(|_| None),
-                Page::ResetPassword => match Password::parse(&field(&bytes, "new_password").unwrap_or_default()) {
-                    Ok(password) => links.reset_password(&text, password, &context).await.map(|_| None),
-                    Err(error) => {
-                        return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
+                Page::ChangeEmail => links.confirm_email_change(&text, &context).await.map(|_| None),
+                Page::UndoEmailChange => links.undo_email_change(&text, &context).await.map(|()| None),
+                Page::ResetPassword | Page::Invitation => {
+                    match Password::parse(&field(&bytes, "new_password").unwrap_or_default()) {
+                        Ok(password) if page == Page::Invitation => {
+                            links.accept_invitation(&text, password, &context).await.map(|()| None)
+                        }
+                        Ok(password) => links.reset_password(&text, password, &context).await.map(|_| None),
+                        Err(error) => {
+                            return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
+                        }
                     }
-                },
+                }
                 Page::ForgotPassword => match Email::parse(&field(&bytes, "email").unwrap_or_default()) {
                     Ok(email) => links.request_password_reset(&email, &context).await.map(|()| None),
                     Err(error) => {
                         return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
                     }
                 },
-                Page::MagicLink => links.log_in(&text, None, None, &context).await.map(Some),
+                Page::MagicLink => links.log_in(&text, browser.secret.as_deref(), None, &context).await.map(Some),
             };
             Ok::<_, poem::Error>(match outcome {
                 Ok(None) => html(StatusCode::OK, language, &format!("<p>{}</p>", escaped(words(page, language).1))),
@@ -107,13 +121,13 @@ fn failed(page: Page, token: &str, error: LinkError, language: &'static str) -> 
 
 fn form(page: Page, token: &str, note: &str) -> String {
     let asked = match page {
-        Page::ResetPassword => {
+        Page::ResetPassword | Page::Invitation => {
             "<p><input type=\"password\" name=\"new_password\" autocomplete=\"new-password\" required maxlength=\"1024\"></p>"
         }
         Page::ForgotPassword => {
             "<p><input type=\"email\" name=\"email\" autocomplete=\"username\" required maxlength=\"254\"></p>"
         }
-        Page::VerifyEmail | Page::MagicLink => "",
+        Page::VerifyEmail | Page::ChangeEmail | Page::UndoEmailChange | Page::MagicLink => "",
     };
     format!(
         "<form method=\"post\"><p>{}</p><input type=\"hidden\" name=\"token\" value=\"{}\">{asked}<p><button>OK</button></p></form>",
@@ -143,6 +157,24 @@ fn words(page: Page, language: &str) -> (&'static str, &'static str) {
         (Page::VerifyEmail, "fr") => ("Confirmer cette adresse e-mail ?", "L'adresse est confirmée."),
         (Page::VerifyEmail, "es") => ("¿Confirmar esta dirección de correo?", "La dirección está confirmada."),
         (Page::VerifyEmail, _) => ("Confirm this email address?", "The address is confirmed."),
+        (Page::ChangeEmail, "de") => ("Konto zu dieser E-Mail-Adresse umziehen?", "Das Konto ist umgezogen."),
+        (Page::ChangeEmail, "fr") => ("Faire passer le compte à cette adresse e-mail ?", "Le compte a changé d'adresse."),
+        (Page::ChangeEmail, "es") => ("¿Pasar la cuenta a esta dirección de correo?", "La cuenta ha cambiado de dirección."),
+        (Page::ChangeEmail, _) => ("Move the account to this email address?", "The account has moved."),
+        (Page::UndoEmailChange, "de") => {
+            ("Umzug rückgängig machen?", "Das Konto ist zurück. Ein Link für ein neues Passwort ist unterwegs.")
+        }
+        (Page::UndoEmailChange, "fr") => {
+            ("Annuler le changement ?", "Le compte est revenu. Un lien pour un nouveau mot de passe arrive.")
+        }
+        (Page::UndoEmailChange, "es") => {
+            ("¿Deshacer el cambio?", "La cuenta ha vuelto. Recibirá un enlace para una nueva contraseña.")
+        }
+        (Page::UndoEmailChange, _) => ("Take the change back?", "The account is back. A link for a new password is on its way."),
+        (Page::Invitation, "de") => ("Passwort wählen", "Das Passwort ist gesetzt, Sie können sich anmelden."),
+        (Page::Invitation, "fr") => ("Choisissez un mot de passe", "Le mot de passe est défini, vous pouvez vous connecter."),
+        (Page::Invitation, "es") => ("Elija una contraseña", "La contraseña está establecida, ya puede iniciar sesión."),
+        (Page::Invitation, _) => ("Choose a password", "The password is set: you can log in."),
         (Page::ResetPassword, "de") => ("Neues Passwort", "Das Passwort ist gesetzt, alle Sitzungen sind beendet."),
         (Page::ResetPassword, "fr") => ("Nouveau mot de passe", "Le mot de passe est défini, toutes les sessions sont fermées."),
         (Page::ResetPassword, "es") => ("Nueva contraseña", "La contraseña está establecida y todas las sesiones cerradas."),
@@ -170,7 +202,7 @@ fn words(page: Page, language: &str) -> (&'static str, &'static str) {
 }
 
 /// The first language of `Accept-Language` (RFC 9110 §12.5.4), which is the preferred one as browsers send it.
-fn language(request: &Request) -> &'static str {
+pub(super) fn language(request: &Request) -> &'static str {
     let first = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     language_of(first.and_then(|list| list.split([',', ';']).next()).unwrap_or("en").trim())
 }

@@ -39,6 +39,25 @@ impl Collector for Figures {
             let gauge = ConstGauge::new(value.as_secs_f64());
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let (unsealed, stream) = self.auth.audit().progress();
+        let audit_times = [
+            ("audit_unsealed_seconds", "How long an event waits for its seal beyond its time", Some(unsealed)),
+            (
+                "audit_stream_behind_seconds",
+                "How old the oldest event is that was not handed on",
+                stream.map(|stream| stream.behind),
+            ),
+        ];
+        for (name, help, value) in audit_times.into_iter().filter_map(|(name, help, value)| Some((name, help, value?))) {
+            let gauge = ConstGauge::new(value.as_secs_f64());
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let audit_counts = stream.map(|stream| {
+            [
+                ("audit_stream_delivered", "Events that this node has handed on, repetitions included", stream.delivered),
+                ("audit_stream_failures", "Deliveries that the receiver of the audit log has not taken", stream.failures),
+            ]
+        });
         let counters = [
             ("hashing_hashed", "Hashes that were computed", pool.hashed),
             ("hashing_expired", "Hashes whose turn did not come in time", pool.expired),
@@ -50,7 +69,9 @@ impl Collector for Figures {
                 ("store_change_sets", "Change sets in them", writer.change_sets),
             ]
         });
-        for (name, help, value) in counters.into_iter().chain(writer.into_iter().flatten()) {
+        for (name, help, value) in
+            counters.into_iter().chain(writer.into_iter().flatten()).chain(audit_counts.into_iter().flatten())
+        {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
@@ -72,6 +93,26 @@ impl Collector for Figures {
         for (name, help, value) in held_up {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let outbox = self.auth.outbox().stats();
+        let messages = [
+            ("outbox_delivered", "Messages that this node has sent or worked off", outbox.delivered),
+            ("outbox_deferred", "Attempts to send a message that failed and are repeated", outbox.deferred),
+            ("outbox_given_up", "Messages that this node has given up", outbox.given_up),
+            ("outbox_expired", "Messages that were no longer true when their turn came", outbox.expired),
+        ];
+        for (name, help, value) in messages {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let waiting = [
+            ("outbox_waiting", "Messages that wait, counted once a minute up to 200", outbox.waiting),
+            ("outbox_dead", "Messages that were given up and are kept, counted once a minute up to 200", outbox.dead),
+            ("outbox_overdue_seconds", "For how long the message that waits the longest has been due", outbox.overdue.as_secs()),
+        ];
+        for (name, help, value) in waiting {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         let shed = ConstCounter::new(0_u64);
         let mut family = encoder.encode_descriptor("hashing_shed", "Requests that got no place", None, shed.metric_type())?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authkit_core::AuthKit;
-use authkit_core::flows::Health;
+use authkit_core::flows::{Health, OutboxStats};
 use authkit_core::ports::{BusHealth, CacheHealth, LimiterHealth};
 use poem::endpoint::{make, make_sync};
 use poem::http::{Method, StatusCode, header};
@@ -82,9 +82,20 @@ fn ready(auth: AuthKit, readiness: Readiness) -> impl Endpoint<Output = Response
         let (auth, stopping) = (auth.clone(), !readiness.is_ready());
         async move {
             let health = tokio::time::timeout(HEALTH_TIMEOUT, auth.health()).await.ok();
-            let (status, body) = report(health.as_ref(), auth.config().limits.enabled, stopping);
+            let (status, mut body) = report(health.as_ref(), auth.config().limits.enabled, stopping);
+            body["parts"]["outbox"] = outbox(&auth.outbox().stats());
             json_reply(status, &body)
         }
+    })
+}
+
+/// What waits to be sent. Nobody is turned away because of it: messages wait for as long as they have to.
+fn outbox(stats: &OutboxStats) -> Value {
+    json!({
+        "status": if stats.needs_attention() { "degraded" } else { "up" },
+        "waiting": stats.waiting,
+        "dead": stats.dead,
+        "overdue_seconds": stats.overdue.as_secs(),
     })
 }
 
@@ -113,6 +124,22 @@ fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode,
         None => "unknown",
     };
     let skew = health.and_then(|health| health.clock_skew).map(|skew| skew.as_millis());
+    let audit = match health {
+        None => json!({ "status": "unknown" }),
+        Some(health) => {
+            let mut audit = json!({
+                "status": if health.is_audit_late() { "degraded" } else { "up" },
+                "unsealed_seconds": health.unsealed_for.as_secs(),
+            });
+            if let Some(stream) = &health.audit_stream {
+                audit["stream"] = json!({
+                    "status": if stream.is_failing { "failing" } else if stream.is_here { "up" } else { "elsewhere" },
+                    "behind_seconds": stream.behind.as_secs(),
+                });
+            }
+            audit
+        }
+    };
     let body = json!({
         "status": status,
         "parts": {
@@ -121,6 +148,7 @@ fn report(health: Option<&Health>, counts: bool, stopping: bool) -> (StatusCode,
             "revocations": { "status": bus, "age_seconds": age },
             "rate_limits": { "status": limits },
             "records": { "status": records },
+            "audit": audit,
         },
     });
     (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)

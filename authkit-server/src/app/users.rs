@@ -17,6 +17,7 @@ pub(super) enum Answer {
     Sessions(Vec<Session>),
     Revoked(usize),
     Closed(UserId),
+    Mailed(UserId),
 }
 
 /// Does what the operator asked for.
@@ -49,6 +50,18 @@ pub(super) async fn perform(auth: &AuthKit, task: UsersTask) -> Result<Answer, O
         }
         UsersTask::Show(named) => user(administration.show(id(named).await?).await)?,
         UsersTask::Update(named, update) => user(administration.update(id(named).await?, &anything, &update, &context).await)?,
+        UsersTask::Invite(named) => {
+            let id = id(named).await?;
+            administration.invite(id, &context).await?;
+            auth.outbox().deliver_due().await?;
+            Answer::Mailed(id)
+        }
+        UsersTask::ResetPassword(named) => {
+            let id = id(named).await?;
+            administration.send_password_reset(id, &context).await?;
+            auth.outbox().deliver_due().await?;
+            Answer::Mailed(id)
+        }
         UsersTask::Suspend(named) => user(administration.suspend(id(named).await?, &anything, &context).await)?,
         UsersTask::Restore(named) => user(administration.restore(id(named).await?, &anything, &context).await)?,
         UsersTask::Close(named) => {
@@ -106,6 +119,7 @@ impl Answer {
             Self::Revoked(1) => writeln!(out, "1 session was ended"),
             Self::Revoked(count) => writeln!(out, "{count} sessions were ended"),
             Self::Closed(id) => writeln!(out, "{id} was closed"),
+            Self::Mailed(id) => writeln!(out, "a link is on its way to the owner of {id}"),
         }
     }
 
@@ -116,6 +130,7 @@ impl Answer {
             Self::Sessions(sessions) => json!({ "sessions": sessions.iter().map(session_json).collect::<Vec<_>>() }),
             Self::Revoked(count) => json!({ "revoked": count }),
             Self::Closed(id) => json!({ "closed": id.to_string() }),
+            Self::Mailed(id) => json!({ "mailed": id.to_string() }),
         }
     }
 }

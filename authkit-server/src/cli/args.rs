@@ -41,6 +41,9 @@ pub enum Command {
     /// Manage roles, and who has them.
     #[command(subcommand)]
     Roles(RolesCommand),
+    /// Look after messages that could not be sent.
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Manage keys and make secrets.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -131,6 +134,10 @@ pub enum UsersCommand {
     Show(UserArgs),
     /// Change an account. A new address is not verified, and ends every session.
     Update(UpdateUserArgs),
+    /// Mail the owner of an account that has no password a link by which she chooses one; those before are void.
+    Invite(UserArgs),
+    /// Mail the owner of an account a link by which she sets a new password.
+    ResetPassword(UserArgs),
     /// Suspend an account: every session ends, and nothing of it works until it is restored.
     Suspend(UserArgs),
     /// Restore a suspended account.
@@ -141,6 +148,51 @@ pub enum UsersCommand {
     Sessions(UserSessionsArgs),
     /// End every session of an account, or one.
     RevokeSessions(RevokeSessionsArgs),
+}
+
+/// Commands on messages.
+#[derive(Debug, Subcommand)]
+pub enum OutboxCommand {
+    /// List messages, the youngest first. What they say and to whom is sealed.
+    List(ListMessagesArgs),
+    /// Try a message again that was given up, while what it says is still true.
+    Retry(MessageArgs),
+    /// Remove a message, whatever its state.
+    Discard(MessageArgs),
+}
+
+/// Arguments of `outbox list`.
+#[derive(Debug, Args)]
+pub struct ListMessagesArgs {
+    /// Only those in this state.
+    #[arg(long, value_enum, default_value_t = MessageState::Dead)]
+    pub state: MessageState,
+    /// How many at most.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub limit: u16,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = UsersFormat::Text)]
+    pub format: UsersFormat,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MessageState {
+    /// It waits to be sent, for the first time or again.
+    Pending,
+    /// It was sent.
+    Delivered,
+    /// It was given up, and can be tried again.
+    Dead,
+    /// It was no longer true before it could be sent.
+    Expired,
+}
+
+/// A message.
+#[derive(Debug, Args)]
+pub struct MessageArgs {
+    /// The id of the message.
+    pub id: String,
 }
 
 /// How a command on accounts prints.
@@ -249,13 +301,16 @@ pub struct CreateUserArgs {
     /// Make the account without a password: its owner chooses one.
     #[arg(long)]
     pub without_password: bool,
+    /// With --without-password: mail the owner a link by which she chooses it.
+    #[arg(long, requires = "without_password")]
+    pub invite: bool,
 }
 
 /// Arguments of `users import`.
 ///
 /// Columns of a CSV file, or members of the JSON objects of a JSONL file: email (needed), email_verified (true or false) or
-/// email_verified_at, full_name, locale, status (active or suspended), created_at, password_hash, external_id. Times are
-/// RFC 3339. An account whose address is there already is left as it is, so that an import that was killed is started again
+/// email_verified_at, full_name, locale, status (active or suspended), created_at, password_hash, external_id, roles (in a
+/// CSV separated by spaces or semicolons; given to new accounts, everywhere and for good). Times are RFC 3339. An account whose address is there already is left as it is, so that an import that was killed is started again
 /// with the same command.
 #[derive(Debug, Args)]
 pub struct ImportArgs {

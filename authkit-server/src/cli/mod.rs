@@ -8,6 +8,7 @@ pub mod doctor;
 mod health;
 mod keys;
 mod operations;
+mod outbox;
 pub mod roles;
 mod users;
 
@@ -20,7 +21,7 @@ use clap::Parser as _;
 
 use self::args::{AuditCommand, Cli, Command, ConfigFormat, KeysCommand, UsersCommand};
 pub use self::audit::AuditOperation;
-pub use self::operations::{Imported, NamedUser, NewUser, OperationError, Operations, UsersTask};
+pub use self::operations::{Imported, NamedUser, NewUser, OperationError, Operations, OutboxTask, UsersTask};
 use crate::settings::{self, Inputs, Problems, Settings};
 
 /// The command did what it was asked to.
@@ -131,6 +132,10 @@ fn dispatch(
         Command::Users(UsersCommand::Unlock(args)) => {
             let email = users::address(&args)?;
             operations.lock_status(&settings()?, &email, true, out).map_err(failed)
+        }
+        Command::Outbox(command) => {
+            let (task, format) = outbox::task(&command).map_err(Failure::Usage)?;
+            operations.outbox(&settings()?, task, format, out).map_err(failed)
         }
         Command::Roles(command) => operations.roles(&settings()?, &command, out).map_err(failed),
         Command::Users(UsersCommand::Import(args)) => {

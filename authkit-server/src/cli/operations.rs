@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io::{BufRead, Write};
 
 use authkit_core::flows::AccountUpdate;
-use authkit_core::model::UserFilter;
-use authkit_core::{Email, FullName, Password, RoleName, SessionId, UserId};
+use authkit_core::model::{OutboxState, UserFilter};
+use authkit_core::{Email, FullName, OutboxMessageId, PageLimit, Password, RoleName, SessionId, UserId};
 
 use super::args::{ImportArgs, UsersFormat};
 use super::audit::AuditOperation;
@@ -28,11 +28,17 @@ pub struct NewUser {
     pub password: Option<Password>,
     /// The roles.
     pub roles: Vec<RoleName>,
+    /// Whether she is mailed a link by which she chooses the password that the account has not.
+    pub invite: bool,
 }
 
 impl NewUser {
     pub(super) const fn new(email: Email, full_name: Option<FullName>, password: Option<Password>, roles: Vec<RoleName>) -> Self {
-        Self { email, full_name, password, roles }
+        Self { email, full_name, password, roles, invite: false }
+    }
+
+    pub(super) fn invited(self, invite: bool) -> Self {
+        Self { invite, ..self }
     }
 }
 
@@ -67,6 +73,10 @@ pub enum UsersTask {
     Show(NamedUser),
     /// Change one.
     Update(NamedUser, AccountUpdate),
+    /// Mail the owner of one an invitation.
+    Invite(NamedUser),
+    /// Mail the owner of one a link that sets a new password.
+    ResetPassword(NamedUser),
     /// Suspend one.
     Suspend(NamedUser),
     /// Restore one.
@@ -77,6 +87,18 @@ pub enum UsersTask {
     Sessions(NamedUser),
     /// End every session of one, or the one.
     RevokeSessions(NamedUser, Option<SessionId>),
+}
+
+/// What to do with messages, checked as far as that goes without a store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OutboxTask {
+    /// List those in a state, at most so many.
+    List(OutboxState, PageLimit),
+    /// Try one again.
+    Retry(OutboxMessageId),
+    /// Remove one.
+    Discard(OutboxMessageId),
 }
 
 /// The commands that need a store, keys or a listener. Each builds the runtime that it needs.
@@ -103,6 +125,15 @@ pub trait Operations {
     /// Does something with accounts that exist, and writes what became of them.
     fn users(&self, settings: &Settings, task: UsersTask, format: UsersFormat, out: &mut dyn Write)
     -> Result<(), OperationError>;
+    /// Does something with messages, and writes what it found or did.
+    fn outbox(
+        &self,
+        settings: &Settings,
+        task: OutboxTask,
+        format: UsersFormat,
+        out: &mut dyn Write,
+    ) -> Result<(), OperationError>;
+
     /// Runs a command on roles, and writes what it found or did.
     fn roles(&self, settings: &Settings, command: &RolesCommand, out: &mut dyn Write) -> Result<(), OperationError>;
 

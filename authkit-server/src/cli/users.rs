@@ -16,7 +16,7 @@ pub(super) fn new_user(args: &CreateUserArgs, stdin: &mut dyn BufRead) -> Result
     let email = Email::parse(&args.email).map_err(|e| usage("--email", &e))?;
     let full_name = args.full_name.as_deref().map(FullName::parse).transpose().map_err(|e| usage("--full-name", &e))?;
     let password = if args.without_password { None } else { Some(read_password(stdin)?) };
-    Ok(NewUser::new(email, full_name, password, args.roles.clone()))
+    Ok(NewUser::new(email, full_name, password, args.roles.clone()).invited(args.invite))
 }
 
 /// Checks the address of an account.
@@ -30,6 +30,8 @@ pub(super) fn task(command: &UsersCommand) -> Result<Option<(UsersTask, UsersFor
         UsersCommand::List(args) => (UsersTask::List(filter(args)?, args.limit), args.format),
         UsersCommand::Show(args) => (UsersTask::Show(named(args)?), args.format),
         UsersCommand::Update(args) => (UsersTask::Update(named(&args.user)?, update(args)?), args.user.format),
+        UsersCommand::Invite(args) => (UsersTask::Invite(named(args)?), args.format),
+        UsersCommand::ResetPassword(args) => (UsersTask::ResetPassword(named(args)?), args.format),
         UsersCommand::Suspend(args) => (UsersTask::Suspend(named(args)?), args.format),
         UsersCommand::Restore(args) => (UsersTask::Restore(named(args)?), args.format),
         UsersCommand::Delete(args) => (UsersTask::Close(named(&args.user)?), args.user.format),

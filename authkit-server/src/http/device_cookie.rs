@@ -34,6 +34,11 @@ impl DeviceCookies {
         Self { trust_lifetime, ..self }
     }
 
+    /// Whether clients come by https.
+    pub(crate) const fn is_https(self) -> bool {
+        self.is_https
+    }
+
     const fn name(self) -> &'static str {
         if self.is_https { NAME } else { PLAIN_NAME }
     }

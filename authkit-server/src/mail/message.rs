@@ -42,7 +42,12 @@ impl Letterhead {
             return Some(format!("{}/account/forgot-password", self.public_url));
         }
         let token = mail.content.token()?;
-        Some(format!("{}/account/{}?token={}", self.public_url, mail.content.name().replace('_', "-"), token.expose()))
+        let page = match mail.content.name() {
+            "admin_password_reset" => "reset-password".to_owned(),
+            "email_changed" => "undo-email-change".to_owned(),
+            name => name.replace('_', "-"),
+        };
+        Some(format!("{}/account/{page}?token={}", self.public_url, token.expose()))
     }
 
     /// Puts a mail together.

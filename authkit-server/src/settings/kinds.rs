@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use authkit_core::PhoneNumber;
 use authkit_core::config::MfaPolicy;
-use authkit_core::config::{BreachListFailure, FirebaseSignerKeys, HmacSecret, HmacSecretError, PasswordProfile, Peppers};
+use authkit_core::config::{
+    BreachListFailure, FirebaseSignerKeys, HashingConfig, HmacSecret, HmacSecretError, PasswordProfile, Peppers,
+};
 use authkit_core::model::{FactorKind, FactorSet};
 use tracing_subscriber::EnvFilter;
 
 use super::parse;
 use super::problem::Refusal;
+use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
 use crate::sms::GatewayUrl;
 use crate::telemetry::LogFormat;
@@ -82,6 +85,16 @@ pub(super) fn signer_keys(text: &str) -> Result<FirebaseSignerKeys, Refusal> {
     FirebaseSignerKeys::parse_list(text).map_err(|error| Refusal::new(error.to_string(), FIX))
 }
 
+/// Reads the format of a hash that is imitated.
+pub(super) fn imitated_hash(text: &str) -> Result<String, Refusal> {
+    let text = parse::line(text)?;
+    if authkit_core::password::is_imitable(text, &HashingConfig::default()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Refusal::new("is no format of a hash within the limits", "write it as in bcrypt,12 or pbkdf2,sha256,260000,32"))
+    }
+}
+
 /// Reads where breached passwords are looked up.
 pub(super) fn breach_list(text: &str) -> Result<Option<BreachSource>, Refusal> {
     const FIX: &str = "use off, https://api.pwnedpasswords.com or file:/path";
@@ -91,9 +104,27 @@ pub(super) fn breach_list(text: &str) -> Result<Option<BreachSource>, Refusal> {
     BreachSource::parse(text).map(Some).map_err(|error| Refusal::new(error.to_string(), FIX))
 }
 
+/// Where the audit log is handed on to; `off` is nowhere.
+pub(super) fn audit_stream(text: &str) -> Result<Option<AuditTarget>, Refusal> {
+    const FIX: &str =
+        "use off, file:/path, syslog:///dev/log, syslog+udp://host:514, syslog+tcp://host:601 or syslog+tls://host:6514";
+    if text == "off" || text == "false" {
+        return Ok(None);
+    }
+    AuditTarget::parse(parse::line(text)?).map(Some).map_err(|error| Refusal::new(error.to_string(), FIX))
+}
+
 /// What becomes of a new password while the list cannot be asked.
 pub(super) fn breach_list_failure(text: &str) -> Result<BreachListFailure, Refusal> {
     parse::choice(text, &[("open", BreachListFailure::Open), ("closed", BreachListFailure::Closed)])
+}
+
+/// Reads a list of origins. Whether passkeys can be used there is checked with the RP ID.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(|origin| parse::line(origin.trim()).map(str::to_owned)).collect()
 }
 
 /// What happens when a used refresh token comes back.

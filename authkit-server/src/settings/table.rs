@@ -19,6 +19,7 @@ use super::public_url::PublicUrl;
 use super::reading::Reading;
 use super::redis::{self, RedisEndpoint, RedisHost};
 use super::{parse, proxies};
+use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
 use crate::sms::GatewayUrl;
 
@@ -70,6 +71,8 @@ pub enum Section {
     Registration,
     /// How often something may be tried.
     Limits,
+    /// Passkeys.
+    Passkeys,
     /// Passwords and how they are hashed.
     Passwords,
     /// The log and the pages of operations.
@@ -91,6 +94,7 @@ impl Section {
             Self::Mfa => "Second factors",
             Self::Registration => "Registration",
             Self::Limits => "Limits",
+            Self::Passkeys => "Passkeys",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
         }
@@ -327,6 +331,13 @@ settings! {
         /// How old an event of the audit log is before it is sealed; what lands later than that is sealed as late.
         audit_seal_after: Duration = Text("90s"), Public, "AUTHKIT_AUDIT_SEAL_AFTER", "audit.seal_after",
             required(|t| parse::duration(t, Duration::from_secs(1), Duration::from_mins(15)));
+        /// Where events are handed on to as they happen, each at least once: file:/path for JSON lines (synced to the disk; with
+        /// ?sync=off not), syslog:///dev/log, syslog+udp://host:514, syslog+tcp://host:601 or syslog+tls://host:6514.
+        audit_stream: Option<Option<AuditTarget>> = Unset("events stay in the database"), Public,
+            "AUTHKIT_AUDIT_STREAM", "audit.stream", optional(kinds::audit_stream);
+        /// With syslog+tls: a file with the certificates (PEM) of the authority that signed that of the receiver.
+        audit_stream_ca_file: Option<PathBuf> = Unset("the authorities of the web"), Public,
+            "AUTHKIT_AUDIT_STREAM_CA_FILE", "audit.stream_ca_file", optional(path);
     }
     Mail {
         /// The SMTP server: smtps://user:password@host:465, or smtp://user:password@host:587?tls=required for STARTTLS.
@@ -362,6 +373,19 @@ settings! {
         sms_countries: Option<BTreeSet<u16>> = Unset("to all countries"), Public,
             "AUTHKIT_SMS_COUNTRIES", "sms.countries", optional(kinds::sms_countries);
     }
+    Passkeys {
+        /// The RP ID: the domain that passkeys are made for, without scheme and port. It can be a parent domain of AUTHKIT_PUBLIC_URL.
+        /// Changing it makes every passkey useless.
+        rp_id: Option<String> = Derived("the host of AUTHKIT_PUBLIC_URL"), Public, "AUTHKIT_RP_ID", "passkeys.rp_id",
+            optional(|t| parse::line(t).map(str::to_owned));
+        /// What the service is called while a passkey is made.
+        rp_name: Option<String> = Derived("AUTHKIT_RP_ID"), Public, "AUTHKIT_RP_NAME", "passkeys.rp_name",
+            optional(|t| parse::line(t).map(str::to_owned));
+        /// The origins beside AUTHKIT_PUBLIC_URL at which passkeys may be used, separated by commas: https://app.my-company.com at the RP
+        /// ID or below it, http://localhost:3000, or of an app android:apk-key-hash:….
+        webauthn_origins: Vec<String> = Text(""), Public, "AUTHKIT_WEBAUTHN_ORIGINS", "passkeys.origins",
+            required(kinds::origins);
+    }
     Passwords {
         /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).
         password_profile: PasswordProfile = Text("standard"), Public,
@@ -377,6 +401,11 @@ settings! {
         /// The signer keys of Firebase projects whose users were imported: id:base64, separated by commas.
         firebase_signer_keys: Option<FirebaseSignerKeys> = Unset("hashes of Firebase cannot be verified"), Secret,
             "AUTHKIT_FIREBASE_SIGNER_KEYS", "passwords.firebase_signer_keys", optional(kinds::signer_keys);
+        /// What a failed login costs beside a hash of ours, while many accounts hold hashes of another system that take longer: their
+        /// format and its parameters, as in bcrypt,12 or scrypt,14,8,1 or pbkdf2,sha256,260000,32 or sha-crypt,6,5000. So time does not
+        /// tell whose address is not known here. Logins that succeed cost what they did.
+        imitated_hash: Option<String> = Unset("nothing"), Public,
+            "AUTHKIT_IMITATED_HASH", "passwords.imitated_hash", optional(kinds::imitated_hash);
         /// Where new passwords are looked up among those known from breaches: https://api.pwnedpasswords.com (which learns five of
         /// forty digits of a SHA-1), another service that speaks its protocol, or file:/path to its download. Unset or off: nowhere;
         /// the built-in list of 30,000 common passwords always holds.

@@ -298,6 +298,8 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         ended_sessions = "48h"
         [audit]
         seal_after = "5s"
+        stream = "syslog+tls://logs.example"
+        stream_ca_file = "/etc/logs/ca.pem"
         [mail]
         smtp_url = "smtps://me:canary@mail.example"
         from = "AuthKit <me@mail.example>"
@@ -331,6 +333,8 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(config.sessions.reuse, ReusePolicy::Grace(Duration::from_secs(20)));
     assert_eq!(config.retention.ended_sessions, Duration::from_hours(48));
     assert_eq!(config.audit.seal_after, Duration::from_secs(5));
+    assert!(settings.audit_stream.as_ref().is_some_and(|target| target.to_string() == "syslog+tls://logs.example:6514"));
+    assert_eq!(settings.audit_stream_ca_file, Some(PathBuf::from("/etc/logs/ca.pem")));
     assert_eq!((config.passwords.profile, config.passwords.min_score), (PasswordProfile::Nist80063b4, 3));
     assert_eq!(config.passwords.params, Argon2Params { memory_kib: 65_536, iterations: 4, parallelism: 1 });
     assert_eq!(config.passwords.peppers.newest().map(|(id, _)| id), Some("p1"));

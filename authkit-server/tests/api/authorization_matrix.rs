@@ -35,7 +35,7 @@ async fn every_operation_of_the_administration_asks_for_its_permission_and_for_n
     let holder = administrator(&server, "holder@example.com", &[]).await;
     let mut cells = 0;
     for (path, methods) in document["paths"].as_object().expect("paths") {
-        if !path.starts_with("/api/v1/admin/users") {
+        if !["/api/v1/admin/users", "/api/v1/admin/outbox"].iter().any(|prefix| path.starts_with(prefix)) {
             continue;
         }
         for (method, operation) in methods.as_object().expect("methods") {
@@ -75,7 +75,10 @@ async fn every_operation_of_the_administration_asks_for_its_permission_and_for_n
             }
             grant(&server, "holder@example.com", &[&needed]).await;
             let let_through = send(Some(&holder.access)).await;
-            assert!((200..300).contains(&let_through.status), "{id} with {needed} gives {}", let_through.status);
+            // An account that has a password is not invited, and there is no message of that id.
+            let is_judged = (200..300).contains(&let_through.status)
+                || ["account.invitation_accepted", "outbox.not_found"].contains(&let_through.code().as_str());
+            assert!(is_judged, "{id} with {needed} gives {}", let_through.status);
             cells += 1;
         }
     }
@@ -84,6 +87,16 @@ async fn every_operation_of_the_administration_asks_for_its_permission_and_for_n
 
 /// Every other permission that the administration knows.
 fn others(needed: &str) -> Vec<String> {
-    let all = ["users:read", "users:write", "users:impersonate", "sessions:read", "sessions:write", "roles:read", "audit:read"];
+    let all = [
+        "users:read",
+        "users:write",
+        "users:impersonate",
+        "sessions:read",
+        "sessions:write",
+        "roles:read",
+        "audit:read",
+        "outbox:read",
+        "outbox:write",
+    ];
     all.into_iter().filter(|permission| *permission != needed).map(str::to_owned).collect()
 }

@@ -12,13 +12,13 @@ use crate::account::{LOGIN, ME, PASSWORD, log_in, register};
 use crate::support::{Server, get};
 use crate::{SETTINGS, settings_with};
 
-const FORGOT: &str = "/api/v1/auth/password/forgot";
-const RESET: &str = "/api/v1/auth/password/reset";
-const VERIFY: &str = "/api/v1/auth/email/verify";
+pub(crate) const FORGOT: &str = "/api/v1/auth/password/forgot";
+pub(crate) const RESET: &str = "/api/v1/auth/password/reset";
+pub(crate) const VERIFY: &str = "/api/v1/auth/email/verify";
 const RESEND: &str = "/api/v1/auth/email/resend";
-const MAGIC: &str = "/api/v1/auth/magic-link";
-const MAGIC_VERIFY: &str = "/api/v1/auth/magic-link/verify";
-const OTHER: &str = "plumage-orbit-4417-other";
+pub(crate) const MAGIC: &str = "/api/v1/auth/magic-link";
+pub(crate) const MAGIC_VERIFY: &str = "/api/v1/auth/magic-link/verify";
+pub(crate) const OTHER: &str = "plumage-orbit-4417-other";
 
 /// The token in a mail, and the host that its link names.
 pub(crate) fn link_of(mail: &str) -> Option<(String, String)> {
@@ -132,7 +132,7 @@ async fn whoever_asks_for_an_address_without_an_account_learns_nothing_and_no_ho
 }
 
 /// A server that takes mail: refuses the first so often, keeps the rest.
-async fn smtp(refusals: usize) -> (u16, Arc<Mutex<Vec<String>>>) {
+pub(crate) async fn smtp(refusals: usize) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let mails: Arc<Mutex<Vec<String>>> = Arc::default();

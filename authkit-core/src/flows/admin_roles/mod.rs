@@ -37,6 +37,8 @@ pub const OWN_PERMISSIONS: &[(&str, &str)] = &[
     ("roles:write", "Make, change and delete roles"),
     ("roles:assign", "Give and take roles"),
     ("audit:read", "Read the audit log"),
+    ("outbox:read", "List messages that wait, were sent, or could not be"),
+    ("outbox:write", "Have a message tried again that was given up, or remove it"),
 ];
 
 /// Whether a change is made, or only shown.
