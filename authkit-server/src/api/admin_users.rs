@@ -455,7 +455,7 @@ impl AdminUserRoutes {
 }
 
 /// What is not an id names no account: the same answer as for one that nobody has.
-fn user_id(text: &Path<String>) -> Result<UserId, Problem> {
+pub(super) fn user_id(text: &Path<String>) -> Result<UserId, Problem> {
     text.0.parse().map_err(|_| no_such_account())
 }
 

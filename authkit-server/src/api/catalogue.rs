@@ -36,6 +36,9 @@ const OF_ANOTHER: &[ProblemCode] = &[(403, "account.more_powerful"), (404, "acco
 /// What every route can answer that can be held to the state that the client has read.
 const CONDITIONAL: &[ProblemCode] = &[(400, "request.invalid_parameter"), (412, "account.changed")];
 
+/// What every route can answer that changes what a role gives, or who has it.
+const ROLE_CHANGE: &[ProblemCode] = &[(400, "request.invalid_parameter"), (403, "role.not_held")];
+
 /// What every route that hashes a password can answer.
 const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 
@@ -267,6 +270,51 @@ const OPERATIONS: &[Operation] = &[
     ),
     ("listSessions", &[BEARER], &[(400, "request.invalid_parameter")]),
     ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
+    // Roles.
+    ("adminListRoles", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    (
+        "adminCreateRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[(409, "role.name_taken"), (422, "role.cycle"), (422, "role.unknown"), (422, "role.too_many")],
+    ),
+    ("adminGetRole", &[BEARER, IN_PERSON, PERMITTED], &[(404, "role.not_found")]),
+    (
+        "adminUpdateRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[
+            (403, "role.built_in"),
+            (404, "role.not_found"),
+            (409, "role.last_superuser"),
+            (412, "role.changed"),
+            (422, "role.cycle"),
+            (422, "role.unknown"),
+            (422, "role.too_many"),
+        ],
+    ),
+    (
+        "adminDeleteRole",
+        &[BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[(403, "role.built_in"), (404, "role.not_found"), (409, "role.in_use"), (412, "role.changed")],
+    ),
+    ("adminListPermissions", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("adminListHolders", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("adminGetUserRoles", &[BEARER, IN_PERSON, PERMITTED], &[(404, "account.not_found")]),
+    (
+        "adminAssignRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[
+            (404, "account.not_found"),
+            (404, "role.not_found"),
+            (409, "role.last_superuser"),
+            (422, "role.expired"),
+            (422, "role.too_many"),
+        ],
+    ),
+    (
+        "adminUnassignRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[(404, "account.not_found"), (404, "role.not_found"), (404, "role.not_assigned"), (409, "role.last_superuser")],
+    ),
     // The audit log.
     ("listSecurityEvents", &[BEARER], &[(400, "request.invalid_parameter")]),
     ("listAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
