@@ -132,7 +132,7 @@ pub(crate) async fn finish_again(
 
 /// The challenge of the token of a first half, if it still stands.
 async fn standing(engine: &Engine, token: &MfaToken, at: Timestamp) -> Result<OneTimeTokenWithUser, PasskeyProofError> {
-    let (id, secret) = mfa_token::parse(token).ok_or(PasskeyProofError::InvalidToken)?;
+    let (id, secret) = mfa_token::parse(token, OneTimePurpose::MfaChallenge).ok_or(PasskeyProofError::InvalidToken)?;
     let found = engine.store.one_time_token(id, OneTimePurpose::MfaChallenge).await.map_err(Internal::from)?;
     found.filter(|found| mfa_token::stands(found, secret, at)).ok_or(PasskeyProofError::InvalidToken)
 }
