@@ -6,14 +6,15 @@ use crate::flows::engine::{Engine, Internal};
 use crate::flows::factor_check::{self, ATTEMPTS, NotChecked, ProofMethod, SecondFactor};
 use crate::flows::first_factor::complete_second_factor;
 use crate::flows::mfa_token;
+use crate::flows::refusals;
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::{
     Actor, AuditAction, ChangeSet, FactorChange, Factors, OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, Outcome,
-    RequestContext,
+    RequestContext, UserStatus,
 };
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{MfaToken, Timestamp};
+use crate::primitives::{MfaToken, OneTimeTokenId, Timestamp, UserId};
 
 /// Why nobody was logged in.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +71,28 @@ pub(crate) async fn verify(
     context: &RequestContext,
 ) -> Result<LoggedIn, SecondFactorError> {
     let at = engine.now();
-    let challenge = challenge(engine, token, at).await?;
+    let challenge = match challenge(engine, token, at).await? {
+        Ok(challenge) => challenge,
+        Err((reason, of)) => return Err(begin_anew(engine, reason, of, context, at).await),
+    };
     let (id, purpose) = (challenge.token.id, challenge.token.purpose);
     let spend = OneTimeTokenChange::SpendAttempt { id, purpose, at };
-    let mut factors = factor_check::reserve(engine, challenge.user.id, proof.factor, Some(&spend), at).await?;
+    let reserved = factor_check::reserve(engine, challenge.user.id, proof.factor, Some(&spend), at).await;
+    let mut factors = match reserved {
+        Ok(factors) => factors,
+        Err(NotChecked::Gone) => {
+            let of = Some((id, challenge.user.id));
+            return Err(begin_anew(engine, "challenge_used_up", of, context, at).await);
+        }
+        Err(NotChecked::Throttled(throttled)) => {
+            if engine.refusals.of_limit(SCOPE, challenge.user.id.as_uuid().as_bytes()).await {
+                let event = engine.event(at, AuditAction::RateLimited, Outcome::Failure, context).on(challenge.user.id);
+                refusals::record(engine, event.with("scope", SCOPE).with("of", AuditAction::Login.as_str())).await;
+            }
+            return Err(throttled.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     for _ in 0..ATTEMPTS {
         let Some(used) = factor_check::check(engine, &challenge.user, &factors, proof, at).await? else {
             return Err(refuse(engine, &challenge, proof.factor, at, context).await?);
@@ -88,11 +107,53 @@ pub(crate) async fn verify(
     Err(Internal::Conflict(Conflict::FactorsChanged.into()).into())
 }
 
+/// What the limit of wrong codes is called where it is recorded.
+const SCOPE: &str = "second_factor";
+
+/// Why a token is good for nothing, and of which challenge and account it is, where its secret was known.
+type NoChallenge = (&'static str, Option<(OneTimeTokenId, UserId)>);
+
 /// The challenge of a token, if it still stands.
-async fn challenge(engine: &Engine, token: &MfaToken, at: Timestamp) -> Result<OneTimeTokenWithUser, SecondFactorError> {
-    let (id, secret) = mfa_token::parse(token).ok_or(SecondFactorError::InvalidToken)?;
+async fn challenge(
+    engine: &Engine,
+    token: &MfaToken,
+    at: Timestamp,
+) -> Result<Result<OneTimeTokenWithUser, NoChallenge>, SecondFactorError> {
+    let Some((id, secret)) = mfa_token::parse(token) else { return Ok(Err(("no_challenge", None))) };
     let found = engine.store.one_time_token(id, OneTimePurpose::MfaChallenge).await.map_err(Internal::from)?;
-    found.filter(|found| mfa_token::stands(found, secret, at)).ok_or(SecondFactorError::InvalidToken)
+    let Some(found) = found else { return Ok(Err(("unknown_challenge", None))) };
+    if found.token.secret != secret {
+        return Ok(Err(("made_up_challenge", None)));
+    }
+    let reason = if at >= found.token.expires_at {
+        "challenge_expired"
+    } else if found.user.status != UserStatus::Active {
+        "suspended"
+    } else if found.user.auth_epoch != found.token.auth_epoch {
+        "account_changed"
+    } else {
+        return Ok(Ok(found));
+    };
+    Ok(Err((reason, Some((id, found.user.id)))))
+}
+
+/// Records why a login has to begin anew: with a token of ours by the token, with a made-up one sparsely.
+async fn begin_anew(
+    engine: &Engine,
+    reason: &str,
+    of: Option<(OneTimeTokenId, UserId)>,
+    context: &RequestContext,
+    at: Timestamp,
+) -> SecondFactorError {
+    let is_recorded = match of {
+        Some((id, _)) => engine.refusals.of_session(id.as_uuid().as_bytes()).await,
+        None => engine.refusals.of_stranger(context.client.ip).await,
+    };
+    if is_recorded {
+        let event = engine.event(at, AuditAction::Login, Outcome::Failure, context).with("method", SCOPE).with("reason", reason);
+        refusals::record(engine, of.map_or(event.clone(), |(_, user_id)| event.on(user_id))).await;
+    }
+    SecondFactorError::InvalidToken
 }
 
 /// Audits a wrong code.

@@ -12,7 +12,7 @@ use crate::primitives::OneTimeTokenText;
 /// It takes no link to an address that the account shall move to: that is for [`change_email`](super::change_email).
 pub(crate) async fn verify(engine: &Engine, token: &OneTimeTokenText, context: &RequestContext) -> Result<User, LinkError> {
     let at = engine.now();
-    let Redeemable { user, consume } = one_time::judge(engine, token, OneTimePurpose::VerifyEmail, None, at).await?;
+    let Redeemable { user, consume } = one_time::judge(engine, token, OneTimePurpose::VerifyEmail, None, context, at).await?;
     let event = engine.event(at, AuditAction::EmailVerified, Outcome::Success, context);
     let stored = engine.store.credentials_by_id(user.id).await.map_err(Internal::from)?.and_then(|found| found.password);
     let waited = stored.and_then(|from| Some((ready(&from)?, from)));
