@@ -21,8 +21,8 @@ use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
 use crate::ports::AuditSink;
-use crate::ports::Mailer;
 use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
+use crate::ports::{Mailer, SmsSender};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
 
@@ -82,6 +82,7 @@ pub struct Builder<State> {
     cache: Option<Arc<dyn RecordCache>>,
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
+    sms_sender: Option<Arc<dyn SmsSender>>,
     audit_sink: Option<Arc<dyn AuditSink>>,
     state: State,
 }
@@ -98,6 +99,7 @@ impl Builder<WantsStore> {
             cache: None,
             breach_list: None,
             mailer: None,
+            sms_sender: None,
             audit_sink: None,
             state: WantsStore(()),
         }
@@ -169,6 +171,12 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Sends text messages by `sender`: codes of second factors. By default no telephone can be turned on as a second factor.
+    pub fn sms_sender(mut self, sender: Arc<dyn SmsSender>) -> Self {
+        self.sms_sender = Some(sender);
+        self
+    }
+
     /// Hands the audit log on to `sink`, in the background. By default it stays in the store.
     pub fn audit_sink(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.audit_sink = Some(sink);
@@ -176,8 +184,8 @@ impl<State> Builder<State> {
     }
 
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, audit_sink, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, audit_sink, state: next(state) }
     }
 }
 
@@ -226,6 +234,7 @@ impl Builder<Ready> {
             custody: self.state.custody,
             bus,
             mailer: self.mailer,
+            sms_sender: self.sms_sender,
             outbox_wake: Arc::new(tokio::sync::Notify::new()),
             outbox_books: OutboxBooks::default(),
             throttle,

@@ -94,7 +94,9 @@ const fn of_passkeys(error: &PasskeyError) -> ErrorKind {
         PasskeyError::NotConfigured | PasskeyError::NotFound => ErrorKind::NotFound,
         PasskeyError::ReauthenticationRequired | PasskeyError::Impersonated(_) => ErrorKind::Forbidden,
         PasskeyError::StaleChallenge | PasskeyError::Refused(_) => ErrorKind::Invalid,
-        PasskeyError::AlreadyKnown | PasskeyError::TooMany | PasskeyError::LastWayIn => ErrorKind::Conflict,
+        PasskeyError::AlreadyKnown | PasskeyError::TooMany | PasskeyError::LastWayIn | PasskeyError::Demanded => {
+            ErrorKind::Conflict
+        }
         PasskeyError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
         PasskeyError::SessionEnded => ErrorKind::Unauthenticated,
         PasskeyError::Internal(_) => ErrorKind::Internal,
@@ -276,7 +278,12 @@ impl Error {
                 | RoleError::BuiltIn,
             )
             | Self::Login(LoginError::Suspended | LoginError::SecondFactorRequired(_))
-            | Self::Enroll(EnrollError::ReauthenticationRequired | EnrollError::Impersonated(_))
+            | Self::Enroll(
+                EnrollError::ReauthenticationRequired
+                | EnrollError::Impersonated(_)
+                | EnrollError::EmailNotVerified
+                | EnrollError::NotAvailable,
+            )
             | Self::InsufficientAuthentication(_)
             | Self::Profile(ProfileError::Suspended)
             | Self::Reauthenticate(ReauthenticateError::Impersonated(_) | ReauthenticateError::FactorRequired)
@@ -303,7 +310,8 @@ impl Error {
             | Self::Session(_)
             | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
             Self::SecondFactor(SecondFactorError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
-            Self::Enroll(EnrollError::AlreadyEnrolled) => ErrorKind::Conflict,
+            Self::Enroll(EnrollError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Enroll(EnrollError::AlreadyEnrolled | EnrollError::Demanded) => ErrorKind::Conflict,
             Self::Enroll(EnrollError::InvalidCode) => ErrorKind::Invalid,
             Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
             _ => ErrorKind::Unauthenticated,

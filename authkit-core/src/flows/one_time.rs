@@ -63,7 +63,7 @@ impl LinkError {
         match self {
             Self::Invalid => "auth.invalid_link",
             Self::OtherBrowser => "auth.link_of_another_browser",
-            Self::SecondFactorRequired(_) => SecondFactorRequired::CODE,
+            Self::SecondFactorRequired(required) => required.code(),
             Self::EmailTaken => "account.email_taken",
             Self::Suspended => "account.suspended",
             Self::WeakPassword(_) => "password.too_weak",

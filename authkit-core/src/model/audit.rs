@@ -127,6 +127,12 @@ actions! {
     RecoveryCodesReplaced = "mfa.recovery_codes_replaced",
     /// A recovery code was used up.
     RecoveryCodeUsed = "mfa.recovery_code_used",
+    /// A code of a second factor was sent, or was not because enough were.
+    FactorCodeSent = "mfa.code_sent",
+    /// A device was trusted by its user: at a login on it no second factor is asked for.
+    DeviceTrusted = "mfa.device_trusted",
+    /// The trust in a device was taken back by its user.
+    DeviceForgotten = "mfa.device_forgotten",
     /// A passkey was added.
     PasskeyAdded = "passkey.added",
     /// A passkey was given another name.

@@ -156,6 +156,13 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "auth.mfa_required" => {
             ("A second factor is required", "Send a code of one of your factors with the mfa_token to /api/v1/auth/mfa/verify.")
         }
+        "auth.mfa_enrolment_required" => (
+            "A second factor has to be turned on first",
+            "Turn one of the factors on at /api/v1/auth/mfa/enrolment with the mfa_token; the session begins with it.",
+        ),
+        "mfa.not_available" => ("This factor cannot be turned on here", "GET /api/v1/users/me/mfa says which can be used."),
+        "mfa.demanded" => ("A second factor is demanded of this account", "Turn another one on first."),
+        "account.email_not_verified" => ("The email address is not verified", "Verify it first."),
         "auth.invalid_mfa_token" => ("This login cannot be finished any more", "Log in again."),
         "auth.step_up_required" => {
             ("This needs a second factor", "Send a code of a second factor to /api/v1/auth/reauthenticate.")
