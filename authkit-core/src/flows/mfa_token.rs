@@ -30,7 +30,6 @@ pub(crate) fn parse(token: &MfaToken, purpose: OneTimePurpose) -> Option<(OneTim
 }
 
 /// Whether the challenge that a token names is its own, and nothing has changed about the account since it was made.
-#[cfg(feature = "passkeys")]
 pub(crate) fn stands(found: &OneTimeTokenWithUser, secret: Digest, at: Timestamp) -> bool {
     found.token.secret == secret
         && at < found.token.expires_at
