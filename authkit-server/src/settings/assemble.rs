@@ -125,6 +125,10 @@ fn check_mail(reading: &mut Reading<'_>) {
         let fix = "set it to an address that the SMTP server may send from, as in AuthKit <no-reply@my-company.com>";
         reading.refuse("AUTHKIT_MAIL_FROM", "is needed by AUTHKIT_SMTP_URL and not set", fix);
     }
+    if reading.is_chosen("AUTHKIT_SMTP_CA_FILE") && !reading.is_chosen("AUTHKIT_SMTP_URL") {
+        let what = "is set while AUTHKIT_SMTP_URL is not, and would be ignored";
+        reading.refuse("AUTHKIT_SMTP_CA_FILE", what, "remove it, or set AUTHKIT_SMTP_URL");
+    }
 }
 
 fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Settings> {
@@ -176,6 +180,8 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         audit_stream_ca_file: parsed.audit_stream_ca_file?.map(|path| working_dir.join(path)),
         smtp_url: parsed.smtp_url?,
         mail_from: parsed.mail_from?.unwrap_or_else(kinds::nobody),
+        smtp_ca_file: parsed.smtp_ca_file?.map(|path| working_dir.join(path)),
+        templates_dir: parsed.templates_dir?.map(|path| working_dir.join(path)),
         password_profile: parsed.password_profile?,
         password_min_score: u8::try_from(parsed.password_min_score?).ok()?,
         password_peppers: parsed.password_peppers?.unwrap_or_default(),

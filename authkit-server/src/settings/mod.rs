@@ -112,6 +112,10 @@ pub struct Settings {
     pub smtp_url: Option<secrecy::SecretString>,
     /// Who sends.
     pub mail_from: lettre::message::Mailbox,
+    /// `AUTHKIT_SMTP_CA_FILE`.
+    pub smtp_ca_file: Option<PathBuf>,
+    /// `AUTHKIT_TEMPLATES_DIR`.
+    pub templates_dir: Option<PathBuf>,
     /// How old an event of the audit log is before it is sealed.
     pub audit_seal_after: Duration,
     /// Where the audit log is handed on to.
