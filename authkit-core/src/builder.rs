@@ -33,6 +33,10 @@ pub enum BuildError {
     /// A setting cannot be used.
     #[error("setting {0}")]
     Config(#[from] InvalidConfig),
+    /// The settings of passkeys contradict themselves.
+    #[cfg(feature = "passkeys")]
+    #[error("setting {0}")]
+    Passkeys(#[from] crate::passkey::RelyingPartyError),
     /// The operating system gave no threads to hash on.
     #[error("the hashing threads could not be started")]
     Threads(#[source] std::io::Error),
@@ -78,6 +82,7 @@ pub struct Builder<State> {
     cache: Option<Arc<dyn RecordCache>>,
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
+    works_outbox: bool,
     audit_sink: Option<Arc<dyn AuditSink>>,
     state: State,
 }
@@ -94,6 +99,7 @@ impl Builder<WantsStore> {
             cache: None,
             breach_list: None,
             mailer: None,
+            works_outbox: true,
             audit_sink: None,
             state: WantsStore(()),
         }
@@ -171,9 +177,17 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Leaves messages to other nodes, unless it is asked to [deliver them](crate::Outbox::deliver_due): for a program that ends soon, and
+    /// would have a message in its hands then that nobody sends before its lease ends.
+    #[must_use]
+    pub const fn leave_outbox(mut self) -> Self {
+        self.works_outbox = false;
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, audit_sink, state: next(state) }
+        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, works_outbox, audit_sink, state } = self;
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, works_outbox, audit_sink, state: next(state) }
     }
 }
 
@@ -184,9 +198,12 @@ impl Builder<Ready> {
     /// # Errors
     /// A setting that cannot be used, a store that does not answer, a key that does not open: nothing is served then.
     pub async fn build(self) -> Result<AuthKit, BuildError> {
+        let works_outbox = self.works_outbox;
         let engine = self.assemble().await?;
         tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
-        tokio::spawn(outbox::run(Arc::downgrade(&engine)));
+        if works_outbox {
+            tokio::spawn(outbox::run(Arc::downgrade(&engine)));
+        }
         tokio::spawn(audit_stream::run(Arc::downgrade(&engine)));
         Ok(AuthKit::from_engine(engine))
     }
@@ -200,6 +217,8 @@ impl Builder<Ready> {
 
     async fn assemble(self) -> Result<Arc<Engine>, BuildError> {
         self.config.validate()?;
+        #[cfg(feature = "passkeys")]
+        let passkeys = crate::passkey::RelyingParty::new(&self.config.tokens.issuer, &self.config.passkeys)?;
         if !self.config.registration.reveal_existing && self.mailer.is_none() {
             let expected = "must not be turned off without a mailer, which says what the answer does not";
             return Err(InvalidConfig { setting: "registration.reveal_existing", expected }.into());
@@ -232,6 +251,8 @@ impl Builder<Ready> {
             verified: VerifiedTokens::new(self.config.tokens.cache_capacity),
             revoked,
             skew: ClockSkew::unknown(),
+            #[cfg(feature = "passkeys")]
+            passkeys,
             sealing: SealBooks::new(),
             streaming,
             refusals,

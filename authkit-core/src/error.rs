@@ -10,6 +10,8 @@ use crate::flows::{
 };
 use crate::flows::{ChangeEmailError, LinkError, OutboxError};
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
+#[cfg(feature = "passkeys")]
+use crate::flows::{PasskeyError, PasskeyProofError};
 use crate::password::Weakness;
 
 /// Who has to do something about an error.
@@ -84,6 +86,34 @@ const fn of_administration(error: &AdminError) -> ErrorKind {
     }
 }
 
+/// What an error of the passkeys of an account is.
+#[cfg(feature = "passkeys")]
+const fn of_passkeys(error: &PasskeyError) -> ErrorKind {
+    match error {
+        PasskeyError::NotConfigured | PasskeyError::NotFound => ErrorKind::NotFound,
+        PasskeyError::ReauthenticationRequired | PasskeyError::Impersonated(_) => ErrorKind::Forbidden,
+        PasskeyError::StaleChallenge | PasskeyError::Refused(_) => ErrorKind::Invalid,
+        PasskeyError::AlreadyKnown | PasskeyError::TooMany | PasskeyError::LastWayIn => ErrorKind::Conflict,
+        PasskeyError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
+        PasskeyError::SessionEnded => ErrorKind::Unauthenticated,
+        PasskeyError::Internal(_) => ErrorKind::Internal,
+    }
+}
+
+/// What an error of a proof by a passkey is.
+#[cfg(feature = "passkeys")]
+const fn of_passkey_proofs(error: &PasskeyProofError) -> ErrorKind {
+    match error {
+        PasskeyProofError::NotConfigured | PasskeyProofError::NotEnrolled => ErrorKind::NotFound,
+        PasskeyProofError::Suspended | PasskeyProofError::Impersonated(_) => ErrorKind::Forbidden,
+        PasskeyProofError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
+        PasskeyProofError::InvalidPasskey | PasskeyProofError::InvalidToken | PasskeyProofError::SessionEnded => {
+            ErrorKind::Unauthenticated
+        }
+        PasskeyProofError::Internal(_) => ErrorKind::Internal,
+    }
+}
+
 /// Any error of any use case. Each flow returns its own, narrower one; they all convert into this.
 ///
 /// `Display` may be shown to whoever asked: it says what to do, and nothing of the inside.
@@ -147,6 +177,14 @@ pub enum Error {
     /// Of the count of all requests.
     #[error(transparent)]
     TooManyRequests(#[from] TooManyRequests),
+    /// Of the passkeys of an account.
+    #[cfg(feature = "passkeys")]
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
+    /// Of a proof by a passkey.
+    #[cfg(feature = "passkeys")]
+    #[error(transparent)]
+    PasskeyProof(#[from] PasskeyProofError),
     /// Of a mailed link.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -182,6 +220,10 @@ impl Error {
             Self::TooManyRequests(error) => error.code(),
             Self::Admin(error) => error.code(),
             Self::Export(error) => error.code(),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(error) => error.code(),
+            #[cfg(feature = "passkeys")]
+            Self::PasskeyProof(error) => error.code(),
             Self::Link(error) => error.code(),
             Self::Outbox(error) => error.code(),
             Self::Internal(error) => error.code(),
@@ -245,6 +287,10 @@ impl Error {
                 ErrorKind::Forbidden
             }
             Self::Admin(error) => of_administration(error),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(error) => of_passkeys(error),
+            #[cfg(feature = "passkeys")]
+            Self::PasskeyProof(error) => of_passkey_proofs(error),
             Self::Role(RoleError::Changed) => ErrorKind::Outdated,
             Self::Role(RoleError::NotFound | RoleError::UserNotFound | RoleError::NotAssigned)
             | Self::Outbox(OutboxError::NotFound)
@@ -303,6 +349,8 @@ impl Error {
             | Self::Internal(error) => Some(error),
             Self::Outbox(error) => error.internal(),
             Self::Admin(error) => error.internal(),
+            #[cfg(feature = "passkeys")]
+            Self::Passkey(PasskeyError::Internal(error)) | Self::PasskeyProof(PasskeyProofError::Internal(error)) => Some(error),
             _ => None,
         }
     }

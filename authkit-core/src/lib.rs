@@ -50,6 +50,8 @@ pub mod rbac;
 pub mod testkit;
 pub mod token;
 
+#[cfg(feature = "passkeys")]
+pub use authkit::Passkeys;
 pub use authkit::{Accounts, Administration, Audit, AuthKit, Keys, Mfa, Roles, Sessions};
 pub use authkit::{Links, Outbox};
 pub use builder::{BuildError, Builder};

@@ -11,6 +11,7 @@ mod link_pages;
 mod metrics;
 mod operations_routes;
 mod outbox;
+mod passkey_page;
 mod roles;
 mod serve;
 mod users;

@@ -218,3 +218,37 @@ async fn wrapped_hashes_log_in_and_peppers_are_held_against_what_they_were() {
     let examined = said(&server.run(&["users", "wrap-hashes", "--dry-run"], &[], "").await);
     assert!(examined.1.starts_with("2 hashes examined, 0 would be wrapped"), "{examined:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_given_to_new_accounts_and_a_line_with_one_that_there_is_not_is_refused() {
+    let (mut server, folder) = (Server::place(), folder());
+    let csv = format!(
+        "email,password_hash,roles\nada@example.com,{BCRYPT},admin;user\nbea@example.com,{BCRYPT},\ncid@example.com,,owner\n\
+         dee@example.com,,\"Admin\"\n"
+    );
+    let jsonl = format!(
+        "{}\n{}\n{}\n",
+        json!({ "email": "eve@example.com", "password_hash": BCRYPT, "roles": ["user"] }),
+        json!({ "email": "fay@example.com", "roles": ["user admin"] }),
+        json!({ "email": "gus@example.com", "roles": [{ "name": "user" }] }),
+    );
+    let (csv, jsonl) = (file(&folder, "users.csv", csv), file(&folder, "users.jsonl", jsonl));
+    let report = folder.path().join("report.csv");
+    let of_csv = said(&server.run(&["users", "import", path(&csv), "--report", path(&report)], &[], "").await);
+    assert!(of_csv.0 == Some(3) && of_csv.1.starts_with("4 lines: 2 created"), "{of_csv:?}");
+    let refused = fs::read_to_string(&report).expect("a report");
+    assert!(refused.contains("4,cid@example.com,roles: there is no role `owner`"), "{refused}");
+    assert!(refused.contains("5,dee@example.com,\"roles: must begin with a lower-case letter"), "{refused}");
+    let of_jsonl = said(&server.run(&["users", "import", path(&jsonl)], &[], "").await);
+    assert!(of_jsonl.0 == Some(3) && of_jsonl.1.starts_with("3 lines: 1 created"), "{of_jsonl:?}");
+    let roles = async |email: &str| {
+        let shown = said(&server.run(&["users", "show", email, "--format", "json"], &[], "").await).1;
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+        shown["roles"].as_array().expect("roles").iter().map(|role| role["role"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(roles("ada@example.com").await, ["\"admin\"", "\"user\""]);
+    assert!(roles("bea@example.com").await.is_empty());
+    assert_eq!(roles("eve@example.com").await, ["\"user\""]);
+    server.start_again().await;
+    assert_eq!(login(&server, "ada@example.com", "U*U").await, 200);
+}

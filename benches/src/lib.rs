@@ -13,6 +13,7 @@ pub mod api;
 pub mod client;
 pub mod closed_loop;
 pub mod context;
+pub mod enumeration;
 pub mod hash_baseline;
 pub mod latency;
 pub mod open_loop;

@@ -7,6 +7,8 @@ mod keys;
 mod links;
 mod mfa;
 mod outbox;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod roles;
 mod sessions;
 
@@ -19,6 +21,8 @@ pub use keys::Keys;
 pub use links::Links;
 pub use mfa::Mfa;
 pub use outbox::Outbox;
+#[cfg(feature = "passkeys")]
+pub use passkeys::Passkeys;
 pub use roles::Roles;
 pub use sessions::Sessions;
 
@@ -91,6 +95,13 @@ impl AuthKit {
     #[must_use]
     pub fn mfa(&self) -> Mfa<'_> {
         Mfa { engine: &self.engine }
+    }
+
+    /// Passkeys: add, use, rename, remove.
+    #[cfg(feature = "passkeys")]
+    #[must_use]
+    pub fn passkeys(&self) -> Passkeys<'_> {
+        Passkeys { engine: &self.engine }
     }
 
     /// The keys that sign tokens.

@@ -79,6 +79,12 @@ pub struct PasswordConfig {
     /// What becomes of a new password while the list of breached ones, if there is one, cannot be asked. Default: it is accepted, when
     /// everything else about it is.
     pub breach_list_failure: BreachListFailure,
+    /// What a failed login costs beside a hash of ours, e.g. `bcrypt,12`; see [`manual::passwords`](crate::manual::passwords). Default
+    /// nothing.
+    ///
+    /// For as long as many accounts hold hashes of another system that take longer than ours: time would tell whose address is
+    /// not known here. It makes a failed login as dear as that hash, and leaves those that succeed alone.
+    pub imitated_hash: Option<String>,
 }
 
 impl Default for PasswordConfig {
@@ -91,6 +97,7 @@ impl Default for PasswordConfig {
             peppers: Peppers::default(),
             firebase_signer_keys: FirebaseSignerKeys::default(),
             breach_list_failure: BreachListFailure::default(),
+            imitated_hash: None,
         }
     }
 }

@@ -110,6 +110,9 @@ pub(crate) struct Engine {
     pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
     pub(crate) outbox_books: OutboxBooks,
     pub(crate) config: Config,
+    /// The service as passkeys know it; `None` where it has an address and no name.
+    #[cfg(feature = "passkeys")]
+    pub(crate) passkeys: Option<crate::passkey::RelyingParty>,
     pub(crate) throttle: Throttle,
     pub(crate) breach: BreachGate,
     pub(crate) accounts: AccountCache,

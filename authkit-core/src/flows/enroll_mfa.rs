@@ -3,11 +3,11 @@
 use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::factor_check::{self, ATTEMPTS, Seal, seal_context};
-use crate::mfa::{EnrolmentError, RecoveryCode, TotpEnrolment, recovery_codes, totp};
+use crate::mfa::{EnrolmentError, RecoveryCode, TotpEnrolment, totp};
 use crate::model::PasskeyChange;
 use crate::model::{
     Actor, AuditAction, AuditEvent, AuthMethod, ChangeSet, FactorChange, FactorKind, FactorSet, Factors, OneTimePurpose,
-    OneTimeTokenChange, Outcome, RecoveryCodes, RequestContext, SessionChange, TotpSecret, User, UserChange, UserStatus,
+    OneTimeTokenChange, Outcome, RequestContext, SessionChange, TotpSecret, User, UserChange, UserStatus,
 };
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{FactorCode, Timestamp, UserId};
@@ -129,7 +129,7 @@ pub(crate) async fn confirm_totp(
         // The code that confirms is used up by that: it is no second factor of a login any more.
         waiting.last_step = Some(step);
         let codes = RecoveryCode::generate_set(&*engine.entropy);
-        factors.recovery = Some(recovery(engine, user.id, &codes, at).await?);
+        factors.recovery = Some(factor_check::recovery(engine, user.id, &codes, at).await?);
         factors.guesses = None;
         let to = user.second_factors.with(FactorKind::Totp);
         let mut methods = principal.claims().methods.clone();
@@ -194,7 +194,7 @@ pub(crate) async fn replace_recovery_codes(
         }
         demand_recent(engine, principal, &user, at)?;
         let codes = RecoveryCode::generate_set(&*engine.entropy);
-        let kept = Some(recovery(engine, user.id, &codes, at).await?);
+        let kept = Some(factor_check::recovery(engine, user.id, &codes, at).await?);
         let factors = Factors { recovery: kept, ..factor_check::read(engine, user.id).await? };
         let event = event(engine, principal, AuditAction::RecoveryCodesReplaced, at, context);
         let changes =
@@ -239,9 +239,8 @@ async fn active(engine: &Engine, id: UserId) -> Result<User, EnrollError> {
 /// SECURITY: whoever has a second factor must have shown it: a password alone, or a session of before, takes none off and adds
 /// none (downgrade).
 fn demand_recent(engine: &Engine, principal: &Principal, user: &User, at: Timestamp) -> Result<(), EnrollError> {
-    let recent = principal.is_recent(at, engine.config.sessions.recent_authentication);
-    let enough = user.second_factors.is_empty() || principal.claims().methods.iter().any(|method| method.is_second_factor());
-    if recent && enough { Ok(()) } else { Err(EnrollError::ReauthenticationRequired) }
+    let enough = factor_check::has_proved_enough(engine, principal, user, at);
+    if enough { Ok(()) } else { Err(EnrollError::ReauthenticationRequired) }
 }
 
 /// Which factors are in force, and what they are checked against: whoever was faster with either makes both fail. Logins that
@@ -256,13 +255,6 @@ fn put(user: &User, factors: Factors, to: FactorSet, at: Timestamp) -> ChangeSet
 /// Changes nothing about the caller's session, and fails when it has ended: the set of this node may not have heard of it.
 fn alive(principal: &Principal, auth_epoch: u32) -> SessionChange {
     SessionChange::Reauthenticate { id: principal.session_id(), auth_epoch, methods: None, at: principal.authenticated_at() }
-}
-
-async fn recovery(engine: &Engine, user_id: UserId, codes: &[RecoveryCode], at: Timestamp) -> Result<RecoveryCodes, Internal> {
-    let key = recovery_codes::generate_key(&*engine.entropy);
-    let digests = codes.iter().filter_map(|code| code.digest(&key)).collect();
-    let key = engine.custody.seal(&key, &seal_context(user_id, Seal::RecoveryKey)).await?;
-    Ok(RecoveryCodes { key, digests, created_at: at })
 }
 
 /// What the service is called in an app.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::throttle::Throttled;
-use crate::mfa::{RecoveryCode, totp};
+use crate::mfa::{RecoveryCode, recovery_codes, totp};
+use crate::model::RecoveryCodes;
 use crate::model::{AuthMethod, ChangeSet, FactorChange, FactorKind, Factors, Guesses, OneTimeTokenChange, User};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{FactorCode, SecretBytes, Timestamp, UserId};
@@ -189,4 +191,27 @@ pub(crate) async fn open_totp(
     sealed: &crate::primitives::Sealed,
 ) -> Result<SecretBytes, Internal> {
     open(engine, user_id, Seal::Totp, sealed).await
+}
+
+/// Whether somebody has proved enough of who she is, and lately, to change what she proves it by.
+///
+/// SECURITY: whoever has a second factor must have shown one: a password alone, or a session of before, takes none off and adds none
+/// (downgrade).
+pub(crate) fn has_proved_enough(engine: &Engine, principal: &Principal, user: &User, at: Timestamp) -> bool {
+    let recent = principal.is_recent(at, engine.config.sessions.recent_authentication);
+    let enough = user.second_factors.is_empty() || principal.claims().methods.iter().any(|method| method.is_second_factor());
+    recent && enough
+}
+
+/// A set of recovery codes as it is kept.
+pub(crate) async fn recovery(
+    engine: &Engine,
+    user_id: UserId,
+    codes: &[RecoveryCode],
+    at: Timestamp,
+) -> Result<RecoveryCodes, Internal> {
+    let key = recovery_codes::generate_key(&*engine.entropy);
+    let digests = codes.iter().filter_map(|code| code.digest(&key)).collect();
+    let key = engine.custody.seal(&key, &seal_context(user_id, Seal::RecoveryKey)).await?;
+    Ok(RecoveryCodes { key, digests, created_at: at })
 }

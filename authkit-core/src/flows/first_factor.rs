@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::mfa_token;
 use crate::flows::session_issue::{LoggedIn, NewSession};
+use crate::model::AssuranceLevel;
 use crate::model::{
     AuditAction, AuthMethod, ChangeSet, FactorSet, OneTimePurpose, OneTimeToken, OneTimeTokenChange, RequestContext, User,
 };
@@ -87,7 +88,8 @@ pub(crate) fn complete_first_factor(
     context: &RequestContext,
     at: Timestamp,
 ) -> Result<NextStep, Internal> {
-    if user.second_factors.is_empty() {
+    // A passkey has verified its user: it is both factors by itself.
+    if user.second_factors.is_empty() || AssuranceLevel::of(&[method]) == AssuranceLevel::Aal2 {
         let session = NewSession::plan(engine, user, vec![method], device_name, &context.client, at)?;
         return Ok(NextStep::Session(Box::new(session)));
     }

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::flows::access_book::fresh_graph;
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{
-    Access, Actor, AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, User, UserChange, UserStatus,
+    Access, Actor, Assignment, AuditAction, ChangeSet, CredentialChange, Credentials, Outcome, RequestContext, User, UserChange,
+    UserStatus,
 };
 use crate::password::HashRefusal;
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{Email, FullName, Locale, PasswordHash, Timestamp, UserId};
+use crate::primitives::{Email, FullName, Locale, PasswordHash, RoleName, Timestamp, UserId};
 
 /// One account of another system.
 #[derive(Debug, Clone)]
@@ -30,6 +32,9 @@ pub struct AccountImport {
     /// The hash of its password, as the other system wrote it; `None` for an account without one, whose owner sets one by a
     /// reset.
     pub password_hash: Option<PasswordHash>,
+    /// The roles that it has from the start, everywhere and for good. They are given to an account that is new, and an account that is
+    /// there keeps what it has. Whoever imports is the operator, and may give any.
+    pub roles: Vec<RoleName>,
     /// What else the audit log should say of it, under `source`: the file and the line, or what the account was called there.
     pub source: Option<String>,
 }
@@ -46,13 +51,14 @@ impl AccountImport {
             status: UserStatus::Active,
             created_at: None,
             password_hash: None,
+            roles: Vec::new(),
             source: None,
         }
     }
 }
 
 /// What became of one account of an import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImportOutcome {
     /// It is new.
@@ -67,7 +73,7 @@ pub enum ImportOutcome {
 }
 
 /// Why an account cannot be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportRefusal {
     /// Its password hash cannot be verified.
@@ -76,6 +82,12 @@ pub enum ImportRefusal {
     /// An account before it in the same call has the same address.
     #[error("email: the same address stands in a line before")]
     DuplicateEmail,
+    /// It is to have a role that there is not.
+    #[error("roles: there is no role `{role}`")]
+    UnknownRole {
+        /// Its name.
+        role: RoleName,
+    },
     /// It was made, or its address verified, tomorrow.
     #[error("{field}: lies in the future")]
     InTheFuture {
@@ -120,6 +132,7 @@ pub(crate) async fn import(
         };
         outcomes[index] = refusal.map(ImportOutcome::Refused);
     }
+    let mut roles_version = judge_roles(engine, &accounts, &mut outcomes).await?;
     if mode == ImportMode::DryRun {
         settle_existing(engine, &accounts, &mut outcomes).await?;
     }
@@ -130,7 +143,8 @@ pub(crate) async fn import(
             Ok(())
         } else {
             let rows = users.iter().zip(open.iter().map(|index| &accounts[*index]));
-            let changes = rows.fold(ChangeSet::new(), |set, (user, account)| add(engine, set, user, account, now, context));
+            let changes =
+                rows.fold(ChangeSet::new(), |set, (user, account)| add(engine, set, user, account, roles_version, now, context));
             engine.commit(&changes).await.map(drop)
         };
         match committed {
@@ -142,12 +156,15 @@ pub(crate) async fn import(
             }
             // Some are there already. Which ones, one read each tells; the rest is one set again.
             Err(CommitError::Conflict(Conflict::EmailTaken)) => settle_existing(engine, &accounts, &mut outcomes).await?,
+            Err(CommitError::Conflict(Conflict::RolesChanged)) => {
+                roles_version = judge_roles(engine, &accounts, &mut outcomes).await?;
+            }
             Err(error) => return Err(error.into()),
         }
     }
     // Others import the same accounts at the same time: one by one, each is theirs or ours.
     for index in open(&outcomes) {
-        outcomes[index] = Some(import_one(engine, &accounts[index], now, context).await?);
+        outcomes[index] = Some(import_one(engine, &accounts[index], roles_version, now, context).await?);
     }
     Ok(outcomes.into_iter().flatten().collect())
 }
@@ -155,13 +172,14 @@ pub(crate) async fn import(
 async fn import_one(
     engine: &Engine,
     account: &AccountImport,
+    roles_version: u32,
     now: Timestamp,
     context: &RequestContext,
 ) -> Result<ImportOutcome, Internal> {
     let mut overtaken = Conflict::EmailTaken;
     for _ in 0..ATTEMPTS {
         let user = user(engine, account, now);
-        match engine.commit(&add(engine, ChangeSet::new(), &user, account, now, context)).await {
+        match engine.commit(&add(engine, ChangeSet::new(), &user, account, roles_version, now, context)).await {
             Ok(_) => return Ok(ImportOutcome::Created(user.id)),
             Err(CommitError::Conflict(conflict)) => overtaken = conflict,
             Err(error) => return Err(error.into()),
@@ -189,6 +207,24 @@ fn judge(engine: &Engine, account: &AccountImport, now: Timestamp) -> Result<(),
         engine.pool.examine(hash)?;
     }
     Ok(())
+}
+
+/// Refuses accounts that are to have a role that there is not, and returns the version of the roles that they were held against.
+async fn judge_roles(
+    engine: &Engine,
+    accounts: &[AccountImport],
+    outcomes: &mut [Option<ImportOutcome>],
+) -> Result<u32, Internal> {
+    if accounts.iter().all(|account| account.roles.is_empty()) {
+        return Ok(0);
+    }
+    let graph = fresh_graph(engine).await?;
+    for index in open(outcomes) {
+        if let Some(role) = accounts[index].roles.iter().find(|role| graph.role(role).is_none()) {
+            outcomes[index] = Some(ImportOutcome::Refused(ImportRefusal::UnknownRole { role: role.clone() }));
+        }
+    }
+    Ok(graph.version().unwrap_or_default())
 }
 
 /// Looks up those that have no outcome yet, a few at a time, and gives one to those that are there.
@@ -248,6 +284,7 @@ fn add(
     changes: ChangeSet,
     user: &User,
     account: &AccountImport,
+    roles_version: u32,
     now: Timestamp,
     context: &RequestContext,
 ) -> ChangeSet {
@@ -258,10 +295,29 @@ fn add(
     };
     let event = engine.event(now, AuditAction::AccountImported, Outcome::Success, context).by(Actor::System).on(user.id);
     let event = event.with("password", if account.password_hash.is_some() { "hash" } else { "none" });
-    match &account.source {
+    let changes = match &account.source {
         Some(source) => changes.and(event.with("source", source.as_str())),
         None => changes.and(event),
+    };
+    let mut roles: Vec<&RoleName> = account.roles.iter().collect();
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.is_empty() {
+        return changes;
     }
+    let given = |role: &&RoleName| Assignment {
+        role: (*role).clone(),
+        scope: None,
+        expires_at: None,
+        assigned_by: None,
+        assigned_at: now,
+    };
+    let to = roles.iter().map(given).collect();
+    let changes = changes.and(UserChange::ReplaceAssignments { id: user.id, from: 0, to, roles_version, at: now });
+    roles.into_iter().fold(changes, |changes, role| {
+        let event = engine.event(now, AuditAction::RoleAssigned, Outcome::Success, context).by(Actor::System).on(user.id);
+        changes.and(event.with("role", role.as_str()))
+    })
 }
 
 impl fmt::Display for ImportOutcome {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::flows::engine::Engine;
-use crate::model::OneTimePurpose;
+use crate::model::{OneTimePurpose, OneTimeTokenWithUser, UserStatus};
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{Digest, MfaToken, OneTimeTokenId, Timestamp};
 
@@ -27,6 +27,14 @@ pub(crate) fn parse(token: &MfaToken) -> Option<(OneTimeTokenId, Digest)> {
     let (id, secret) = bytes.split_first_chunk::<16>()?;
     let id = OneTimeTokenId::from_uuid(Uuid::from_bytes(*id));
     Some((id, digest(id, secret)))
+}
+
+/// Whether the challenge that a token names is its own, and nothing has changed about the account since it was made.
+pub(crate) fn stands(found: &OneTimeTokenWithUser, secret: Digest, at: Timestamp) -> bool {
+    found.token.secret == secret
+        && at < found.token.expires_at
+        && found.user.status == UserStatus::Active
+        && found.user.auth_epoch == found.token.auth_epoch
 }
 
 /// SECURITY: the purpose is part of what is hashed, so that no token of another purpose can ever stand for this one.

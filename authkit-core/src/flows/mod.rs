@@ -47,6 +47,14 @@ pub(crate) mod magic_link;
 pub mod maintenance;
 pub mod outbox;
 pub(crate) mod outbox_books;
+#[cfg(feature = "passkeys")]
+pub mod passkey_check;
+#[cfg(feature = "passkeys")]
+pub mod passkey_login;
+#[cfg(feature = "passkeys")]
+pub mod passkey_second_factor;
+#[cfg(feature = "passkeys")]
+pub mod passkeys;
 pub mod password_secrets;
 pub(crate) mod pending_registration;
 mod planned;
@@ -90,6 +98,10 @@ pub use logout::LogoutError;
 pub use maintenance::Health;
 pub use one_time::LinkError;
 pub use outbox_books::OutboxStats;
+#[cfg(feature = "passkeys")]
+pub use passkey_check::PasskeyProofError;
+#[cfg(feature = "passkeys")]
+pub use passkeys::{PasskeyAdded, PasskeyError};
 pub use password_secrets::PasswordSecretError;
 pub use planned::Planned;
 pub use profile::{ProfileError, ProfileUpdate};

@@ -10,7 +10,7 @@ use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
 use crate::model::{
     Actor, AuditAction, ChangeSet, FactorChange, Factors, OneTimePurpose, OneTimeTokenChange, OneTimeTokenWithUser, Outcome,
-    RequestContext, UserStatus,
+    RequestContext,
 };
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{MfaToken, Timestamp};
@@ -92,13 +92,7 @@ pub(crate) async fn verify(
 async fn challenge(engine: &Engine, token: &MfaToken, at: Timestamp) -> Result<OneTimeTokenWithUser, SecondFactorError> {
     let (id, secret) = mfa_token::parse(token).ok_or(SecondFactorError::InvalidToken)?;
     let found = engine.store.one_time_token(id, OneTimePurpose::MfaChallenge).await.map_err(Internal::from)?;
-    let stands = |found: &OneTimeTokenWithUser| {
-        found.token.secret == secret
-            && at < found.token.expires_at
-            && found.user.status == UserStatus::Active
-            && found.user.auth_epoch == found.token.auth_epoch
-    };
-    found.filter(stands).ok_or(SecondFactorError::InvalidToken)
+    found.filter(|found| mfa_token::stands(found, secret, at)).ok_or(SecondFactorError::InvalidToken)
 }
 
 /// Audits a wrong code.

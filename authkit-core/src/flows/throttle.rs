@@ -180,6 +180,12 @@ impl Throttle {
         self.count(recipient, 0, &RequestContext::default()).await.is_ok()
     }
 
+    /// Counts a passkey challenge that is asked for or answered.
+    #[cfg(feature = "passkeys")]
+    pub(crate) async fn passkey(&self, context: &RequestContext) -> Result<(), Throttled> {
+        self.count(self.address(LimitScope::PasskeyAddress, context), 1, context).await
+    }
+
     /// Counts a request that checks no secret, on this node alone.
     pub(crate) async fn request(&self, context: &RequestContext) -> Result<(), Throttled> {
         // There the host is the client, or a balancer that nobody has named: all of its clients would be one.

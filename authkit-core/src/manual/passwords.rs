@@ -27,18 +27,23 @@
 //! **Unicode.** A password is composed (NFC) before it is hashed. A system that hashed another composition of the same letters made
 //! hashes that do not match; its users reset their passwords.
 //!
-//! **Cost.** A foreign hash weighs in the queue what it costs. What takes memory of its own (scrypt), or more time than 16 new hashes,
+//! **Cost.** A foreign hash weighs in the queue what it costs. What takes memory of its own (scrypt), or more time than 24 new hashes (a third of a second),
 //! runs one at a time, so that the memory of hashing stays bounded and one thread is never all of them.
 //!
-//! **Time.** An unknown address costs a hash with the parameters of the day. While accounts hold hashes of other systems, a
-//! login to one of them takes that hash's time, which may tell it from an unknown one. Wrapping (below) takes most of the
-//! difference away: then an account costs a new hash and the inner one, and a cheap inner one (SSHA, PBKDF2 of few iterations) is lost in
-//! the noise.
+//! **Time.** An unknown address costs a hash with the parameters of the day, and so does a wrong password: beside a hash of another
+//! system, one of ours is computed too before the failure is answered. So no account answers sooner than an address that has none,
+//! however cheap its hash is. Where the other system's takes longer than ours (bcrypt of cost 12: 234 ms against 13), an account that
+//! has not logged in since the import would still answer later. For as long as there are many,
+//! [`imitated_hash`](crate::config::PasswordConfig::imitated_hash) (`AUTHKIT_IMITATED_HASH`) names their format, e.g. `bcrypt,12`,
+//! `scrypt,14,8,1`, `pbkdf2,sha256,260000,32` or `sha-crypt,6,5000`: every failed login then costs one of each, whether there is an
+//! account, whosever hash it has, and whether it was wrapped. A login that succeeds costs what it did. Take the setting away when
+//! `users wrap-hashes --dry-run` finds few; what differs from the format that is named (another cost, another system) stays to be told
+//! apart by its time. `benches/enumeration` measures all of it.
 //!
 //! # Import
 //!
 //! [`Accounts::import`](crate::Accounts::import), or `authkit-server users import FILE` over it. Each batch is one change set, with one audit
-//! event (`account.imported`) for each account in it. Nothing that is there is overwritten, so that an import is simply repeated after
+//! event (`account.imported`) for each account in it, and one for each role that it brings. Nothing that is there is overwritten, so that an import is simply repeated after
 //! whatever stopped it; the command line also remembers how far it came. There is no option to hash passwords in plain text: a
 //! file of them should not exist.
 //!

@@ -80,6 +80,12 @@ impl ChangeSet {
         self
     }
 
+    /// Adds all the changes of another set behind these.
+    pub fn followed_by(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// The changes, in order.
     #[must_use]
     pub fn changes(&self) -> &[Change] {

@@ -61,6 +61,14 @@ mod stored;
 mod weakness;
 mod wrap;
 
+/// Whether a text names a format that [`PasswordConfig::imitated_hash`](crate::config::PasswordConfig::imitated_hash) takes, within these
+/// limits.
+#[must_use]
+pub fn is_imitable(format: &str, hashing: &crate::config::HashingConfig) -> bool {
+    let limits = legacy::ForeignLimits { max_memory_kib: u64::from(hashing.max_memory_kib) };
+    legacy::ForeignHash::imitated(format, limits).is_some()
+}
+
 pub use admission::{Admission, HashError, Overloaded, SetPasswordError};
 pub use fairness::HashOrigin;
 pub use hasher::{Hasher, Verdict};

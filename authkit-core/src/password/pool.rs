@@ -15,7 +15,7 @@ use super::argon2::new_hash_params;
 use super::books::{Books, Limits, Unit};
 use super::fairness::{HashOrigin, Seat, Seats};
 use super::hasher::{Hasher, examine};
-use super::legacy::HashRefusal;
+use super::legacy::{ForeignHash, HashRefusal};
 use super::pending::ready;
 use super::policy::PasswordPolicy;
 use super::queue::{Entry, HashClass, Lane};
@@ -183,6 +183,7 @@ pub(super) struct Shared {
     reader: Reader,
     unit: Unit,
     decoy: PasswordHash,
+    imitated: Option<ForeignHash>,
     policy: Arc<PasswordPolicy>,
     entropy: Arc<dyn Entropy>,
     seats: Seats,
@@ -197,15 +198,21 @@ impl Shared {
         let params = new_hash_params(&passwords.params, hashing.max_memory_kib, &passwords.peppers);
         let params = params.ok_or(HashError::Unsupported)?;
         let unit = Unit { work: hasher.unit(), blocks: params.block_count() };
+        let reader = Reader::new(hashing, passwords);
+        let imitated = match &passwords.imitated_hash {
+            None => None,
+            Some(format) => Some(ForeignHash::imitated(format, reader.limits()).ok_or(HashError::Unsupported)?),
+        };
         Ok(Self {
             limits: Limits {
                 threads: hashing.threads.max(1),
                 max_wait: hashing.max_wait,
                 max_admitted: hashing.max_admitted.max(1),
             },
-            reader: Reader::new(hashing, passwords),
+            reader,
             unit,
             decoy: hasher.decoy()?,
+            imitated,
             policy: Arc::new(PasswordPolicy::new(passwords)),
             entropy,
             seats: Seats::default(),
@@ -213,6 +220,17 @@ impl Shared {
             books: Mutex::new(Books::new(hashing.max_wait, unit)),
             wake: Condvar::new(),
         })
+    }
+
+    /// What a failed verification costs beside the stored hash, so that time tells neither an account whose hash another system made
+    /// nor one that there is not from the others: always a hash of ours, and the one that is imitated, where one is.
+    pub(super) fn owed_by(&self, stored: &StoredHash) -> Option<StoredHash> {
+        match stored {
+            StoredHash::Argon2(_) => self.imitated.clone().map(StoredHash::Foreign),
+            StoredHash::Foreign(_) => StoredHash::parse(&self.decoy, &self.reader).ok(),
+            // It is both already.
+            StoredHash::Wrapped(_) => None,
+        }
     }
 
     pub(super) fn decoy(&self) -> &PasswordHash {

@@ -16,6 +16,8 @@ pub mod outage;
 pub mod promise;
 pub mod rate_limiter_contract;
 pub mod record_cache_contract;
+#[cfg(all(feature = "passkeys", feature = "aws-lc-rs"))]
+pub mod soft_authenticator;
 pub mod store_contract;
 
 pub use audit_receiver::AuditReceiver;
@@ -27,3 +29,5 @@ pub use fixtures::Fixtures;
 pub use mailbox::Mailbox;
 pub use mutant_store::{Bug, MutantStore};
 pub use outage::Outage;
+#[cfg(all(feature = "passkeys", feature = "aws-lc-rs"))]
+pub use soft_authenticator::{Conduct, SoftAuthenticator};

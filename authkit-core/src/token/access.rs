@@ -182,8 +182,9 @@ pub(super) fn verify_signed<'k>(
     Ok((AccessClaims::read(&payload, config)?, key))
 }
 
-/// The methods, and `mfa` where a second one was asked for behind a first (RFC 8176 §2).
+/// The methods, and `mfa` where a second one was asked for behind a first, or one was both (RFC 8176 §2).
 fn amr(methods: &[AuthMethod]) -> Vec<&'static str> {
     let several = methods.len() > 1 && methods.iter().any(|method| method.is_second_factor());
+    let several = several || methods.contains(&AuthMethod::Passkey);
     methods.iter().map(|method| method.as_str()).chain(several.then_some("mfa")).collect()
 }

@@ -491,3 +491,55 @@ async fn a_login_that_starts_over_does_not_wait_for_itself() {
     assert_eq!(login.await.expect("no panic"), Answer::In);
     assert_eq!(failures(&world, EMAIL).await, 0);
 }
+
+#[tokio::test]
+async fn whoever_sets_a_new_password_by_a_link_is_let_in_again() {
+    let (mut world, mailbox) = (World::new(), authkit_core::testkit::Mailbox::new());
+    world.config = guarded();
+    let builder = world.unjoined(world.config.clone()).mailer(Arc::new(mailbox.clone()));
+    let auth = builder.build_unattended().await.expect("builds");
+    register(&auth).await;
+    let subject = GuessSubject::strangers(&email());
+    let hundred = (0..100).map(|_| GuessChange::Count { subject, at: FrozenClock::START }.into()).collect();
+    world.store.commit(&hundred).await.expect("commits");
+    assert_eq!(try_login(&auth, EMAIL, PASSWORD, 1).await, Answer::Wait(Duration::from_mins(15)));
+    auth.links().request_password_reset(&email(), &request()).await.expect("answers");
+    auth.outbox().deliver_due().await.expect("works");
+    let link = mailbox.only_token("reset_password");
+    auth.links().reset_password(&link, password("plumage-orbit-4417"), &request()).await.expect("is good");
+    assert_eq!(try_login(&auth, EMAIL, "plumage-orbit-4417", 1).await, Answer::In);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_thousand_guesses_at_once_at_a_thousand_accounts_each_is_answered_and_counted_once() {
+    let mut world = World::new();
+    world.config = guarded();
+    let nodes = [world.node().await, world.node().await, world.node().await];
+    register(&nodes[0]).await;
+    let guesses: Vec<_> = (0..1_000_u32)
+        .map(|n| {
+            let node = nodes[n as usize % 3].clone();
+            tokio::spawn(async move { (n, try_login(&node, &format!("user-{n}@example.com"), WRONG, n).await) })
+        })
+        .collect();
+    let (mut wrong, mut busy) = (0, 0);
+    for guess in guesses {
+        let (n, answer) = guess.await.expect("no panic");
+        let counted = failures(&world, &format!("user-{n}@example.com")).await;
+        match answer {
+            Answer::Wrong => {
+                wrong += 1;
+                assert_eq!(counted, 1, "{n}");
+            }
+            // Turned away by the pool before anything was looked at.
+            Answer::Busy => {
+                busy += 1;
+                assert_eq!(counted, 0, "{n}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((wrong + busy, evaluated(&world).await), (1_000, wrong));
+    assert!(wrong > 0, "none was evaluated");
+    assert_eq!(try_login(&nodes[1], EMAIL, PASSWORD, 1).await, Answer::In, "and whoever has an account logs in");
+}

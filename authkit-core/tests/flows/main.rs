@@ -16,6 +16,8 @@ mod links;
 mod login;
 mod mfa;
 mod notices;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod passwords;
 mod refresh;
 mod registration;

@@ -41,9 +41,9 @@ async fn stored(world: &World, id: UserId) -> String {
     read.password.map(|hash| hash.expose().to_owned()).unwrap_or_default()
 }
 
-fn created(outcome: ImportOutcome) -> UserId {
+fn created(outcome: &ImportOutcome) -> UserId {
     match outcome {
-        ImportOutcome::Created(id) => id,
+        ImportOutcome::Created(id) => *id,
         other => panic!("not created: {other:?}"),
     }
 }
@@ -56,7 +56,7 @@ async fn try_login(auth: &AuthKit, text: &str) -> Result<UserId, LoginError> {
 async fn an_imported_hash_logs_in_and_is_replaced_by_ours() {
     let world = World::new();
     let auth = world.node().await;
-    let id = created(import(&auth, vec![row(EMAIL, Some(BCRYPT))]).await[0]);
+    let id = created(&import(&auth, vec![row(EMAIL, Some(BCRYPT))]).await[0]);
     assert!(matches!(try_login(&auth, "U*V").await, Err(LoginError::InvalidCredentials)));
     assert_eq!(stored(&world, id).await, BCRYPT, "a wrong password replaces nothing");
     assert_eq!(try_login(&auth, "U*U").await.expect("logs in"), id);
@@ -94,7 +94,7 @@ async fn an_import_takes_what_it_can_tells_the_rest_and_changes_nothing_the_seco
     let outcomes = import(&auth, rows.clone()).await;
     let kinds = |outcomes: &[ImportOutcome]| outcomes.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(kinds(&dry), kinds(&outcomes), "a dry run says what happens");
-    let (a, b, e) = (created(outcomes[0]), created(outcomes[1]), created(outcomes[6]));
+    let (a, b, e) = (created(&outcomes[0]), created(&outcomes[1]), created(&outcomes[6]));
     assert_eq!(outcomes[2], ImportOutcome::Refused(ImportRefusal::DuplicateEmail));
     assert!(matches!(outcomes[3], ImportOutcome::Refused(ImportRefusal::Hash(_))));
     assert!(!outcomes[3].to_string().contains("hunter2"));
@@ -157,7 +157,7 @@ async fn a_lost_reply_of_an_import_is_found_done_by_the_next_one() {
 async fn wrapped_hashes_log_in_and_are_replaced_by_plain_ones() {
     let world = World::new();
     let auth = world.node().await;
-    let id = created(import(&auth, vec![row(EMAIL, Some(BCRYPT))]).await[0]);
+    let id = created(&import(&auth, vec![row(EMAIL, Some(BCRYPT))]).await[0]);
     let counted = auth.accounts().wrap_hashes(None, true, &request()).await.expect("counts");
     assert_eq!((counted.examined, counted.wrapped), (1, 1));
     assert_eq!(stored(&world, id).await, BCRYPT, "a dry run changes nothing");
@@ -179,7 +179,7 @@ async fn a_login_during_the_wrapping_wins() {
     let faulty = Arc::new(FaultyStore::new(MemoryStore::new()));
     let world = World::over(faulty.clone());
     let auth = world.node().await;
-    let id = created(import(&auth, vec![row(EMAIL, Some(BCRYPT))]).await[0]);
+    let id = created(&import(&auth, vec![row(EMAIL, Some(BCRYPT))]).await[0]);
     // The job reads and hashes, and its commit waits for the login.
     let gate = Gate::new();
     faulty.inject(Method::Commit, 1, Fault::Wait(gate.clone()));
@@ -313,4 +313,81 @@ async fn without_an_answer_the_local_rules_hold_or_everything_stops_as_configure
     let Err(RegisterError::Internal(error)) = refused else { panic!("{refused:?}") };
     assert!(matches!(error, Internal::BreachList(_)) && error.is_unavailable());
     log_in(&closed).await;
+}
+
+#[tokio::test]
+async fn roles_that_an_import_brings_are_given_and_one_that_there_is_not_is_refused() {
+    let world = World::new();
+    let auth = world.node().await;
+    let account = |name: &str, roles: &[&str]| {
+        let mut account = AccountImport::new(Email::parse(&format!("{name}@example.com")).expect("an address"));
+        account.roles = roles.iter().map(|role| role.parse().expect("a name")).collect();
+        account
+    };
+    let rows = || vec![account("ada", &["admin", "user", "admin"]), account("eve", &["nobody-knows"]), account("bob", &[])];
+    let outcomes = import(&auth, rows()).await;
+    let refused = ImportRefusal::UnknownRole { role: "nobody-knows".parse().expect("a name") };
+    assert_eq!(outcomes[1], ImportOutcome::Refused(refused.clone()));
+    assert_eq!(refused.to_string(), "roles: there is no role `nobody-knows`");
+    let ada = created(&outcomes[0]);
+    let roles = async |id| {
+        let user = world.store.user_by_id(id).await.expect("reads").expect("is there");
+        user.access.assignments.iter().map(|assignment| assignment.role.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(roles(ada).await, ["admin", "user"]);
+    assert!(roles(created(&outcomes[2])).await.is_empty());
+    let assigned = world.events().await.into_iter().filter(|event| event.action == AuditAction::RoleAssigned);
+    assert_eq!(assigned.count(), 2);
+    // An account that is there keeps what it has.
+    let more = import(&auth, vec![account("bob", &["admin"])]).await;
+    let ImportOutcome::Unchanged(bob) = more[0] else { panic!("{more:?}") };
+    assert!(roles(bob).await.is_empty());
+    let dry = auth.accounts().import(vec![account("eva", &["nobody-knows"])], ImportMode::DryRun, &request()).await;
+    assert!(matches!(dry.expect("judges")[0], ImportOutcome::Refused(ImportRefusal::UnknownRole { .. })));
+}
+
+#[tokio::test]
+async fn a_failed_login_computes_as_many_hashes_whether_there_is_an_account_and_whosever_hash_it_has() {
+    const BCRYPT: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    const SSHA: &str = "{SSHA}0c0blFTXXNuAMHECS4uxrj3ZieMoWImr";
+    for (imitated, expected) in [(None, [1, 1, 2, 2]), (Some("bcrypt,5"), [2, 2, 2, 2])] {
+        let world = World::new();
+        let mut config = config();
+        config.passwords.imitated_hash = imitated.map(str::to_owned);
+        let auth = world.node_with(config).await;
+        register(&auth).await;
+        for (name, hash) in [("bcrypt", BCRYPT), ("ssha", SSHA)] {
+            let mut account = AccountImport::new(Email::parse(&format!("{name}@example.com")).expect("an address"));
+            account.password_hash = Some(PasswordHash::from_phc(hash.to_owned()));
+            created(&import(&auth, vec![account]).await[0]);
+        }
+        let mut hashed = Vec::new();
+        for address in [EMAIL, "nobody@example.com", "bcrypt@example.com", "ssha@example.com"] {
+            let before = auth.hashing().hashed;
+            let login = Login::new(Email::parse(address).expect("an address"), password("WrongPass123"));
+            let answer = auth.sessions().log_in(login, &request()).await;
+            assert!(matches!(answer, Err(LoginError::InvalidCredentials)), "{answer:?}");
+            hashed.push(auth.hashing().hashed - before);
+        }
+        assert_eq!(hashed, expected, "{imitated:?}");
+    }
+    let mut config = config();
+    config.passwords.imitated_hash = Some("md5".to_owned());
+    assert!(World::new().unjoined(config).build().await.is_err());
+}
+
+#[tokio::test]
+async fn a_breached_password_is_no_new_one_by_a_reset_either() {
+    const BREACHED: &str = "violet-anchor-7-mosaic";
+    let (world, mailbox) = (World::new(), authkit_core::testkit::Mailbox::new());
+    let list = Arc::new(OneBreach { known: Some(BREACHED), asked: AtomicUsize::new(0) });
+    let builder = world.unjoined(config()).breach_list(list).mailer(Arc::new(mailbox.clone()));
+    let auth = builder.build_unattended().await.expect("builds");
+    register(&auth).await;
+    auth.links().request_password_reset(&email(), &request()).await.expect("answers");
+    auth.outbox().deliver_due().await.expect("works");
+    let link = mailbox.only_token("reset_password");
+    let refused = auth.links().reset_password(&link, password(BREACHED), &request()).await;
+    assert!(matches!(refused, Err(authkit_core::flows::LinkError::WeakPassword(_))), "{refused:?}");
+    auth.links().reset_password(&link, password("plumage-orbit-4417"), &request()).await.expect("the link is still good");
 }

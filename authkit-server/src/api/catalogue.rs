@@ -65,6 +65,68 @@ const OPERATIONS: &[Operation] = &[
         &[(401, "auth.invalid_credentials"), (403, "account.suspended"), (403, "auth.mfa_required")],
     ),
     ("verifyMfa", &[BODY, LIMITED], &[(401, "auth.invalid_mfa_token"), (401, "mfa.invalid_code")]),
+    // Passkeys.
+    ("startPasskeyLogin", &[LIMITED], &[(404, "passkey.not_configured")]),
+    (
+        "finishPasskeyLogin",
+        &[BODY, FIELDS, LIMITED],
+        &[
+            (401, "auth.invalid_passkey"),
+            (403, "account.suspended"),
+            (404, "passkey.not_configured"),
+            (422, "passkey.invalid_reply"),
+        ],
+    ),
+    (
+        "startPasskeyMfa",
+        &[BODY, LIMITED],
+        &[(401, "auth.invalid_mfa_token"), (404, "mfa.not_enrolled"), (404, "passkey.not_configured")],
+    ),
+    (
+        "finishPasskeyMfa",
+        &[BODY, LIMITED],
+        &[
+            (401, "auth.invalid_mfa_token"),
+            (401, "auth.invalid_passkey"),
+            (404, "passkey.not_configured"),
+            (422, "passkey.invalid_reply"),
+        ],
+    ),
+    (
+        "startPasskeyReauthentication",
+        &[BEARER, IN_PERSON, LIMITED],
+        &[(404, "mfa.not_enrolled"), (404, "passkey.not_configured")],
+    ),
+    (
+        "finishPasskeyReauthentication",
+        &[BODY, BEARER, IN_PERSON, LIMITED],
+        &[(401, "auth.invalid_passkey"), (404, "passkey.not_configured"), (422, "passkey.invalid_reply")],
+    ),
+    ("listPasskeys", &[BEARER], &[]),
+    (
+        "startPasskeyRegistration",
+        &[BEARER, IN_PERSON, LIMITED],
+        &[(403, "auth.reauthentication_required"), (404, "passkey.not_configured"), (409, "passkey.too_many")],
+    ),
+    (
+        "finishPasskeyRegistration",
+        &[BODY, FIELDS, BEARER, IN_PERSON, LIMITED],
+        &[
+            (403, "auth.reauthentication_required"),
+            (404, "passkey.not_configured"),
+            (409, "passkey.already_known"),
+            (409, "passkey.too_many"),
+            (422, "passkey.invalid_reply"),
+            (422, "passkey.refused"),
+            (422, "passkey.stale_challenge"),
+        ],
+    ),
+    ("renamePasskey", &[BODY, FIELDS, BEARER, IN_PERSON], &[(404, "passkey.not_found")]),
+    (
+        "removePasskey",
+        &[BEARER, IN_PERSON],
+        &[(403, "auth.reauthentication_required"), (404, "passkey.not_found"), (409, "passkey.last_way_in")],
+    ),
     ("getMfa", &[BEARER], &[]),
     ("startTotp", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required"), (409, "mfa.already_enrolled")]),
     (

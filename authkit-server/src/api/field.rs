@@ -1,6 +1,7 @@
 //! Members of a request body, checked all at once: the reply names every one that is wrong.
 
 use authkit_core::ImpersonationReason;
+use authkit_core::PasskeyName;
 use authkit_core::{DeviceName, Email, FullName, LabelError, Locale, Password};
 
 use poem::http::StatusCode;
@@ -35,6 +36,11 @@ impl Fields {
     /// Why an administrator does something.
     pub(super) fn reason(&mut self, field: &'static str, text: &str) -> Option<ImpersonationReason> {
         self.optional(field, "invalid_reason", Some(text), ImpersonationReason::parse)
+    }
+
+    /// A name of a passkey.
+    pub(super) fn passkey_name(&mut self, field: &'static str, text: Option<&str>) -> Option<PasskeyName> {
+        self.optional(field, "invalid_name", text, PasskeyName::parse)
     }
 
     /// A name of a device.

@@ -17,6 +17,7 @@ mod me;
 mod mfa;
 mod openapi;
 mod outbox;
+mod passkeys;
 mod precondition;
 mod refusal;
 mod reply;

@@ -15,13 +15,14 @@ use super::links::LinkRoutes;
 use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
 use super::outbox::OutboxRoutes;
+use super::passkeys::PasskeyRoutes;
 use crate::problem::Problem;
 
 /// The routes of the contract.
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, AdminUserRoutes, AuditRoutes, OutboxRoutes);
+pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, PasskeyRoutes, AdminUserRoutes, AuditRoutes, OutboxRoutes);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -31,6 +32,7 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         LinkRoutes::new(auth.clone()),
         MeRoutes::new(auth.clone()),
         MfaRoutes::new(auth.clone()),
+        PasskeyRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
         AuditRoutes::new(auth.clone()),
         OutboxRoutes::new(auth.clone()),

@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use authkit_core::flows::PasskeyError;
 use authkit_core::flows::{AdminError, ChangeEmailError, CloseAccountError, EnrollError, Internal, ReauthenticateError};
 use authkit_core::model::FactorKind;
 use authkit_core::{Error, ErrorKind};
@@ -22,6 +23,11 @@ pub(super) fn reused() -> Problem {
 /// There is no such session of the caller's.
 pub(super) fn no_such_session() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "session.not_found", "You have no such session that is alive")
+}
+
+/// The caller has no such passkey.
+pub(super) fn no_such_passkey() -> Problem {
+    refused(PasskeyError::NotFound)
 }
 
 /// There is no such session of the account.
@@ -55,6 +61,7 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
             | Error::Admin(AdminError::ReauthenticationRequired)
             | Error::ChangeEmail(ChangeEmailError::ReauthenticationRequired)
             | Error::Enroll(EnrollError::ReauthenticationRequired)
+            | Error::Passkey(PasskeyError::ReauthenticationRequired)
             | Error::Reauthenticate(ReauthenticateError::FactorRequired),
             _,
         ) => problem.challenge("insufficient_user_authentication"),
@@ -122,6 +129,23 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "mfa.not_enrolled" => {
             ("This factor is not on, and none waits to be confirmed", "POST /api/v1/users/me/mfa/totp begins anew.")
         }
+        "auth.invalid_passkey" => (
+            "The passkey proves nothing",
+            "It is not known here, was made for another site, or has answered this challenge before or too late. Ask for a new one.",
+        ),
+        "passkey.not_configured" => (
+            "Passkeys are not set up for this service",
+            "A passkey belongs to a domain: the operator has to set AUTHKIT_PUBLIC_URL to one, or AUTHKIT_RP_ID.",
+        ),
+        "passkey.stale_challenge" => ("This challenge cannot be answered any more", "Ask for a new one, in the same session."),
+        "passkey.refused" => (
+            "The new passkey cannot be accepted",
+            "It has to be made at this site, with user verification, and by an algorithm that was asked for.",
+        ),
+        "passkey.already_known" => ("This passkey is known already", "Make another one, or use this one."),
+        "passkey.too_many" => ("You have as many passkeys as you may have", "Remove one that you do not use any more."),
+        "passkey.not_found" => ("You have no such passkey", "GET /api/v1/users/me/passkeys lists those that you have."),
+        "passkey.last_way_in" => ("Nobody could log in without this passkey", "Set a password first, or add another passkey."),
         "auth.invalid_link" => {
             ("The link is not valid any more", "It was used, has expired, or the account has changed since. Ask for a new one.")
         }

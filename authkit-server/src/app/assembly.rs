@@ -31,6 +31,20 @@ impl Assembly {
         hot_state: Option<HotState>,
         audit_sink: Option<Arc<dyn AuditSink>>,
     ) -> Result<Self, OperationError> {
+        Self::put_together(settings, hot_state, audit_sink, true).await
+    }
+
+    /// The same for a single command, which leaves messages to those who stay.
+    pub(super) async fn for_command(settings: &Settings) -> Result<Self, OperationError> {
+        Self::put_together(settings, None, None, false).await
+    }
+
+    async fn put_together(
+        settings: &Settings,
+        hot_state: Option<HotState>,
+        audit_sink: Option<Arc<dyn AuditSink>>,
+        stays: bool,
+    ) -> Result<Self, OperationError> {
         let letterhead = letterhead(settings)?;
         let directory = DataDir::open(&settings.data_dir)?;
         let store = Durable::open(settings).await?;
@@ -47,6 +61,9 @@ impl Assembly {
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
         let mut builder = AuthKit::builder(settings.core_config()).store(store.store()).custody(Arc::new(custody));
         builder = builder.mailer(mailer(settings, &directory, letterhead.clone())?);
+        if !stays {
+            builder = builder.leave_outbox();
+        }
         if let Some(HotState { bus, limiter, cache, .. }) = hot_state {
             builder = builder.revocation_bus(bus).rate_limiter(limiter).record_cache(cache);
         }

@@ -364,6 +364,14 @@ fn failed_inside(error: &Error) -> &'static str {
     "failed"
 }
 
+/// The best of the languages that are built in, for pages whose words are.
+pub(super) fn language(request: &Request) -> &'static str {
+    let first = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let tag = first.and_then(|list| list.split([',', ';']).next()).unwrap_or(FALLBACK).trim();
+    let primary = tag.split('-').next().unwrap_or_default();
+    ["en", "de", "fr", "es"].into_iter().find(|language| *language == primary).unwrap_or(FALLBACK)
+}
+
 /// A value of a form or a query.
 fn field(encoded: &[u8], name: &str) -> Option<String> {
     url::form_urlencoded::parse(encoded).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

@@ -11,7 +11,7 @@ use super::assembly::Assembly;
 use super::hot_state::HotState;
 use super::link_pages::{self, Pages};
 use super::metrics::Figures;
-use super::operations_routes;
+use super::{operations_routes, passkey_page};
 use crate::api;
 use crate::audit_stream::AuditTarget;
 use crate::banner::Banner;
@@ -52,7 +52,8 @@ fn shell(settings: &Settings, metrics: &Metrics) -> HttpShell {
         drain_delay: settings.drain_delay,
         ..Limits::default()
     };
-    let table = link_pages::describe(operations_routes::describe(RouteTable::new().openapi::<api::Routes>("")));
+    let table =
+        passkey_page::describe(link_pages::describe(operations_routes::describe(RouteTable::new().openapi::<api::Routes>(""))));
     HttpShell::new(limits)
         .trusted_proxies(TrustedProxies::new(settings.trusted_proxies.iter().copied()))
         .metrics(metrics.clone())
@@ -65,6 +66,7 @@ fn routes(settings: &Settings, assembly: &Assembly, metrics: &Metrics, shell: &H
     let routes = operations_routes::add_to(Route::new(), settings, &service, auth, metrics, shell.readiness());
     let pages = Pages::new(auth.clone(), Arc::clone(letterhead.texts()), letterhead.service().to_owned());
     let routes = link_pages::add_to(routes, &pages);
+    let routes = passkey_page::add_to(routes);
     let cookies = DeviceCookies::new(settings.public_url.is_https(), settings.device_lifetime);
     let service = service.with(CountRequests::new(auth.clone()));
     routes.nest("/", service).data(auth.clone()).data(cookies)

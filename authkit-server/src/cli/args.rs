@@ -309,8 +309,8 @@ pub struct CreateUserArgs {
 /// Arguments of `users import`.
 ///
 /// Columns of a CSV file, or members of the JSON objects of a JSONL file: email (needed), email_verified (true or false) or
-/// email_verified_at, full_name, locale, status (active or suspended), created_at, password_hash, external_id. Times are
-/// RFC 3339. An account whose address is there already is left as it is, so that an import that was killed is started again
+/// email_verified_at, full_name, locale, status (active or suspended), created_at, password_hash, external_id, roles (in a
+/// CSV separated by spaces or semicolons; given to new accounts, everywhere and for good). Times are RFC 3339. An account whose address is there already is left as it is, so that an import that was killed is started again
 /// with the same command.
 #[derive(Debug, Args)]
 pub struct ImportArgs {

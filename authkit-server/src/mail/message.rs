@@ -149,7 +149,7 @@ fn recipient(mail: &Mail) -> Result<Address, Box<dyn Error + Send + Sync>> {
 }
 
 /// A text that is nothing but text in HTML.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -7,7 +7,7 @@ mod texts;
 mod trial;
 
 pub(crate) use files::MailFiles;
-pub(crate) use message::Letterhead;
+pub(crate) use message::{Letterhead, escaped};
 pub(crate) use smtp::Smtp;
 pub(crate) use texts::{FALLBACK, Texts, Variables};
 pub(crate) use trial::tried;

@@ -4,7 +4,10 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use authkit_core::config::LimitConfig;
+use authkit_core::config::PasskeyConfig;
 use authkit_core::config::{Argon2Params, HashingConfig, ReusePolicy};
+
+use authkit_core::passkey::{RelyingParty, RelyingPartyError};
 
 use super::entry::Entry;
 use super::kinds::{self, JwtAlgorithm, Reuse};
@@ -30,6 +33,7 @@ pub(super) fn load(inputs: &Inputs) -> Result<Settings, Problems> {
     check_argon2(&parsed, &mut reading);
     check_guesses(&parsed, &mut reading);
     check_mail(&mut reading);
+    check_passkeys(&parsed, &mut reading);
     if let Some(problems) = Problems::some(problems) {
         return Err(problems);
     }
@@ -131,8 +135,37 @@ fn check_mail(reading: &mut Reading<'_>) {
     }
 }
 
+/// Passkeys belong to a domain, and origins to it.
+fn check_passkeys(parsed: &Parsed, reading: &mut Reading<'_>) {
+    let (Some(url), Some(passkeys)) = (&parsed.public_url, passkeys(parsed)) else { return };
+    // Whatever else the public URL is by default, its host is this one.
+    let url = url.as_ref().map_or("http://localhost", PublicUrl::as_str);
+    match RelyingParty::new(url, &passkeys) {
+        Ok(_) => {}
+        Err(RelyingPartyError::RpId) => reading.refuse(
+            "AUTHKIT_RP_ID",
+            "is no domain",
+            "write the domain in lower case, without scheme and port, as in my-company.com",
+        ),
+        Err(_) => {
+            let env = if passkeys.origins.is_empty() { "AUTHKIT_RP_ID" } else { "AUTHKIT_WEBAUTHN_ORIGINS" };
+            let fix = "write https origins without path at AUTHKIT_RP_ID or below it, as in https://app.my-company.com";
+            reading.refuse(env, "names no origin, or one at which passkeys of the RP ID cannot be used", fix);
+        }
+    }
+}
+
+fn passkeys(parsed: &Parsed) -> Option<PasskeyConfig> {
+    let mut config = PasskeyConfig::default();
+    config.rp_id = parsed.rp_id.clone()?;
+    config.rp_name = parsed.rp_name.clone()?;
+    config.origins = parsed.webauthn_origins.clone()?;
+    Some(config)
+}
+
 fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Settings> {
     let limits = limits(&parsed)?;
+    let passkeys = passkeys(&parsed)?;
     let listen = parsed.listen?;
     let public_url = parsed.public_url?.unwrap_or_else(|| PublicUrl::of_listener(listen));
     let data_dir = tidy(&working_dir.join(parsed.data_dir?));
@@ -149,6 +182,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         audience: parsed.audience?.unwrap_or_else(|| public_url.as_str().to_owned()),
         public_url,
         trusted_proxies: parsed.trusted_proxies?,
+        passkeys,
         max_connections: parsed.max_connections? as usize,
         max_connections_per_address: parsed.max_connections_per_address? as usize,
         drain_delay: parsed.drain_delay?,
@@ -186,6 +220,7 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         password_min_score: u8::try_from(parsed.password_min_score?).ok()?,
         password_peppers: parsed.password_peppers?.unwrap_or_default(),
         firebase_signer_keys: parsed.firebase_signer_keys?.unwrap_or_default(),
+        imitated_hash: parsed.imitated_hash?,
         breach_list: parsed.breach_list?.flatten().map(|source| source.resolved(working_dir)),
         breach_list_failure: parsed.breach_list_failure?,
         argon2: Argon2Params { memory_kib: parsed.argon2_memory?, iterations: parsed.argon2_iterations?, ..Argon2Params::OWASP },

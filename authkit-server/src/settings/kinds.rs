@@ -1,6 +1,8 @@
 //! The settings that are one of a few words.
 
-use authkit_core::config::{BreachListFailure, FirebaseSignerKeys, HmacSecret, HmacSecretError, PasswordProfile, Peppers};
+use authkit_core::config::{
+    BreachListFailure, FirebaseSignerKeys, HashingConfig, HmacSecret, HmacSecretError, PasswordProfile, Peppers,
+};
 use tracing_subscriber::EnvFilter;
 
 use super::parse;
@@ -77,6 +79,16 @@ pub(super) fn signer_keys(text: &str) -> Result<FirebaseSignerKeys, Refusal> {
     FirebaseSignerKeys::parse_list(text).map_err(|error| Refusal::new(error.to_string(), FIX))
 }
 
+/// Reads the format of a hash that is imitated.
+pub(super) fn imitated_hash(text: &str) -> Result<String, Refusal> {
+    let text = parse::line(text)?;
+    if authkit_core::password::is_imitable(text, &HashingConfig::default()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Refusal::new("is no format of a hash within the limits", "write it as in bcrypt,12 or pbkdf2,sha256,260000,32"))
+    }
+}
+
 /// Reads where breached passwords are looked up.
 pub(super) fn breach_list(text: &str) -> Result<Option<BreachSource>, Refusal> {
     const FIX: &str = "use off, https://api.pwnedpasswords.com or file:/path";
@@ -99,6 +111,14 @@ pub(super) fn audit_stream(text: &str) -> Result<Option<AuditTarget>, Refusal> {
 /// What becomes of a new password while the list cannot be asked.
 pub(super) fn breach_list_failure(text: &str) -> Result<BreachListFailure, Refusal> {
     parse::choice(text, &[("open", BreachListFailure::Open), ("closed", BreachListFailure::Closed)])
+}
+
+/// Reads a list of origins. Whether passkeys can be used there is checked with the RP ID.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(|origin| parse::line(origin.trim()).map(str::to_owned)).collect()
 }
 
 /// What happens when a used refresh token comes back.

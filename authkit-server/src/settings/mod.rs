@@ -60,6 +60,8 @@ pub struct Settings {
     pub public_url: PublicUrl,
     /// Whose `Forwarded` and `X-Forwarded-For` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What passkeys are bound to.
+    pub passkeys: authkit_core::config::PasskeyConfig,
     /// The most connections at once.
     pub max_connections: usize,
     /// The most connections at once of one client address.
@@ -130,6 +132,8 @@ pub struct Settings {
     pub password_peppers: Peppers,
     /// The signer keys of Firebase projects whose users were imported.
     pub firebase_signer_keys: FirebaseSignerKeys,
+    /// The format of other systems' hashes that a failed login costs beside one of ours.
+    pub imitated_hash: Option<String>,
     /// Where breached passwords are looked up.
     pub breach_list: Option<BreachSource>,
     /// What becomes of a new password while they cannot be looked up.
@@ -189,6 +193,7 @@ impl Settings {
         config.passwords.params = self.argon2;
         config.passwords.peppers = self.password_peppers.clone();
         config.passwords.firebase_signer_keys = self.firebase_signer_keys.clone();
+        config.passwords.imitated_hash.clone_from(&self.imitated_hash);
         config.passwords.breach_list_failure = self.breach_list_failure;
         config.hashing.threads = self.hashing_threads;
         config.hashing.max_wait = self.hashing_max_wait;
@@ -198,6 +203,7 @@ impl Settings {
         config.registration.reveal_existing = self.reveal_existing;
         config.sessions.device_lifetime = self.device_lifetime;
         config.retention.wrong_guesses = self.keep_wrong_guesses;
+        config.passkeys = self.passkeys.clone();
         config
     }
 

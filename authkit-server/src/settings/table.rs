@@ -66,6 +66,8 @@ pub enum Section {
     Registration,
     /// How often something may be tried.
     Limits,
+    /// Passkeys.
+    Passkeys,
     /// Passwords and how they are hashed.
     Passwords,
     /// The log and the pages of operations.
@@ -86,6 +88,7 @@ impl Section {
             Self::Mail => "Mail",
             Self::Registration => "Registration",
             Self::Limits => "Limits",
+            Self::Passkeys => "Passkeys",
             Self::Passwords => "Passwords",
             Self::Operations => "Operations",
         }
@@ -345,6 +348,19 @@ settings! {
         templates_dir: Option<PathBuf> = Unset("the texts that are built in"), Public,
             "AUTHKIT_TEMPLATES_DIR", "mail.templates_dir", optional(path);
     }
+    Passkeys {
+        /// The RP ID: the domain that passkeys are made for, without scheme and port. It can be a parent domain of AUTHKIT_PUBLIC_URL.
+        /// Changing it makes every passkey useless.
+        rp_id: Option<String> = Derived("the host of AUTHKIT_PUBLIC_URL"), Public, "AUTHKIT_RP_ID", "passkeys.rp_id",
+            optional(|t| parse::line(t).map(str::to_owned));
+        /// What the service is called while a passkey is made.
+        rp_name: Option<String> = Derived("AUTHKIT_RP_ID"), Public, "AUTHKIT_RP_NAME", "passkeys.rp_name",
+            optional(|t| parse::line(t).map(str::to_owned));
+        /// The origins beside AUTHKIT_PUBLIC_URL at which passkeys may be used, separated by commas: https://app.my-company.com at the RP
+        /// ID or below it, http://localhost:3000, or of an app android:apk-key-hash:….
+        webauthn_origins: Vec<String> = Text(""), Public, "AUTHKIT_WEBAUTHN_ORIGINS", "passkeys.origins",
+            required(kinds::origins);
+    }
     Passwords {
         /// The rules for a new password: standard (8 characters that are hard to guess) or nist-800-63b-4 (15 of them).
         password_profile: PasswordProfile = Text("standard"), Public,
@@ -360,6 +376,11 @@ settings! {
         /// The signer keys of Firebase projects whose users were imported: id:base64, separated by commas.
         firebase_signer_keys: Option<FirebaseSignerKeys> = Unset("hashes of Firebase cannot be verified"), Secret,
             "AUTHKIT_FIREBASE_SIGNER_KEYS", "passwords.firebase_signer_keys", optional(kinds::signer_keys);
+        /// What a failed login costs beside a hash of ours, while many accounts hold hashes of another system that take longer: their
+        /// format and its parameters, as in bcrypt,12 or scrypt,14,8,1 or pbkdf2,sha256,260000,32 or sha-crypt,6,5000. So time does not
+        /// tell whose address is not known here. Logins that succeed cost what they did.
+        imitated_hash: Option<String> = Unset("nothing"), Public,
+            "AUTHKIT_IMITATED_HASH", "passwords.imitated_hash", optional(kinds::imitated_hash);
         /// Where new passwords are looked up among those known from breaches: https://api.pwnedpasswords.com (which learns five of
         /// forty digits of a SHA-1), another service that speaks its protocol, or file:/path to its download. Unset or off: nowhere;
         /// the built-in list of 30,000 common passwords always holds.

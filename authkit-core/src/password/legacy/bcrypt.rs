@@ -84,9 +84,9 @@ impl Bcrypt {
         Ok(())
     }
 
-    /// About 50 µs for each doubling's unit.
+    /// About 57 µs for each doubling's unit.
     pub(super) fn work(&self) -> u64 {
-        130 << self.cost
+        170 << self.cost
     }
 
     pub(super) fn to_text(&self) -> String {

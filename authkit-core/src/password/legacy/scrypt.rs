@@ -82,9 +82,9 @@ impl ScryptCost {
         self.memory_kib() * u64::from(self.p)
     }
 
-    /// Salsa20/8 over a KiB, twice, takes about as long as argon2 takes for seven.
+    /// Salsa20/8 over a KiB, twice, takes about as long as argon2 takes for four and a quarter.
     pub(super) fn work(self) -> u64 {
-        self.written_kib() * 7
+        self.written_kib() * 17 / 4
     }
 }
 

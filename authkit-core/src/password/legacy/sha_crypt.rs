@@ -76,7 +76,7 @@ impl ShaCrypt {
 
     /// Each round hashes the password once or twice, so that a long one takes longer.
     pub(super) fn work(&self, password_bytes: usize) -> u64 {
-        u64::from(self.rounds) * (1 + password_bytes as u64 / 48)
+        u64::from(self.rounds) * 11 / 8 * (1 + password_bytes as u64 / 48)
     }
 
     pub(super) fn to_text(&self) -> String {

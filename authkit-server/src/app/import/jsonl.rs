@@ -45,6 +45,10 @@ impl<'r> JsonlReader<'r> {
                 Value::Bool(flag) => values.push((column, flag.to_string())),
                 // Some systems number their users.
                 Value::Number(number) if column == Column::ExternalId => values.push((column, number.to_string())),
+                Value::Array(names) if column == Column::Roles => match words(&names) {
+                    Some(text) => values.push((column, text)),
+                    None => wrong = Some(RowError::of_line("roles: is no list of names of roles")),
+                },
                 _ => wrong = Some(RowError::of_line(format!("the member {name:?} is neither a text nor true, false or null"))),
             }
         }
@@ -53,4 +57,11 @@ impl<'r> JsonlReader<'r> {
             Some(error) => Err(error.about(values.iter().find(|(column, _)| *column == Column::Email).map(|(_, email)| email))),
         }
     }
+}
+
+/// The texts of an array, as they stand in a column; `None` when one is no text or would be two there.
+fn words(values: &[Value]) -> Option<String> {
+    let words: Option<Vec<&str>> =
+        values.iter().map(|value| value.as_str().filter(|word| !word.is_empty() && !word.contains([' ', ';']))).collect();
+    Some(words?.join(" "))
 }

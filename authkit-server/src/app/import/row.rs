@@ -25,10 +25,11 @@ pub(super) enum Column {
     CreatedAt,
     PasswordHash,
     ExternalId,
+    Roles,
 }
 
 impl Column {
-    const NAMES: [(&str, Self); 9] = [
+    const NAMES: [(&str, Self); 10] = [
         ("email", Self::Email),
         ("email_verified", Self::EmailVerified),
         ("email_verified_at", Self::EmailVerifiedAt),
@@ -38,6 +39,7 @@ impl Column {
         ("created_at", Self::CreatedAt),
         ("password_hash", Self::PasswordHash),
         ("external_id", Self::ExternalId),
+        ("roles", Self::Roles),
     ];
 
     pub(super) fn by_name(name: &str) -> Option<Self> {
@@ -125,6 +127,8 @@ impl Row {
             (None | Some(false), None) => None,
         };
         account.password_hash = self.value(Column::PasswordHash).map(|hash| PasswordHash::from_phc(hash.trim().to_owned()));
+        let roles = self.value(Column::Roles).unwrap_or_default().split([' ', ';']).filter(|name| !name.is_empty());
+        account.roles = roles.map(str::parse).collect::<Result<_, _>>().map_err(said("roles"))?;
         let external_id = self.value(Column::ExternalId).map(str::to_owned);
         if external_id.as_ref().is_some_and(|id| id.len() > EXTERNAL_ID_BYTES || id.chars().any(char::is_control)) {
             return Err(format!("external_id: has more than {EXTERNAL_ID_BYTES} bytes, or a control character"));
