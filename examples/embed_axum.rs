@@ -1,4 +1,4 @@
-//! AuthKit inside an axum application, on SQLite: register, log in, refresh, log out, and a guarded route.
+//! AuthKit inside an axum application, on SQLite: register, log in, refresh, log out, a guarded route, and one that needs a permission.
 //!
 //! `cargo run -p authkit-examples --bin embed_axum` listens on 127.0.0.1:3000; the first argument names another address, the
 //! second the folder for the database and the key.
@@ -9,10 +9,11 @@ use authkit_core::{
     AuthKit, Config, Error, LocalKeyCustody, Login, RefreshToken, Refreshed, Registration, RequestContext, TokenReply,
 };
 use authkit_sqlx::{SqliteOptions, SqliteStore};
-use axum::extract::{FromRequestParts, State};
-use axum::http::{StatusCode, header, request::Parts};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
@@ -29,7 +30,7 @@ async fn log_in(State(auth): State<AuthKit>, Json(login): Json<Login>) -> Result
 async fn refresh(State(auth): State<AuthKit>, Json(token): Json<RefreshToken>) -> Result<Json<TokenReply>, Refused> {
     match auth.sessions().refresh(&token, &RequestContext::default()).await? {
         Refreshed::Renewed(next) => Ok(Json(next.into_reply())),
-        _ => Err(Refused(StatusCode::UNAUTHORIZED, "auth.refresh_token_reused")),
+        _ => Err(Refused(StatusCode::UNAUTHORIZED, "auth.refresh_token_reused", None)),
     }
 }
 
@@ -42,6 +43,10 @@ async fn hello(Caller(principal): Caller) -> Json<Value> {
     Json(json!({ "hello": principal.user_id() }))
 }
 
+async fn write_invoice(Caller(principal): Caller) -> Json<Value> {
+    Json(json!({ "written_by": principal.user_id() }))
+}
+
 // The guard: a handler that takes a `Caller` runs only for somebody who is logged in.
 
 struct Caller(authkit_core::Principal);
@@ -50,25 +55,49 @@ impl FromRequestParts<AuthKit> for Caller {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, auth: &AuthKit) -> Result<Self, Refused> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Self::of(&parts.headers, auth)
+    }
+}
+
+impl Caller {
+    fn of(headers: &HeaderMap, auth: &AuthKit) -> Result<Self, Refused> {
+        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Ok(Self(auth.authenticate(header.strip_prefix("Bearer ").unwrap_or_default())?))
     }
 }
 
-// One place for every error: the library says the status and the stable code.
+// The guard of a permission, in front of a route: whoever may not gets no further. It is a look into a hash table, and a role that was
+// taken a second ago is taken, whatever her token says.
 
-struct Refused(StatusCode, &'static str);
+fn require(needed: &'static str, auth: &AuthKit, route: MethodRouter<AuthKit>) -> MethodRouter<AuthKit> {
+    let auth = auth.clone();
+    route.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let checked = Caller::of(request.headers(), &auth).and_then(|Caller(principal)| Ok(principal.require(needed)?));
+        async move {
+            match checked {
+                Ok(()) => next.run(request).await,
+                Err(refused) => refused.into_response(),
+            }
+        }
+    }))
+}
+
+// One place for every error: the library says the status and the stable code, and which permission would do.
+
+struct Refused(StatusCode, &'static str, Option<String>);
 
 impl<E: Into<Error>> From<E> for Refused {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self(StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.code())
+        let status = StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self(status, error.code(), error.scope_challenge())
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({ "code": self.1 }))).into_response()
+        let challenge = self.2.map(|parameters| [(header::WWW_AUTHENTICATE, format!("Bearer {parameters}"))]);
+        (self.0, challenge, Json(json!({ "code": self.1 }))).into_response()
     }
 }
 
@@ -91,6 +120,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/refresh", post(refresh))
         .route("/logout", post(log_out))
         .route("/hello", get(hello))
+        .route("/invoices", require("invoice:write", &auth, post(write_invoice)))
         .with_state(auth);
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);

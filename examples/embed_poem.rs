@@ -1,4 +1,4 @@
-//! AuthKit inside a poem application, on SQLite: register, log in, refresh, log out, and a guarded route.
+//! AuthKit inside a poem application, on SQLite: register, log in, refresh, log out, a guarded route, and one that needs a permission.
 //!
 //! `cargo run -p authkit-examples --bin embed_poem` listens on 127.0.0.1:3000; the first argument names another address, the
 //! second the folder for the database and the key.
@@ -12,7 +12,7 @@ use authkit_sqlx::{SqliteOptions, SqliteStore};
 use poem::http::{StatusCode, header};
 use poem::listener::{Acceptor, Listener, TcpListener};
 use poem::web::{Data, Json};
-use poem::{EndpointExt, FromRequest, Request, RequestBody, Route, Server, get, handler, post};
+use poem::{Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Route, Server, get, handler, post};
 use serde_json::{Value, json};
 
 // The routes, a line or three each.
@@ -31,7 +31,7 @@ async fn log_in(auth: Data<&AuthKit>, Json(login): Json<Login>) -> poem::Result<
 async fn refresh(auth: Data<&AuthKit>, Json(token): Json<RefreshToken>) -> poem::Result<Json<TokenReply>> {
     match auth.sessions().refresh(&token, &RequestContext::default()).await.map_err(refused)? {
         Refreshed::Renewed(next) => Ok(Json(next.into_reply())),
-        _ => Err(problem(StatusCode::UNAUTHORIZED, "auth.refresh_token_reused")),
+        _ => Err(problem(StatusCode::UNAUTHORIZED, "auth.refresh_token_reused", None)),
     }
 }
 
@@ -46,29 +46,50 @@ fn hello(Caller(principal): Caller) -> Json<Value> {
     Json(json!({ "hello": principal.user_id() }))
 }
 
+#[handler]
+fn write_invoice(Caller(principal): Caller) -> Json<Value> {
+    Json(json!({ "written_by": principal.user_id() }))
+}
+
 // The guard: a handler that takes a `Caller` runs only for somebody who is logged in.
 
 struct Caller(Principal);
 
 impl<'a> FromRequest<'a> for Caller {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let auth =
-            request.data::<AuthKit>().ok_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "service.internal_error"))?;
+        let auth = request
+            .data::<AuthKit>()
+            .ok_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "service.internal_error", None))?;
         let token = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         Ok(Self(auth.authenticate(token.unwrap_or_default()).map_err(refused)?))
     }
 }
 
-// One place for every error: the library says the status and the stable code.
+// The guard of a permission, in front of a route: whoever may not gets no further. It is a look into a hash table, and a role that was
+// taken a second ago is taken, whatever her token says.
+
+fn require<E: Endpoint + 'static>(needed: &'static str, route: E) -> impl Endpoint<Output = E::Output> {
+    route.around(move |route, request| async move {
+        let Caller(principal) = Caller::from_request_without_body(&request).await?;
+        principal.require(needed).map_err(refused)?;
+        route.call(request).await
+    })
+}
+
+// One place for every error: the library says the status and the stable code, and which permission would do.
 
 fn refused(error: impl Into<Error>) -> poem::Error {
     let error = error.into();
-    problem(StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.code())
+    let status = StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    problem(status, error.code(), error.scope_challenge())
 }
 
-fn problem(status: StatusCode, code: &'static str) -> poem::Error {
-    use poem::IntoResponse;
-    poem::Error::from_response(Json(json!({ "code": code })).with_status(status).into_response())
+fn problem(status: StatusCode, code: &'static str, challenge: Option<String>) -> poem::Error {
+    let response = Json(json!({ "code": code })).with_status(status);
+    poem::Error::from_response(match challenge {
+        Some(parameters) => response.with_header(header::WWW_AUTHENTICATE, format!("Bearer {parameters}")).into_response(),
+        None => response.into_response(),
+    })
 }
 
 #[tokio::main]
@@ -90,6 +111,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .at("/refresh", post(refresh))
         .at("/logout", post(log_out))
         .at("/hello", get(hello))
+        .at("/invoices", require("invoice:write", post(write_invoice)))
         .data(auth);
     let acceptor = TcpListener::bind(address).into_acceptor().await?;
     for address in acceptor.local_addr().iter().filter_map(|bound| bound.as_socket_addr()) {

@@ -21,8 +21,8 @@ use crate::flows::throttle::Throttle;
 use crate::flows::{Internal, keys, maintenance, password_secrets};
 use crate::password::HashPool;
 use crate::ports::AuditSink;
-use crate::ports::Mailer;
 use crate::ports::{BreachList, KeyCustody, RateLimiter, RecordCache, RevocationBus, RevocationSink, Store};
+use crate::ports::{Mailer, SmsSender};
 use crate::primitives::{Clock, Entropy, OsEntropy, SystemClock};
 use crate::token::{Keyring, RevokedSessions, VerifiedTokens};
 
@@ -83,6 +83,7 @@ pub struct Builder<State> {
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
     works_outbox: bool,
+    sms_sender: Option<Arc<dyn SmsSender>>,
     audit_sink: Option<Arc<dyn AuditSink>>,
     state: State,
 }
@@ -100,6 +101,7 @@ impl Builder<WantsStore> {
             breach_list: None,
             mailer: None,
             works_outbox: true,
+            sms_sender: None,
             audit_sink: None,
             state: WantsStore(()),
         }
@@ -171,6 +173,12 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Sends text messages by `sender`: codes of second factors. By default no telephone can be turned on as a second factor.
+    pub fn sms_sender(mut self, sender: Arc<dyn SmsSender>) -> Self {
+        self.sms_sender = Some(sender);
+        self
+    }
+
     /// Hands the audit log on to `sink`, in the background. By default it stays in the store.
     pub fn audit_sink(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.audit_sink = Some(sink);
@@ -186,8 +194,22 @@ impl<State> Builder<State> {
     }
 
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, works_outbox, audit_sink, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, works_outbox, audit_sink, state: next(state) }
+        let Self {
+            config,
+            clock,
+            entropy,
+            bus,
+            limiter,
+            cache,
+            breach_list,
+            mailer,
+            works_outbox,
+            sms_sender,
+            audit_sink,
+            state,
+        } = self;
+        let state = next(state);
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, works_outbox, sms_sender, audit_sink, state }
     }
 }
 
@@ -239,6 +261,7 @@ impl Builder<Ready> {
             custody: self.state.custody,
             bus,
             mailer: self.mailer,
+            sms_sender: self.sms_sender,
             outbox_wake: Arc::new(tokio::sync::Notify::new()),
             outbox_books: OutboxBooks::default(),
             throttle,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flows::TooManyRequests;
+use crate::flows::authenticate::scope_challenge;
 use crate::flows::{AdminError, ExportError};
 use crate::flows::{
     AuthenticateError, AuthorizeError, ChangePasswordError, CloseAccountError, Internal, LoginError, LogoutError, ProfileError,
@@ -10,6 +10,7 @@ use crate::flows::{
 };
 use crate::flows::{ChangeEmailError, LinkError, OutboxError};
 use crate::flows::{EnrollError, InsufficientAuthentication, SecondFactorError, SecondFactorRequired};
+use crate::flows::{Forbidden, TooManyRequests};
 #[cfg(feature = "passkeys")]
 use crate::flows::{PasskeyError, PasskeyProofError};
 use crate::password::Weakness;
@@ -93,7 +94,9 @@ const fn of_passkeys(error: &PasskeyError) -> ErrorKind {
         PasskeyError::NotConfigured | PasskeyError::NotFound => ErrorKind::NotFound,
         PasskeyError::ReauthenticationRequired | PasskeyError::Impersonated(_) => ErrorKind::Forbidden,
         PasskeyError::StaleChallenge | PasskeyError::Refused(_) => ErrorKind::Invalid,
-        PasskeyError::AlreadyKnown | PasskeyError::TooMany | PasskeyError::LastWayIn => ErrorKind::Conflict,
+        PasskeyError::AlreadyKnown | PasskeyError::TooMany | PasskeyError::LastWayIn | PasskeyError::Demanded => {
+            ErrorKind::Conflict
+        }
         PasskeyError::Throttled { retry_after } => ErrorKind::Throttled(*retry_after),
         PasskeyError::SessionEnded => ErrorKind::Unauthenticated,
         PasskeyError::Internal(_) => ErrorKind::Internal,
@@ -123,6 +126,9 @@ pub enum Error {
     /// Of what needs a permission.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// Of a [`Principal`](crate::Principal) who lacks a permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// Of a change of roles.
     #[error(transparent)]
     Role(#[from] RoleError),
@@ -204,6 +210,7 @@ impl Error {
             Self::Authenticate(error) => error.code(),
             Self::Register(error) => error.code(),
             Self::Authorize(error) => error.code(),
+            Self::Forbidden(error) => error.code(),
             Self::Role(error) => error.code(),
             Self::Login(error) => error.code(),
             Self::Refresh(error) => error.code(),
@@ -262,7 +269,8 @@ impl Error {
             | Self::Role(
                 RoleError::Cycle | RoleError::UnknownInherited { .. } | RoleError::TooMany { .. } | RoleError::Expired,
             ) => ErrorKind::Invalid,
-            Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
+            Self::Forbidden(_)
+            | Self::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
             | Self::Register(RegisterError::Closed | RegisterError::ByMailOnly)
             | Self::Role(
                 RoleError::Authorize(AuthorizeError::Forbidden { .. } | AuthorizeError::Impersonated(_))
@@ -270,7 +278,12 @@ impl Error {
                 | RoleError::BuiltIn,
             )
             | Self::Login(LoginError::Suspended | LoginError::SecondFactorRequired(_))
-            | Self::Enroll(EnrollError::ReauthenticationRequired | EnrollError::Impersonated(_))
+            | Self::Enroll(
+                EnrollError::ReauthenticationRequired
+                | EnrollError::Impersonated(_)
+                | EnrollError::EmailNotVerified
+                | EnrollError::NotAvailable,
+            )
             | Self::InsufficientAuthentication(_)
             | Self::Profile(ProfileError::Suspended)
             | Self::Reauthenticate(ReauthenticateError::Impersonated(_) | ReauthenticateError::FactorRequired)
@@ -297,11 +310,31 @@ impl Error {
             | Self::Session(_)
             | Self::Enroll(EnrollError::NotEnrolled) => ErrorKind::NotFound,
             Self::SecondFactor(SecondFactorError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
-            Self::Enroll(EnrollError::AlreadyEnrolled) => ErrorKind::Conflict,
+            Self::Enroll(EnrollError::Throttled { retry_after }) => ErrorKind::Throttled(*retry_after),
+            Self::Enroll(EnrollError::AlreadyEnrolled | EnrollError::Demanded) => ErrorKind::Conflict,
             Self::Enroll(EnrollError::InvalidCode) => ErrorKind::Invalid,
             Self::Enroll(EnrollError::Enrolment(_)) => ErrorKind::Internal,
             _ => ErrorKind::Unauthenticated,
         }
+    }
+
+    /// The permission that the caller lacks, where that is the error.
+    #[must_use]
+    pub fn missing_permission(&self) -> Option<&str> {
+        match self {
+            Self::Forbidden(error) => Some(error.permission()),
+            Self::Authorize(AuthorizeError::Forbidden { permission })
+            | Self::Role(RoleError::Authorize(AuthorizeError::Forbidden { permission }))
+            | Self::Admin(AdminError::Authorize(AuthorizeError::Forbidden { permission }))
+            | Self::Outbox(OutboxError::Authorize(AuthorizeError::Forbidden { permission })) => Some(permission),
+            _ => None,
+        }
+    }
+
+    /// The parameters of a `WWW-Authenticate: Bearer` challenge that says which permission would do (RFC 6750 §3.1), where one is missing.
+    #[must_use]
+    pub fn scope_challenge(&self) -> Option<String> {
+        self.missing_permission().map(scope_challenge)
     }
 
     /// Why a password was refused, where that is the error.

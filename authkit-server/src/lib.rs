@@ -18,4 +18,5 @@ pub mod http;
 mod mail;
 pub mod problem;
 pub mod settings;
+mod sms;
 pub mod telemetry;

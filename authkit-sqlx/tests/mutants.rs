@@ -206,6 +206,7 @@ fn every_fault_is_on_trial() {
         Mutant::GuessCountOverwritten,
         Mutant::FactorLockDropped,
         Mutant::ClaimLockDropped,
+        Mutant::PasskeyLockDropped,
     ];
     // A plain BEGIN shows only where a transaction reads first: in racing migrations, whose test is beside them.
     let sqlite_only = [Mutant::PlainBegin];

@@ -1,9 +1,13 @@
 //! The examples do what they say: each program is run as its reader would run it.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
+use authkit_core::flows::{Administrator, NewRole, RoleGrant, Run};
+use authkit_core::{AuthKit, Config, Email, LocalKeyCustody, RequestContext, UserId};
 use authkit_sqlx::testkit::PgServer;
+use authkit_sqlx::{SqliteOptions, SqliteStore};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, header};
@@ -89,6 +93,25 @@ async fn serves_accounts_and_guards_a_route(program: &str) {
     forged["access_token"] = format!("{}A", login["access_token"].as_str().expect("a token")).into();
     server.hello(Some(&forged)).await.is(StatusCode::UNAUTHORIZED);
 
+    // What needs a permission is refused to her until she holds it, and then the token will do that she has had all the time.
+    server.invoice(None).await.is(StatusCode::UNAUTHORIZED);
+    let refused = server.invoice(Some(&login)).await;
+    assert_eq!(refused.challenge, "Bearer error=\"insufficient_scope\", scope=\"invoice:write\"");
+    assert_eq!(refused.is(StatusCode::FORBIDDEN)["code"], "auth.permission_required");
+    let operator = Operator::beside(folder.path()).await;
+    operator.assign("user@example.com", Some("tenant:acme")).await;
+    operator.assign("user@example.com", None).await;
+    while server.invoice(Some(&login)).await.status == StatusCode::FORBIDDEN {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.invoice(Some(&login)).await.is(StatusCode::OK)["written_by"], login["user"]["id"]);
+    // A role that counts in one place alone does not count everywhere.
+    operator.unassign("user@example.com").await;
+    while server.invoice(Some(&login)).await.status == StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.invoice(Some(&login)).await.is(StatusCode::FORBIDDEN);
+
     // A chain of refreshes. A token of two generations ago is a stolen copy: it ends the session, access token and all.
     let second = server.post("/refresh", &login["refresh_token"]).await.is(StatusCode::OK);
     assert_ne!(second["refresh_token"], login["refresh_token"]);
@@ -161,7 +184,15 @@ impl Server {
 
     /// Asks for the guarded route, with the access token of a login.
     async fn hello(&self, login: Option<&Value>) -> Reply {
-        let mut request = Request::get("/hello");
+        self.with_token(Request::get("/hello"), login).await
+    }
+
+    /// Asks for the route that needs a permission.
+    async fn invoice(&self, login: Option<&Value>) -> Reply {
+        self.with_token(Request::post("/invoices"), login).await
+    }
+
+    async fn with_token(&self, mut request: hyper::http::request::Builder, login: Option<&Value>) -> Reply {
         if let Some(token) = login.map(|login| login["access_token"].as_str().expect("a token")) {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -176,8 +207,49 @@ impl Server {
         let asked = format!("{} {}", request.method(), request.uri());
         let response = sender.send_request(request).await.expect("a response");
         let status = response.status();
+        let challenge = response.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+        let challenge = challenge.unwrap_or_default().to_owned();
         let body = response.into_body().collect().await.expect("a body").to_bytes();
-        Reply { asked, status, body: serde_json::from_slice(&body).unwrap_or_default() }
+        Reply { asked, status, challenge, body: serde_json::from_slice(&body).unwrap_or_default() }
+    }
+}
+
+/// An operator's tool on the database of an example: another process, as far as that can see.
+struct Operator(AuthKit);
+
+impl Operator {
+    async fn beside(folder: &std::path::Path) -> Self {
+        let store = SqliteStore::open(SqliteOptions::new(folder.join("app.sqlite3"))).await.expect("opens");
+        let custody = LocalKeyCustody::in_file(folder.join("app.key")).expect("the key");
+        let auth = AuthKit::builder(Config::new("http://localhost:3000")).store(Arc::new(store)).custody(Arc::new(custody));
+        let auth = auth.build().await.expect("builds");
+        let writer = NewRole {
+            name: "writer".parse().expect("a name"),
+            description: None,
+            permissions: ["invoice:*".parse().expect("a permission")].into(),
+            inherits: [].into(),
+        };
+        auth.roles().create(Administrator::Operator, &writer, Run::Real, &RequestContext::default()).await.expect("makes");
+        Self(auth)
+    }
+
+    async fn id(&self, email: &str) -> UserId {
+        let email = Email::parse(email).expect("an address");
+        self.0.accounts().id_by_email(&email).await.expect("reads").expect("is there")
+    }
+
+    async fn assign(&self, email: &str, scope: Option<&str>) {
+        let scope = scope.map(|text| text.parse().expect("a scope"));
+        let role = "writer".parse().expect("a name");
+        let grant = RoleGrant { user_id: self.id(email).await, role, scope, expires_at: None };
+        let given = self.0.roles().assign(Administrator::Operator, &grant, Run::Real, &RequestContext::default()).await;
+        given.expect("assigns");
+    }
+
+    async fn unassign(&self, email: &str) {
+        let (id, role) = (self.id(email).await, "writer".parse().expect("a name"));
+        let context = RequestContext::default();
+        self.0.roles().unassign(Administrator::Operator, id, &role, None, Run::Real, &context).await.expect("takes");
     }
 }
 
@@ -185,6 +257,8 @@ impl Server {
 struct Reply {
     asked: String,
     status: StatusCode,
+    /// `WWW-Authenticate`, where there is one.
+    challenge: String,
     /// `null` when it is no JSON.
     body: Value,
 }

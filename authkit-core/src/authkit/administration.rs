@@ -92,6 +92,11 @@ impl Administration<'_> {
         flows::admin_users::unlock(self.engine, self.by, id, context).await
     }
 
+    /// Turns every second factor of an account off and ends its sessions; whether there was one. Needs `users:write`.
+    pub async fn reset_mfa(&self, id: UserId, context: &RequestContext) -> Result<bool, AdminError> {
+        flows::reset_mfa::reset(self.engine, self.by, id, context).await
+    }
+
     /// Closes an account for good. Needs `users:write`.
     pub async fn close(&self, id: UserId, expected: &Expected, context: &RequestContext) -> Result<(), AdminError> {
         flows::admin_users::close(self.engine, self.by, id, expected, context).await

@@ -55,7 +55,7 @@ impl Roles<'_> {
         flows::admin_roles::update(self.engine, by, name, update, run, context).await
     }
 
-    /// Deletes a role that nobody has, if it is still as it was read. Needs `roles:write`, and all that the role gives.
+    /// Deletes a role that nobody has, if it is still as it was read; returns it as it was. Needs `roles:write`, and all that the role gives.
     pub async fn delete(
         &self,
         by: Administrator<'_>,
@@ -63,7 +63,7 @@ impl Roles<'_> {
         expected: &ExpectedRole,
         run: Run,
         context: &RequestContext,
-    ) -> Result<RoleImpact, RoleError> {
+    ) -> Result<(Role, RoleImpact), RoleError> {
         flows::admin_roles::delete(self.engine, by, name, expected, run, context).await
     }
 

@@ -46,6 +46,18 @@ impl Config {
                 "tokens.impersonation_lifetime",
                 "must be 1 to 60 minutes",
             ),
+            (
+                mfa.code_lifetime >= Duration::from_mins(1) && mfa.code_lifetime <= Duration::from_mins(10),
+                "mfa.code_lifetime",
+                "must be 1 to 10 minutes (SP 800-63B-4 §3.1.3.2)",
+            ),
+            (mfa.code_attempts >= 1 && mfa.code_attempts <= 10, "mfa.code_attempts", "must be 1 to 10"),
+            (mfa.resend_after <= mfa.code_lifetime, "mfa.resend_after", "must not be longer than mfa.code_lifetime"),
+            (
+                mfa.trust_lifetime >= Duration::from_hours(1) && mfa.trust_lifetime <= Duration::from_hours(24 * 90),
+                "mfa.trust_lifetime",
+                "must be an hour to 90 days",
+            ),
             (tokens.leeway <= Duration::from_mins(1), "tokens.leeway", "must be at most 60 seconds"),
             (
                 tokens.key_lifetime >= tokens.key_lead.saturating_mul(2),

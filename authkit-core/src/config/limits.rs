@@ -91,6 +91,21 @@ pub struct LimitConfig {
     /// A login is two of them, and a login page that offers passkeys in its field asks for one whenever it is opened. Nothing can be
     /// guessed here: it is against whoever has challenges written down, or signatures checked, for no reason.
     pub passkeys_per_address: Quota,
+    /// Codes of second factors that are sent for one account, by mail and by text message together. Default 5 at once and one in
+    /// twelve minutes: five an hour (ASVS 6.6.3). What is beyond it is answered like everything else and sends nothing.
+    pub codes_per_account: Quota,
+    /// Codes of second factors that one address asks for. Default 20 at once and one a minute.
+    pub codes_per_address: Quota,
+    /// Text messages to one telephone, whatever the account. Default 5 at once and one in twelve minutes.
+    ///
+    /// Nobody's telephone is flooded by whoever makes many accounts.
+    pub sms_per_number: Quota,
+    /// Text messages to the numbers of one country. Default 100 at once and one in 10 seconds: 360 an hour.
+    ///
+    /// It is against having messages sent to numbers of a far country whose operator shares what they cost ("SMS pumping").
+    pub sms_per_country: Quota,
+    /// Text messages in all. Default 200 at once and one in 5 seconds: 720 an hour, which is what a day's damage is bounded by.
+    pub sms_in_all: Quota,
     /// What happens to wrong passwords in a row.
     pub guessing: GuessingConfig,
     /// By how many nodes a quota is divided while the limiter that they share is away and each counts by itself. Default 3:
@@ -131,6 +146,11 @@ impl LimitConfig {
             LimitScope::LoginNode => self.logins_per_node,
             LimitScope::RegistrationNode => self.registrations_per_node,
             LimitScope::RequestAddress => self.requests_per_address,
+            LimitScope::CodeAccount => self.codes_per_account,
+            LimitScope::CodeAddress => self.codes_per_address,
+            LimitScope::SmsNumber => self.sms_per_number,
+            LimitScope::SmsCountry => self.sms_per_country,
+            LimitScope::SmsTotal => self.sms_in_all,
             LimitScope::LinkAddress => self.links_per_address,
             LimitScope::LinkRecipient => self.links_per_recipient,
             LimitScope::PasskeyAddress => self.passkeys_per_address,
@@ -152,6 +172,11 @@ impl Default for LimitConfig {
             links_per_address: Quota::of(20, Duration::from_mins(1)),
             links_per_recipient: Quota::of(5, Duration::from_mins(10)),
             passkeys_per_address: Quota::of(200, Duration::from_millis(500)),
+            codes_per_account: Quota::of(5, Duration::from_mins(12)),
+            codes_per_address: Quota::of(20, Duration::from_mins(1)),
+            sms_per_number: Quota::of(5, Duration::from_mins(12)),
+            sms_per_country: Quota::of(100, Duration::from_secs(10)),
+            sms_in_all: Quota::of(200, Duration::from_secs(5)),
             guessing: GuessingConfig::default(),
             registration_per_address: Quota::of(50, Duration::from_mins(1)),
             refresh_per_session: Quota::of(60, Duration::from_secs(1)),

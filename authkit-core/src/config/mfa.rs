@@ -1,11 +1,46 @@
 //! Settings of second factors.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use crate::model::{FactorKind, FactorSet};
+
+/// Of whom a second factor is demanded, whatever roles say beside it: nobody of these begins a session before she has turned one on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum MfaPolicy {
+    /// Of whoever has a role that demands it, and of nobody else.
+    #[default]
+    Roles,
+    /// Of whoever holds everything (`*`) as well, by whatever role.
+    Administrators,
+    /// Of everybody.
+    Everybody,
+}
 
 /// Settings of second factors.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MfaConfig {
+    /// Of whom a second factor is demanded. Default of whoever has a role that demands it. It is asked for at the next login: sessions
+    /// that have begun go on.
+    pub policy: MfaPolicy,
+    /// Which factors can be turned on. Default authenticator apps and codes by mail; passkeys have settings of their own.
+    ///
+    /// Codes by text message have to be named: messages can be read by whoever has a number moved to another card, and each costs
+    /// money that a stranger can have spent (ASVS 6.6.1, SP 800-63B-4 §3.1.3.3). What is on already stays in force when it is not
+    /// named any more.
+    pub factors: FactorSet,
+    /// How long a code that was sent is good. Default 10 minutes, and never more (ASVS 6.5.5, SP 800-63B-4 §3.1.3.2).
+    pub code_lifetime: Duration,
+    /// How many codes are compared with one that was sent. Default 5.
+    pub code_attempts: u32,
+    /// How long after a code was sent none is sent again for the same use. Default 30 s.
+    pub resend_after: Duration,
+    /// How long a device is trusted. Default 30 days.
+    pub trust_lifetime: Duration,
+    /// The calling codes of the countries to which text messages are sent, e.g. 49. Default empty: to all of them.
+    pub sms_countries: BTreeSet<u16>,
     /// What the service is called in authenticator apps. Default `None`: the host of the issuer.
     pub service_name: Option<String>,
     /// How long somebody who has passed the first factor has time for the second. Default 10 minutes, and never more (ASVS 6.5.5).
@@ -42,6 +77,13 @@ impl MfaConfig {
 impl Default for MfaConfig {
     fn default() -> Self {
         Self {
+            policy: MfaPolicy::default(),
+            factors: FactorSet::NONE.with(FactorKind::Totp).with(FactorKind::Email),
+            code_lifetime: Duration::from_mins(10),
+            code_attempts: 5,
+            resend_after: Duration::from_secs(30),
+            trust_lifetime: Duration::from_hours(24 * 30),
+            sms_countries: BTreeSet::new(),
             service_name: None,
             challenge_lifetime: Duration::from_mins(10),
             challenge_attempts: 10,

@@ -23,7 +23,7 @@ pub use hashing::HashingConfig;
 pub use invalid::InvalidConfig;
 pub use limits::LimitConfig;
 pub use mail::MailConfig;
-pub use mfa::MfaConfig;
+pub use mfa::{MfaConfig, MfaPolicy};
 pub use passkey::PasskeyConfig;
 pub use password::{Argon2Params, BreachListFailure, PasswordConfig, PasswordProfile};
 pub use pepper::{FirebaseSignerKeys, Peppers, SecretListError};

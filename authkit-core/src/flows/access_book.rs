@@ -133,14 +133,23 @@ impl AccessBook {
         Some(worked_out)
     }
 
+    /// What is known of an account beyond what was read of it.
+    pub(crate) fn newer(&self, user_id: UserId, read: &Access) -> Option<Access> {
+        self.changed_since(user_id, read.version).map(|changed| changed.access.clone())
+    }
+
     /// What is known of the account beyond what its token says.
     fn changed(&self, claims: &AccessClaims) -> Option<Arc<Changed>> {
+        self.changed_since(claims.user_id, claims.access.version)
+    }
+
+    fn changed_since(&self, user_id: UserId, version: u32) -> Option<Arc<Changed>> {
         // Acquire pairs with the Release of `take_in`.
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let shard = self.shard(claims.user_id).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(&claims.user_id).filter(|changed| changed.access.version > claims.access.version).cloned()
+        let shard = self.shard(user_id).read().unwrap_or_else(PoisonError::into_inner);
+        shard.get(&user_id).filter(|changed| changed.access.version > version).cloned()
     }
 
     fn shard(&self, id: UserId) -> &RwLock<HashMap<UserId, Arc<Changed>>> {

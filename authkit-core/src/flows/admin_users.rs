@@ -171,10 +171,12 @@ pub(crate) async fn update(
         if fields.is_empty() {
             return None;
         }
-        let mut event = event.with("fields", fields.join(" "));
-        if let Some(email) = &email {
-            event = event.with("email_from", user.email.normal()).with("email_to", email.normal());
-        }
+        let event = event.with("fields", fields.join(" "));
+        let to = email.as_ref().unwrap_or(&user.email);
+        let event = event
+            .changed("email", Some(user.email.spelling()), Some(to.spelling()))
+            .patched("full_name", user.full_name.as_ref(), &update.full_name, FullName::as_str)
+            .patched("locale", user.locale.as_ref(), &update.locale, Locale::as_str);
         let update = UserChange::Update {
             id,
             from: user.version,

@@ -242,10 +242,27 @@ impl Forbidden {
         &self.permission
     }
 
+    /// The parameters of the `WWW-Authenticate` challenge (RFC 6750 §3.1): another token, of somebody who may, would do.
+    #[must_use]
+    pub fn challenge(&self) -> String {
+        scope_challenge(&self.permission)
+    }
+
     /// The stable code of the error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         "auth.permission_required"
+    }
+}
+
+/// The challenge to come back with a token that gives a permission.
+pub(crate) fn scope_challenge(permission: &str) -> String {
+    // RFC 6749 §3.3. What is no such token is left out: it could end the quotes.
+    let is_token = !permission.is_empty() && permission.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    if is_token {
+        format!("error=\"insufficient_scope\", scope=\"{permission}\"")
+    } else {
+        "error=\"insufficient_scope\"".to_owned()
     }
 }
 

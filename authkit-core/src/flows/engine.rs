@@ -21,7 +21,7 @@ use crate::model::{Actor, Change, OutboxChange};
 use crate::model::{AuditAction, AuditEvent, ChangeSet, Committed, Outcome, RequestContext, Revocation};
 use crate::password::{HashError, HashPool};
 use crate::ports::{
-    BreachListError, CommitError, CustodyError, KeyCustody, Mailer, RevocationBus, RevocationSink, Store, StoreError,
+    BreachListError, CommitError, CustodyError, KeyCustody, Mailer, RevocationBus, RevocationSink, SmsSender, Store, StoreError,
 };
 use crate::primitives::{AuditEventId, Clock, Entropy, SessionId, Timestamp};
 use crate::token::{IssueError, KeyError, Keyring, RefreshTokenError, RevokedSessions, VerifiedTokens};
@@ -106,6 +106,8 @@ pub(crate) struct Engine {
     pub(crate) bus: Arc<dyn RevocationBus>,
     /// `None`: nothing is mailed from here, and nothing is enqueued.
     pub(crate) mailer: Option<Arc<dyn Mailer>>,
+    /// `None`: no code is sent to a telephone from here.
+    pub(crate) sms_sender: Option<Arc<dyn SmsSender>>,
     /// Wakes the worker of the outbox.
     pub(crate) outbox_wake: Arc<tokio::sync::Notify>,
     pub(crate) outbox_books: OutboxBooks,

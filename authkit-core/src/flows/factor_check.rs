@@ -6,10 +6,12 @@ use serde::Deserialize;
 
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal};
+use crate::flows::mfa_policy;
+use crate::flows::sent_code::{self, AskedWith};
 use crate::flows::throttle::Throttled;
 use crate::mfa::{RecoveryCode, recovery_codes, totp};
-use crate::model::RecoveryCodes;
-use crate::model::{AuthMethod, ChangeSet, FactorChange, FactorKind, Factors, Guesses, OneTimeTokenChange, User};
+use crate::model::{AssuranceLevel, RecoveryCodes};
+use crate::model::{AuthMethod, ChangeSet, CodeUse, FactorChange, FactorKind, Factors, Guesses, OneTimeTokenChange, User};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{FactorCode, SecretBytes, Timestamp, UserId};
 
@@ -23,16 +25,22 @@ pub(crate) const ATTEMPTS: usize = 16;
 pub enum ProofMethod {
     /// An authenticator app.
     Totp,
+    /// The mailbox of the account: a code was mailed to it.
+    Email,
+    /// A telephone: a code was sent to it.
+    Sms,
     /// The paper with the recovery codes.
     RecoveryCode,
 }
 
 impl ProofMethod {
-    /// The method with a stable name: `totp` or `recovery_code`.
+    /// The method with a stable name: `totp`, `email`, `sms` or `recovery_code`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "totp" => Some(Self::Totp),
+            "email" => Some(Self::Email),
+            "sms" => Some(Self::Sms),
             "recovery_code" => Some(Self::RecoveryCode),
             _ => None,
         }
@@ -43,6 +51,8 @@ impl ProofMethod {
     pub const fn auth_method(self) -> AuthMethod {
         match self {
             Self::Totp => AuthMethod::Totp,
+            Self::Email => AuthMethod::EmailCode,
+            Self::Sms => AuthMethod::SmsCode,
             Self::RecoveryCode => AuthMethod::RecoveryCode,
         }
     }
@@ -88,14 +98,18 @@ pub(crate) async fn reserve(
     engine: &Engine,
     user_id: UserId,
     method: ProofMethod,
+    used_for: CodeUse,
     spend: Option<&OneTimeTokenChange>,
     at: Timestamp,
 ) -> Result<Factors, NotChecked> {
     for _ in 0..ATTEMPTS {
         let found = read(engine, user_id).await?;
         let (changes, counted) = match method {
-            ProofMethod::Totp => {
-                let counted = count(engine, found, at).map_err(NotChecked::Throttled)?;
+            ProofMethod::Totp | ProofMethod::Email | ProofMethod::Sms => {
+                let mut counted = count(engine, found, at).map_err(NotChecked::Throttled)?;
+                if method != ProofMethod::Totp {
+                    sent_code::pay(&mut counted, used_for);
+                }
                 let put = FactorChange::Put(Box::new(counted.clone()));
                 (ChangeSet::new().and(put), Factors { version: counted.version.saturating_add(1), ..counted })
             }
@@ -134,14 +148,28 @@ fn count(engine: &Engine, found: Factors, at: Timestamp) -> Result<Factors, Thro
     Ok(Factors { guesses: Some(Guesses { failures: failures.saturating_add(1), last_at: at }), ..found })
 }
 
-/// Compares a code: the factors with it used up and nothing counted any more, or `None` when it is wrong.
+/// Compares a code, in a login or a session whose first factors `methods` are: the factors with it used up and nothing counted any more, or `None` when it is wrong.
 pub(crate) async fn check(
     engine: &Engine,
     user: &User,
     factors: &Factors,
     proof: &SecondFactor,
+    (asked_with, methods): (AskedWith, &[AuthMethod]),
     at: Timestamp,
 ) -> Result<Option<Factors>, Internal> {
+    let sent_by = match proof.factor {
+        ProofMethod::Email => Some(FactorKind::Email),
+        ProofMethod::Sms => Some(FactorKind::Sms),
+        ProofMethod::Totp | ProofMethod::RecoveryCode => None,
+    };
+    if let Some(kind) = sent_by {
+        // SECURITY: behind a mailed link a mailed code says nothing new.
+        if !mfa_policy::offered(user.second_factors, methods).has(kind) {
+            return Ok(None);
+        }
+        let used = sent_code::redeem(engine, user.id, factors, kind, asked_with, &proof.code, at).await?;
+        return Ok(used.map(|used| Factors { guesses: None, ..used }));
+    }
     let mut used = factors.clone();
     match (proof.factor, &mut used.totp, &mut used.recovery) {
         (ProofMethod::Totp, Some(totp), _) if user.second_factors.has(FactorKind::Totp) => {
@@ -169,6 +197,10 @@ pub(crate) enum Seal {
     Totp,
     /// The key of the digests of recovery codes.
     RecoveryKey,
+    /// The number of the telephone.
+    Phone,
+    /// The key of the digest of a code that was sent.
+    CodeKey(CodeUse),
 }
 
 /// Ties what is sealed to its account and its place: sealed for one, it opens for no other.
@@ -176,6 +208,10 @@ pub(crate) fn seal_context(user_id: UserId, seal: Seal) -> Vec<u8> {
     let place = match seal {
         Seal::Totp => "totp secret",
         Seal::RecoveryKey => "recovery key",
+        Seal::Phone => "telephone",
+        Seal::CodeKey(CodeUse::Login) => "code key\nlogin",
+        Seal::CodeKey(CodeUse::Reauthentication) => "code key\nreauthentication",
+        Seal::CodeKey(CodeUse::Enrolment) => "code key\nenrolment",
     };
     format!("authkit second factor\n{place}\n{user_id}").into_bytes()
 }
@@ -196,10 +232,16 @@ pub(crate) async fn open_totp(
 /// Whether somebody has proved enough of who she is, and lately, to change what she proves it by.
 ///
 /// SECURITY: whoever has a second factor must have shown one: a password alone, or a session of before, takes none off and adds none
-/// (downgrade).
+/// (downgrade). Where there is more than the mailbox, a code by mail is not enough: whoever reads the mailbox sets a new password with
+/// it, and would take off what she cannot show.
 pub(crate) fn has_proved_enough(engine: &Engine, principal: &Principal, user: &User, at: Timestamp) -> bool {
     let recent = principal.is_recent(at, engine.config.sessions.recent_authentication);
-    let enough = user.second_factors.is_empty() || principal.claims().methods.iter().any(|method| method.is_second_factor());
+    let methods = &principal.claims().methods;
+    let enough = if user.second_factors.without(FactorKind::Email).is_empty() {
+        user.second_factors.is_empty() || methods.iter().any(|method| method.is_second_factor())
+    } else {
+        AssuranceLevel::of(methods) == AssuranceLevel::Aal2
+    };
     recent && enough
 }
 

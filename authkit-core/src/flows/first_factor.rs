@@ -3,29 +3,54 @@
 use std::time::Duration;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::mfa_token;
 use crate::flows::session_issue::{LoggedIn, NewSession};
+use crate::flows::{mfa_policy, mfa_token};
 use crate::model::AssuranceLevel;
 use crate::model::{
-    AuditAction, AuthMethod, ChangeSet, FactorSet, OneTimePurpose, OneTimeToken, OneTimeTokenChange, RequestContext, User,
+    AuditAction, AuthMethod, ChangeSet, FactorKind, FactorSet, OneTimePurpose, OneTimeToken, OneTimeTokenChange, RequestContext,
+    User,
 };
+use crate::primitives::TrustedDeviceId;
 use crate::primitives::{DeviceName, MfaToken, SessionId, Timestamp};
 
-/// Somebody has passed her first factor, and a second one is in force: nobody is logged in yet.
+/// What somebody who has passed her first factor has to do before she is logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FactorDemand {
+    /// Prove a second factor that is in force.
+    Proof,
+    /// Turn one on: none is in force, and one is demanded of her.
+    Enrolment,
+}
+
+/// Somebody has passed her first factor, and a second one is in force, or demanded: nobody is logged in yet.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SecondFactorRequired {
-    /// Goes with the proof of the second factor. It is good for nothing else.
+    /// What she has to do.
+    pub demand: FactorDemand,
+    /// Goes with the proof of the second factor, or with its enrolment. It is good for nothing else.
     pub token: MfaToken,
-    /// The factors that are in force; a recovery code stands for any of them.
+    /// The factors that can be asked for, or, where none is in force, turned on; a recovery code stands for any that is in force.
     pub factors: FactorSet,
     /// How long there is time, in whole seconds.
     pub expires_in: Duration,
 }
 
 impl SecondFactorRequired {
-    /// The stable code.
+    /// The stable code of a demand for a proof.
     pub const CODE: &'static str = "auth.mfa_required";
+    /// The stable code of a demand for an enrolment.
+    pub const ENROLMENT_CODE: &'static str = "auth.mfa_enrolment_required";
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self.demand {
+            FactorDemand::Proof => Self::CODE,
+            FactorDemand::Enrolment => Self::ENROLMENT_CODE,
+        }
+    }
 }
 
 /// What follows a first factor.
@@ -88,18 +113,41 @@ pub(crate) fn complete_first_factor(
     context: &RequestContext,
     at: Timestamp,
 ) -> Result<NextStep, Internal> {
+    complete_first_factor_on(engine, user, method, None, device_name, context, at)
+}
+
+/// The same on a device that may be trusted: [`trusted`](crate::flows::trusted_device::trusted) says whether it is.
+pub(crate) fn complete_first_factor_on(
+    engine: &Engine,
+    user: &User,
+    method: AuthMethod,
+    trusted: Option<TrustedDeviceId>,
+    device_name: Option<DeviceName>,
+    context: &RequestContext,
+    at: Timestamp,
+) -> Result<NextStep, Internal> {
     // A passkey has verified its user: it is both factors by itself.
-    if user.second_factors.is_empty() || AssuranceLevel::of(&[method]) == AssuranceLevel::Aal2 {
+    let is_enough = AssuranceLevel::of(&[method]) == AssuranceLevel::Aal2;
+    let must_enrol = !is_enough && user.second_factors.is_empty() && mfa_policy::is_demanded(engine, user, at);
+    if (is_enough || user.second_factors.is_empty() || trusted.is_some()) && !must_enrol {
+        // INVARIANT: a session that begins on a trusted device is one of the first factor alone: what demands a second asks for it.
         let session = NewSession::plan(engine, user, vec![method], device_name, &context.client, at)?;
         return Ok(NextStep::Session(Box::new(session)));
     }
-    let (id, text, secret) = mfa_token::mint(engine, at);
+    let (demand, purpose, factors) = if must_enrol {
+        let can_be = engine.config.mfa.factors;
+        let can_be = if engine.sms_sender.is_some() { can_be } else { can_be.without(FactorKind::Sms) };
+        (FactorDemand::Enrolment, OneTimePurpose::MfaEnrolment, mfa_policy::offered(can_be, &[method]))
+    } else {
+        (FactorDemand::Proof, OneTimePurpose::MfaChallenge, mfa_policy::offered(user.second_factors, &[method]))
+    };
+    let (id, text, secret) = mfa_token::mint(engine, purpose, at);
     let lifetime = engine.config.mfa.challenge_lifetime;
     let mut data = std::collections::BTreeMap::from([(FIRST_METHOD.to_owned(), method.as_str().to_owned())]);
     data.extend(device_name.map(|name| (DEVICE_NAME.to_owned(), name.as_str().to_owned())));
     let token = OneTimeToken {
         id,
-        purpose: OneTimePurpose::MfaChallenge,
+        purpose,
         user_id: user.id,
         secret,
         auth_epoch: user.auth_epoch,
@@ -109,7 +157,7 @@ pub(crate) fn complete_first_factor(
         created_at: at,
         expires_at: at + lifetime,
     };
-    let required = SecondFactorRequired { token: text, factors: user.second_factors, expires_in: lifetime };
+    let required = SecondFactorRequired { demand, token: text, factors, expires_in: lifetime };
     Ok(NextStep::SecondFactor(Box::new(Challenge { token, required })))
 }
 
@@ -136,9 +184,18 @@ pub(crate) fn complete_second_factor(
     context: &RequestContext,
     at: Timestamp,
 ) -> Result<NewSession, Internal> {
-    let first = challenge.data.get(FIRST_METHOD).and_then(|name| AuthMethod::from_name(name));
-    let device_name = challenge.data.get(DEVICE_NAME).cloned().map(DeviceName::from_stored);
-    NewSession::plan(engine, user, first.into_iter().chain([second]).collect(), device_name, &context.client, at)
+    let methods = first_method(challenge).into_iter().chain([second]).collect();
+    NewSession::plan(engine, user, methods, device_name(challenge), &context.client, at)
+}
+
+/// By which first factor a challenge was begun.
+pub(crate) fn first_method(challenge: &OneTimeToken) -> Option<AuthMethod> {
+    challenge.data.get(FIRST_METHOD).and_then(|name| AuthMethod::from_name(name))
+}
+
+/// What the device of a challenge is called.
+pub(crate) fn device_name(challenge: &OneTimeToken) -> Option<DeviceName> {
+    challenge.data.get(DEVICE_NAME).cloned().map(DeviceName::from_stored)
 }
 
 const FIRST_METHOD: &str = "first_method";

@@ -5,19 +5,20 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::flows::engine::{Engine, Internal};
-use crate::flows::first_factor::{SecondFactorRequired, complete_first_factor};
+use crate::flows::first_factor::{SecondFactorRequired, complete_first_factor_on};
 use crate::flows::guessing::Guess;
 use crate::flows::notify::login_on_unknown_device;
 use crate::flows::refusals::{About, turned_away_by};
 use crate::flows::session_issue::LoggedIn;
 use crate::flows::throttle::Throttled;
+use crate::flows::trusted_device;
 use crate::model::{
     Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, GuessChange, GuessSubject, Guesses, LoginState, Outcome,
     RequestContext, UserStatus,
 };
 use crate::password::{HashClass, HashError, HashOrigin, Verdict, ready};
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{DeviceName, DeviceToken, Email, Password};
+use crate::primitives::{DeviceName, DeviceToken, Email, Password, TrustToken};
 use crate::token::KnownDevice;
 
 /// What somebody presents to log in.
@@ -33,13 +34,16 @@ pub struct Login {
     /// What the device was given at its last login here, so that strangers who guess at the account do not hold it up. Whatever
     /// is no token of the account is ignored.
     pub device_token: Option<DeviceToken>,
+    /// What the device was given when its user chose to trust it, so that no second factor is asked for on it. Whatever is no such
+    /// token of the account is ignored.
+    pub trust_token: Option<TrustToken>,
 }
 
 impl Login {
     /// An address and a password.
     #[must_use]
     pub const fn new(email: Email, password: Password) -> Self {
-        Self { email, password, device_name: None, device_token: None }
+        Self { email, password, device_name: None, device_token: None, trust_token: None }
     }
 }
 
@@ -80,7 +84,7 @@ impl LoginError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidCredentials => "auth.invalid_credentials",
-            Self::SecondFactorRequired(_) => SecondFactorRequired::CODE,
+            Self::SecondFactorRequired(required) => required.code(),
             Self::Suspended => "account.suspended",
             Self::Throttled { .. } => Throttled::CODE,
             Self::Overloaded { .. } => "service.overloaded",
@@ -227,7 +231,9 @@ async fn attempt(engine: &Engine, login: &Login, visit: &mut Visit, context: &Re
         engine.commit(&guess.succeeded(ChangeSet::new()).and(refusal)).await.map_err(Internal::from)?;
         return Err(LoginError::Suspended.into());
     }
-    let next = complete_first_factor(engine, &user, AuthMethod::Password, login.device_name.clone(), context, at)?;
+    let trusted = trusted_device::trusted(engine, &user, login.trust_token.as_ref(), at).await?;
+    let name = login.device_name.clone();
+    let next = complete_first_factor_on(engine, &user, AuthMethod::Password, trusted, name, context, at)?;
     let changes = match upgraded {
         Some(to) => ChangeSet::new().and(CredentialChange::ReplacePassword { user_id: user.id, from: stored, to, at }),
         None => ChangeSet::new(),
@@ -247,6 +253,10 @@ async fn attempt(engine: &Engine, login: &Login, visit: &mut Visit, context: &Re
     };
     let success = engine.event(at, next.action(), Outcome::Success, context).with("method", AuthMethod::Password.as_str());
     let success = success.by(Actor::User(user.id, next.session_id())).on(user.id);
+    let success = match trusted {
+        Some(device) => success.with("trusted_device", device.to_string()),
+        None => success,
+    };
     // For her to know: somebody else may have tried (ASVS 6.3.5).
     let success = if failures > 0 { success.with("failures_before", failures.to_string()) } else { success };
     match engine.commit(&changes.and(success)).await {

@@ -5,8 +5,8 @@ use crate::flows::first_factor::complete_first_factor;
 use crate::flows::one_time::{self, LinkError, Redeemable};
 use crate::flows::session_issue::LoggedIn;
 use crate::model::{
-    Actor, AuthMethod, ChangeSet, CredentialChange, FactorChange, FactorSet, OneTimePurpose, OneTimeTokenChange, Outcome,
-    PasskeyChange, RequestContext, RevocationReason, SessionChange, User, UserChange,
+    Actor, AuditAction, AuthMethod, ChangeSet, CredentialChange, FactorChange, FactorSet, OneTimePurpose, OneTimeTokenChange,
+    Outcome, PasskeyChange, RequestContext, RevocationReason, SessionChange, User, UserChange,
 };
 use crate::primitives::{DeviceName, OneTimeTokenText};
 
@@ -22,8 +22,10 @@ pub(crate) async fn redeem(
     context: &RequestContext,
 ) -> Result<LoggedIn, LinkError> {
     let (at, purpose) = (engine.now(), OneTimePurpose::MagicLink);
-    let Redeemable { user, consume } = one_time::judge(engine, token, purpose, browser, at).await?;
+    let Redeemable { user, consume } = one_time::judge(engine, token, purpose, browser, context, at).await?;
     let id = user.id;
+    let proved = engine.event(at, AuditAction::EmailVerified, Outcome::Success, context).with("method", purpose.as_str());
+    let proved = proved.by(Actor::User(id, None)).on(id);
     let changes = ChangeSet::new().and(consume).and(UserChange::VerifyEmail { id, email: user.email.clone(), at });
     let (changes, user) = if user.email_verified_at.is_some() {
         (changes, user)
@@ -35,7 +37,8 @@ pub(crate) async fn redeem(
             .and(UserChange::SetSecondFactors { id, from: user.auth_epoch, to: FactorSet::NONE, at })
             .and(FactorChange::Forget { user_id: id })
             .and(PasskeyChange::ForgetAllOf { user_id: id })
-            .and(all);
+            .and(all)
+            .and(proved.with("ended", "password, second factors, sessions"));
         let auth_epoch = user.auth_epoch.saturating_add(1);
         (changes, User { auth_epoch, email_verified_at: Some(at), second_factors: FactorSet::NONE, ..user })
     };

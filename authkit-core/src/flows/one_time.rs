@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::first_factor::SecondFactorRequired;
 use crate::flows::outbox::{self, Cause};
+use crate::flows::refusals;
 use crate::flows::throttle::Throttled;
 use crate::model::{
     AuditAction, ChangeSet, MailContent, OneTimePurpose, OneTimeToken, OneTimeTokenChange, OneTimeTokenWithUser, Outcome,
@@ -13,7 +14,7 @@ use crate::model::{
 };
 use crate::password::Weakness;
 use crate::ports::{CommitError, Conflict};
-use crate::primitives::{Digest, Email, OneTimeTokenId, OneTimeTokenText, Timestamp};
+use crate::primitives::{Digest, Email, OneTimeTokenId, OneTimeTokenText, Timestamp, UserId};
 use crate::token::one_time as token;
 
 /// Why a link did nothing.
@@ -62,7 +63,7 @@ impl LinkError {
         match self {
             Self::Invalid => "auth.invalid_link",
             Self::OtherBrowser => "auth.link_of_another_browser",
-            Self::SecondFactorRequired(_) => SecondFactorRequired::CODE,
+            Self::SecondFactorRequired(required) => required.code(),
             Self::EmailTaken => "account.email_taken",
             Self::Suspended => "account.suspended",
             Self::WeakPassword(_) => "password.too_weak",
@@ -228,34 +229,90 @@ pub(crate) async fn peek(engine: &Engine, text: &OneTimeTokenText, purpose: OneT
     token.address.ok_or(LinkError::Invalid)
 }
 
-/// Judges a link that came back. Nothing is used up yet: what it is for and its end are committed together.
+/// Judges a link that came back, and records why it does nothing. Nothing is used up yet: what it is for and its end are committed
+/// together.
 pub(crate) async fn judge(
     engine: &Engine,
     text: &OneTimeTokenText,
     purpose: OneTimePurpose,
     browser: Option<&str>,
+    context: &RequestContext,
     at: Timestamp,
 ) -> Result<Redeemable, LinkError> {
-    let (token, user, consume) = look(engine, text, purpose, at).await?;
+    match look_at(engine, text, purpose, browser, at).await? {
+        Ok(good) => Ok(good),
+        Err(refusal) => Err(refuse(engine, refusal, purpose, context, at).await),
+    }
+}
+
+/// Why a link does nothing, exactly; whoever opened it is told less.
+struct Refusal {
+    error: LinkError,
+    reason: &'static str,
+    /// Of which link and whose, where its secret was known.
+    of: Option<(OneTimeTokenId, UserId)>,
+}
+
+async fn look_at(
+    engine: &Engine,
+    text: &OneTimeTokenText,
+    purpose: OneTimePurpose,
+    browser: Option<&str>,
+    at: Timestamp,
+) -> Result<Result<Redeemable, Refusal>, LinkError> {
+    let by_stranger = |reason| Ok(Err(Refusal { error: LinkError::Invalid, reason, of: None }));
+    let Some((id, secret)) = token::parse(text, purpose) else { return by_stranger("no_link") };
+    let found = engine.store.one_time_token(id, purpose).await.map_err(Internal::from)?;
+    let Some(OneTimeTokenWithUser { token, user }) = found else { return by_stranger("unknown_link") };
+    if token.secret != secret {
+        return by_stranger("made_up_link");
+    }
     let address_stands = token.address.as_ref() == Some(&user.email);
     // A proof of an address outlives a change of password; a means of access does not.
     let epoch_stands = purpose == OneTimePurpose::VerifyEmail || token.auth_epoch == user.auth_epoch;
-    if !address_stands {
-        return Err(LinkError::Invalid);
-    }
-    // SECURITY: said only to whoever holds the link. And before the epoch, which a suspension raises.
-    if user.status != UserStatus::Active {
-        return Err(LinkError::Suspended);
-    }
-    if !epoch_stands {
-        return Err(LinkError::Invalid);
-    }
-    // SECURITY: a link that somebody has sent to herself logs a victim into the wrong account only where she asked for one.
     let bound = token.data.get(BROWSER);
-    if bound.is_some_and(|bound| browser.map(browser_digest).as_ref() != Some(bound)) {
-        return Err(LinkError::OtherBrowser);
+    let (error, reason) = if token.expires_at <= at {
+        (LinkError::Invalid, "link_expired")
+    } else if !address_stands {
+        (LinkError::Invalid, "address_changed")
+    } else if user.status != UserStatus::Active {
+        // SECURITY: said only to whoever holds the link. And before the epoch, which a suspension raises.
+        (LinkError::Suspended, "suspended")
+    } else if !epoch_stands {
+        (LinkError::Invalid, "account_changed")
+    } else if bound.is_some_and(|bound| browser.map(browser_digest).as_ref() != Some(bound)) {
+        // SECURITY: a link that somebody has sent to herself logs a victim into the wrong account only where she asked for one.
+        (LinkError::OtherBrowser, "other_browser")
+    } else {
+        return Ok(Ok(Redeemable { user, consume: OneTimeTokenChange::Consume { id, purpose, secret, at } }));
+    };
+    Ok(Err(Refusal { error, reason, of: Some((id, user.id)) }))
+}
+
+/// Records a refusal: of a link of ours by the link, of a made-up one sparsely, by the network that it came from.
+async fn refuse(
+    engine: &Engine,
+    refusal: Refusal,
+    purpose: OneTimePurpose,
+    context: &RequestContext,
+    at: Timestamp,
+) -> LinkError {
+    let is_recorded = match refusal.of {
+        Some((id, _)) => engine.refusals.of_session(id.as_uuid().as_bytes()).await,
+        None => engine.refusals.of_stranger(context.client.ip).await,
+    };
+    if is_recorded {
+        let action = match purpose {
+            OneTimePurpose::MagicLink => AuditAction::Login,
+            OneTimePurpose::ResetPassword => AuditAction::PasswordReset,
+            OneTimePurpose::Invitation => AuditAction::InvitationAccepted,
+            _ => AuditAction::EmailVerified,
+        };
+        let event = engine.event(at, action, Outcome::Failure, context).with("method", purpose.as_str());
+        let event = event.with("reason", refusal.reason);
+        refusals::record(engine, refusal.of.map_or(event.clone(), |(_, user_id)| event.on(user_id))).await;
     }
-    Ok(Redeemable { user, consume })
+    refusal.error
 }
 
 /// Looks a link up that came back and has not run out, with its account and the change that uses it up. What the account must be like

@@ -15,9 +15,11 @@ use crate::model::{
     ChangeSet, Mail, MailContent, MessageKind, Notice, Occurrence, OneTimePurpose, OutboxChange, OutboxMessage, OutboxState,
     RequestContext, User, UserStatus,
 };
-use crate::ports::{CommitError, Conflict, MailError};
+use crate::model::{Sms, SmsContent};
+use crate::ports::{CommitError, Conflict, MailError, SmsError};
 use crate::primitives::entropy::random_bytes;
 use crate::primitives::{Email, FullName, Locale, OneTimeTokenText, OutboxMessageId, SecretBytes, Timestamp, UserId};
+use crate::primitives::{FactorCode, PhoneNumber};
 
 /// How long a worker may take over a message before another one takes it. Longer than a mailer may take.
 const LEASE: Duration = Duration::from_mins(2);
@@ -51,6 +53,13 @@ enum Payload {
         /// In seconds.
         #[serde(default)]
         good_for: Option<u64>,
+    },
+    Sms {
+        to: String,
+        locale: Option<String>,
+        code: String,
+        /// In seconds.
+        good_for: u64,
     },
     Request {
         purpose: String,
@@ -167,6 +176,27 @@ pub(crate) async fn enqueue_mail_to(
     enqueue(engine, changes, (kind, name), Some(user.id), &Payload::of(&mail), due).await
 }
 
+/// Adds a text message to what is committed; nothing where this node has nobody to send it.
+pub(crate) async fn enqueue_sms(
+    engine: &Engine,
+    changes: ChangeSet,
+    user_id: UserId,
+    sms: &Sms,
+    at: Timestamp,
+) -> Result<ChangeSet, Internal> {
+    if engine.sms_sender.is_none() {
+        return Ok(changes);
+    }
+    let SmsContent::Code(code) = &sms.content;
+    let payload = Payload::Sms {
+        to: sms.to.expose().to_owned(),
+        locale: sms.locale.as_ref().map(|locale| locale.as_str().to_owned()),
+        code: code.expose().to_owned(),
+        good_for: sms.good_for.as_secs(),
+    };
+    enqueue(engine, changes, (MessageKind::Sms, sms.content.name()), Some(user_id), &payload, (at, at + sms.good_for)).await
+}
+
 /// Adds a request on behalf of an address to what is committed: whether there is such an account is found out later.
 pub(crate) async fn enqueue_request(
     engine: &Engine,
@@ -259,7 +289,7 @@ pub(crate) async fn run(engine: Weak<Engine>) {
 /// Works off everything that is due now, and says how many messages that were.
 pub(crate) async fn work(engine: &Engine) -> Result<usize, Internal> {
     let mut worked = 0;
-    if engine.mailer.is_none() {
+    if engine.mailer.is_none() && engine.sms_sender.is_none() {
         return Ok(worked);
     }
     let _turn = engine.outbox_books.turn.lock().await;
@@ -353,6 +383,12 @@ async fn attempt_one(engine: &Engine, message: &OutboxMessage) -> Result<Outcome
             };
             Ok(send(engine, message.id, &mail).await)
         }
+        Ok(Payload::Sms { to, locale, code, good_for }) => {
+            let Some(to) = PhoneNumber::from_stored(to) else { return unreadable };
+            let content = SmsContent::Code(FactorCode::new(code));
+            let sms = Sms::new(to, locale.map(Locale::from_stored), content, Duration::from_secs(good_for));
+            Ok(send_sms(engine, message.id, &sms).await)
+        }
         Ok(Payload::Request { purpose, email: (normal, spelling), browser, language, occurred }) => {
             let Some(purpose) = OneTimePurpose::from_name(&purpose) else { return unreadable };
             let email = Email::from_stored(normal, spelling);
@@ -389,6 +425,22 @@ async fn send(engine: &Engine, id: OutboxMessageId, mail: &Mail) -> Outcome {
                 MailError::Permanent(_) => (true, "permanent"),
             };
             tracing::warn!(%id, error = &error as &dyn std::error::Error, "a mail was not sent");
+            Outcome::Failed { is_permanent, reason }
+        }
+        Err(_) => Outcome::Failed { is_permanent: false, reason: "no_answer_in_time" },
+    }
+}
+
+async fn send_sms(engine: &Engine, id: OutboxMessageId, sms: &Sms) -> Outcome {
+    let Some(sender) = &engine.sms_sender else { return Outcome::Failed { is_permanent: false, reason: "no_sms_sender" } };
+    match tokio::time::timeout(PATIENCE, sender.send(id, sms)).await {
+        Ok(Ok(())) => Outcome::Done(ChangeSet::new()),
+        Ok(Err(error)) => {
+            let (is_permanent, reason) = match &error {
+                SmsError::Temporary(_) => (false, "temporary"),
+                SmsError::Permanent(_) => (true, "permanent"),
+            };
+            tracing::warn!(%id, error = &error as &dyn std::error::Error, "a text message was not sent");
             Outcome::Failed { is_permanent, reason }
         }
         Err(_) => Outcome::Failed { is_permanent: false, reason: "no_answer_in_time" },

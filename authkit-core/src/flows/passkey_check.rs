@@ -107,6 +107,7 @@ pub(crate) async fn judge(
     ceremony: Ceremony,
     owner: Option<UserId>,
     at: Timestamp,
+    context: &RequestContext,
     event: impl Fn(Option<UserId>) -> AuditEvent + Send,
 ) -> Result<Proved, PasskeyProofError> {
     let party = relying_party(engine)?;
@@ -130,7 +131,6 @@ pub(crate) async fn judge(
         Err(error @ ReplyError::CounterWentBack) => {
             // Whoever sends what somebody has sent before has no copy of the key: only a reply to a challenge that waits for one
             // says that.
-            let context = &RequestContext::default();
             let suspected = engine.event(at, AuditAction::PasskeyCloneSuspected, Outcome::Failure, context).on(user_id);
             let suspected = suspected.with("passkey", passkey.id.to_string());
             let changes = ChangeSet::new().and(answer(reply.challenge(), ceremony, at)).and(suspected);

@@ -29,7 +29,7 @@ pub(crate) async fn finish(
     for _ in 0..ATTEMPTS {
         let at = engine.now();
         let refusal = |user_id: Option<UserId>| failure(engine, at, user_id, context);
-        let Proved { found, changes } = passkey_check::judge(engine, reply, Ceremony::LogIn, None, at, refusal).await?;
+        let Proved { found, changes } = passkey_check::judge(engine, reply, Ceremony::LogIn, None, at, context, refusal).await?;
         let user = found.user;
         if user.status != UserStatus::Active {
             let changes = changes.and(refusal(Some(user.id)).with("reason", "suspended"));

@@ -50,7 +50,8 @@ pub(crate) async fn finish(
             event.with("method", AuthMethod::Passkey.as_str())
         };
         let ceremony = Ceremony::SecondFactor(user.id, token.id);
-        let Proved { found, changes } = passkey_check::judge(engine, reply, ceremony, Some(user.id), at, refusal).await?;
+        let Proved { found, changes } =
+            passkey_check::judge(engine, reply, ceremony, Some(user.id), at, context, refusal).await?;
         let session = complete_second_factor(engine, &token, &user, AuthMethod::Passkey, context, at)?;
         let event = engine.event(at, AuditAction::Login, Outcome::Success, context);
         let event = event.by(Actor::User(user.id, Some(session.id()))).on(user.id);
@@ -112,7 +113,7 @@ pub(crate) async fn finish_again(
         let user = active(engine, id).await?;
         let ceremony = Ceremony::Reauthenticate(id, session_id);
         let refusal = |_: Option<UserId>| event(Outcome::Failure);
-        let Proved { changes, .. } = passkey_check::judge(engine, reply, ceremony, Some(id), at, refusal).await?;
+        let Proved { changes, .. } = passkey_check::judge(engine, reply, ceremony, Some(id), at, context, refusal).await?;
         let (auth_epoch, methods) = (user.auth_epoch, Some(methods.clone()));
         let changes =
             changes.and(SessionChange::Reauthenticate { id: session_id, auth_epoch, methods, at }).and(event(Outcome::Success));
@@ -131,7 +132,7 @@ pub(crate) async fn finish_again(
 
 /// The challenge of the token of a first half, if it still stands.
 async fn standing(engine: &Engine, token: &MfaToken, at: Timestamp) -> Result<OneTimeTokenWithUser, PasskeyProofError> {
-    let (id, secret) = mfa_token::parse(token).ok_or(PasskeyProofError::InvalidToken)?;
+    let (id, secret) = mfa_token::parse(token, OneTimePurpose::MfaChallenge).ok_or(PasskeyProofError::InvalidToken)?;
     let found = engine.store.one_time_token(id, OneTimePurpose::MfaChallenge).await.map_err(Internal::from)?;
     found.filter(|found| mfa_token::stands(found, secret, at)).ok_or(PasskeyProofError::InvalidToken)
 }

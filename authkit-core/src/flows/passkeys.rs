@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::factor_check;
+use crate::flows::mfa_policy;
 use crate::flows::notify::notice;
 use crate::flows::passkey_check::{self, ATTEMPTS};
 use crate::flows::throttle::Throttled;
@@ -56,6 +57,9 @@ pub enum PasskeyError {
     /// Nobody could log in any more: set a password first.
     #[error("without this passkey nobody could log in: set a password first")]
     LastWayIn,
+    /// It is the last second factor, and one is demanded of the account.
+    #[error("a second factor is demanded of this account, and this is its last")]
+    Demanded,
     /// The session or the account has ended.
     #[error("the session has ended")]
     SessionEnded,
@@ -86,6 +90,7 @@ impl PasskeyError {
             Self::TooMany => "passkey.too_many",
             Self::NotFound => "passkey.not_found",
             Self::LastWayIn => "passkey.last_way_in",
+            Self::Demanded => "mfa.demanded",
             Self::SessionEnded => "auth.session_ended",
             Self::Impersonated(_) => Impersonated::CODE,
             Self::Throttled { .. } => Throttled::CODE,
@@ -212,6 +217,9 @@ pub(crate) async fn remove(
         let left = passkeys.len().saturating_sub(1);
         let passkey = found(passkeys, id)?;
         let to = if left == 0 { user.second_factors.without(FactorKind::Passkey) } else { user.second_factors };
+        if to.is_empty() && mfa_policy::is_demanded(engine, &user, at) {
+            return Err(PasskeyError::Demanded);
+        }
         let changes = ChangeSet::new()
             .and(PasskeyChange::Delete { id, user_id: user.id })
             // The epoch moves on, so that of two removals at once each sees what the other has left.

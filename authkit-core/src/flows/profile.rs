@@ -3,7 +3,7 @@
 use crate::flows::authenticate::Principal;
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::planned::Planned;
-use crate::model::{AuditAction, AuditEvent, ChangeSet, Outcome, Patch, RequestContext, User, UserChange, UserStatus};
+use crate::model::{AuditAction, ChangeSet, Outcome, Patch, RequestContext, User, UserChange, UserStatus};
 use crate::ports::{CommitError, Conflict, StoreError};
 use crate::primitives::{FullName, Locale};
 
@@ -108,21 +108,11 @@ fn plan<'a>(
     } else {
         let event = engine.event(at, AuditAction::ProfileChanged, Outcome::Success, context);
         let event = event.by(actor(principal)).on(id).with("fields", fields.join(" "));
-        let name = before.and_then(|user| user.full_name.as_ref()).map(FullName::as_str);
-        let locale = before.and_then(|user| user.locale.as_ref()).map(Locale::as_str);
-        let event = noted(event, "full_name", name, &update.full_name, FullName::as_str);
-        let event = noted(event, "locale", locale, &update.locale, Locale::as_str);
+        let (name, locale) = (before.and_then(|user| user.full_name.as_ref()), before.and_then(|user| user.locale.as_ref()));
+        let event = event.patched("full_name", name, &update.full_name, FullName::as_str);
+        let event = event.patched("locale", locale, &update.locale, Locale::as_str);
         let change = UserChange::UpdateProfile { id, full_name: update.full_name, locale: update.locale, at };
         ChangeSet::new().and(change).and(event)
     };
     Planned::new(engine, id, changes, |_| ())
-}
-
-/// Notes in an event what became of a field.
-fn noted<T>(event: AuditEvent, field: &str, from: Option<&str>, patch: &Patch<T>, text: impl Fn(&T) -> &str) -> AuditEvent {
-    match patch {
-        Patch::Keep => event,
-        Patch::Clear => event.changed(field, from, None),
-        Patch::Set(value) => event.changed(field, from, Some(text(value))),
-    }
 }

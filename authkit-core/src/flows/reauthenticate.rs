@@ -6,11 +6,13 @@ use crate::flows::authenticate::{Impersonated, Principal};
 use crate::flows::engine::{Engine, Internal, actor};
 use crate::flows::factor_check::{self, ATTEMPTS, NotChecked, SecondFactor};
 use crate::flows::guessing::Guess;
+use crate::flows::mfa_policy;
 use crate::flows::refusals::{About, turned_away_by};
+use crate::flows::sent_code::{self, AskedWith, Way};
 use crate::flows::session_issue::access_token;
 use crate::flows::throttle::Throttled;
-use crate::model::FactorChange;
 use crate::model::{AuditAction, AuthMethod, ChangeSet, GuessSubject, Outcome, RequestContext, SessionChange, UserStatus};
+use crate::model::{CodeUse, FactorChange, FactorKind};
 use crate::password::{HashClass, HashError, HashOrigin, Verdict};
 use crate::ports::{CommitError, Conflict};
 use crate::primitives::{AccessToken, Password, Timestamp};
@@ -126,6 +128,34 @@ async fn judge(
     fresh_token(engine, principal, at).await
 }
 
+fn asked_with(principal: &Principal) -> AskedWith {
+    AskedWith { used_for: CodeUse::Reauthentication, id: principal.session_id().as_uuid() }
+}
+
+/// Has a code sent that the caller can prove herself by again. What comes of it is not told.
+pub(crate) async fn send_code(
+    engine: &Engine,
+    principal: &Principal,
+    kind: FactorKind,
+    context: &RequestContext,
+) -> Result<(), ReauthenticateError> {
+    principal.in_person()?;
+    let (id, at) = (principal.user_id(), engine.now());
+    let found = engine.store.user_by_id(id).await.map_err(Internal::from)?;
+    let user = found.filter(|user| user.status == UserStatus::Active).ok_or(ReauthenticateError::SessionEnded)?;
+    if !mfa_policy::offered(user.second_factors, &principal.claims().methods).has(kind) {
+        return Ok(());
+    }
+    let factors = factor_check::read(engine, id).await?;
+    let way = match kind {
+        FactorKind::Email => Some(Way::Mail),
+        FactorKind::Sms => sent_code::phone(engine, &factors).await?.map(Way::Phone),
+        _ => None,
+    };
+    let Some(way) = way else { return Ok(()) };
+    sent_code::send(engine, &user, asked_with(principal), &way, Ok::<_, ReauthenticateError>, context, at).await.map(drop)
+}
+
 /// Checks a second factor, and issues an access token with a fresh `auth_time` that says so.
 pub(crate) async fn reauthenticate_by_factor(
     engine: &Engine,
@@ -148,9 +178,11 @@ pub(crate) async fn reauthenticate_by_factor(
     if !methods.contains(&method) {
         methods.push(method);
     }
-    let mut factors = factor_check::reserve(engine, id, proof.factor, None, at).await?;
+    let first = principal.claims().methods.clone();
+    let asked_with = asked_with(principal);
+    let mut factors = factor_check::reserve(engine, id, proof.factor, asked_with.used_for, None, at).await?;
     for _ in 0..ATTEMPTS {
-        let Some(used) = factor_check::check(engine, &user, &factors, proof, at).await? else {
+        let Some(used) = factor_check::check(engine, &user, &factors, proof, (asked_with, &first), at).await? else {
             let refusal = event(Outcome::Failure).with("reason", "wrong_code");
             engine.commit(&ChangeSet::new().and(refusal)).await.map_err(Internal::from)?;
             return Err(ReauthenticateError::InvalidCode);

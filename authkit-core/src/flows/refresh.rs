@@ -195,7 +195,13 @@ fn judge(
 
 fn renewed(engine: &Engine, found: SessionWithUser, successor: Minted, at: Timestamp) -> Result<Refreshed, RefreshError> {
     let tokens = pair(engine, &found.session, &found.user.access, successor.token, at)?;
-    Ok(Refreshed::Renewed(LoggedIn { user: found.user, session_id: found.session.id, tokens, device_token: None }))
+    Ok(Refreshed::Renewed(LoggedIn {
+        user: found.user,
+        session_id: found.session.id,
+        tokens,
+        device_token: None,
+        trust_token: None,
+    }))
 }
 
 async fn end_reused(

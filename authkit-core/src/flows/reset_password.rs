@@ -35,14 +35,14 @@ pub(crate) async fn reset(
     context: &RequestContext,
 ) -> Result<usize, LinkError> {
     // SECURITY: the link is judged before anything is hashed, so that made-up ones cost nothing.
-    one_time::judge(engine, token, purpose, None, engine.now()).await?;
+    one_time::judge(engine, token, purpose, None, context, engine.now()).await?;
     engine.breach.check(&new).await?;
     let identifier = token.expose();
     let origin = HashOrigin::new(context.client.ip, identifier);
     let mut admission = engine.pool.admit(HashClass::StepUp, &origin).map_err(HashError::Overloaded)?;
     // And once more now: it may have waited.
     let at = engine.now();
-    let Redeemable { user, consume } = one_time::judge(engine, token, purpose, None, at).await?;
+    let Redeemable { user, consume } = one_time::judge(engine, token, purpose, None, context, at).await?;
     let found = engine.store.credentials_by_id(user.id).await.map_err(Internal::from)?;
     let stored = found.ok_or(LinkError::Invalid)?.password;
     let policy = PolicyContext { email: Some(user.email.clone()), full_name: user.full_name.clone() };
@@ -70,10 +70,12 @@ pub(crate) async fn reset(
         changes.and(UserChange::RaiseAuthEpoch { id, from, at })
     } else {
         // SECURITY: second factors of before the address was proved may be somebody else's, and would keep the owner out.
+        let proved = engine.event(at, AuditAction::EmailVerified, Outcome::Success, context).with("method", purpose.as_str());
         changes
             .and(UserChange::SetSecondFactors { id, from, to: FactorSet::NONE, at })
             .and(FactorChange::Forget { user_id: id })
             .and(PasskeyChange::ForgetAllOf { user_id: id })
+            .and(proved.by(Actor::User(id, None)).on(id).with("ended", "second factors"))
     };
     // Who has just chosen the first password of her account knows it.
     let changes =

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::flows::engine::{Engine, Internal};
 use crate::model::{Access, AuthMethod, ChangeSet, Client, Session, SessionChange, User};
-use crate::primitives::{AccessToken, DeviceName, DeviceToken, FullName, RefreshToken, SessionId, Timestamp, UserId};
+use crate::primitives::{AccessToken, DeviceName, DeviceToken, FullName, RefreshToken, SessionId, Timestamp, TrustToken, UserId};
 use crate::token::{Issuance, access, device, refresh};
 
 /// What a client gets to act for its user.
@@ -31,6 +31,8 @@ pub struct LoggedIn {
     pub tokens: TokenPair,
     /// What makes the device known at its next login, after a login or a registration; `None` after a refresh.
     pub device_token: Option<DeviceToken>,
+    /// What the device shows at its next login, so that no second factor is asked for; `None` but where that was asked for behind one.
+    pub trust_token: Option<TrustToken>,
 }
 
 impl LoggedIn {
@@ -44,6 +46,7 @@ impl LoggedIn {
             expires_in: self.tokens.expires_in.as_secs(),
             user: UserReply::from(&self.user),
             device_token: self.device_token.map(|token| token.expose().to_owned()),
+            trust_token: self.trust_token.map(|token| token.expose().to_owned()),
         }
     }
 }
@@ -60,6 +63,9 @@ pub struct TokenReply {
     /// To be kept longer than the others, and shown at the next login.
     #[serde(skip_serializing_if = "Option::is_none")]
     device_token: Option<String>,
+    /// To be kept as long as the device is trusted, and shown at the next login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_token: Option<String>,
 }
 
 impl std::fmt::Debug for TokenReply {
@@ -153,7 +159,7 @@ impl NewSession {
     /// Hands out the tokens. Call it after the commit: before, they are good for nothing.
     pub(crate) fn logged_in(self) -> LoggedIn {
         let device_token = Some(self.device_token);
-        LoggedIn { user: self.user, session_id: self.session.id, tokens: self.tokens, device_token }
+        LoggedIn { user: self.user, session_id: self.session.id, tokens: self.tokens, device_token, trust_token: None }
     }
 }
 

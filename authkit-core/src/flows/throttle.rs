@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::LimitConfig;
 use crate::model::{LimitScope, Reading, RequestContext};
 use crate::ports::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
+use crate::primitives::PhoneNumber;
 use crate::primitives::{Clock, Email, SessionId, UserId, client_network};
 use crate::token::KnownDevice;
 
@@ -178,6 +179,20 @@ impl Throttle {
     pub(crate) async fn recipient(&self, email: &Email) -> bool {
         let recipient = [self.charge(LimitScope::LinkRecipient, email.normal().as_bytes())];
         self.count(recipient, 0, &RequestContext::default()).await.is_ok()
+    }
+
+    /// Counts a code that is to be sent for an account, to a telephone where it is not to its mailbox; `false` says that somebody or
+    /// something has had enough, which the answer must not tell.
+    pub(crate) async fn code(&self, user_id: UserId, phone: Option<&PhoneNumber>, context: &RequestContext) -> bool {
+        // SECURITY: the narrower in front: who is used up herself uses nothing up for others.
+        let mut charges: Vec<Charge> = self.address(LimitScope::CodeAddress, context).into_iter().collect();
+        charges.push(self.charge(LimitScope::CodeAccount, user_id.as_uuid().as_bytes()));
+        if let Some(phone) = phone {
+            charges.push(self.charge(LimitScope::SmsNumber, phone.expose().as_bytes()));
+            charges.push(self.charge(LimitScope::SmsCountry, &phone.country().to_be_bytes()));
+            charges.push(self.charge(LimitScope::SmsTotal, &[]));
+        }
+        self.count(charges, 0, &RequestContext::default()).await.is_ok()
     }
 
     /// Counts a passkey challenge that is asked for or answered.

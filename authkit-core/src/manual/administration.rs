@@ -44,7 +44,7 @@
 //! character is a wildcard. What an account is found by is written with it, in the same statement, so that no index has to be rebuilt and
 //! no extension of the database installed: a search walks one B-tree from where the last page ended, and looks at a thousand entries at
 //! most. A page of a narrow search in a broad one (all suspended accounts whose name begins with `a`) may therefore be short, or empty,
-//! and name a next one.
+//! and name a next one. Where one of several words is nobody's, nothing is walked: that is looked at first.
 //!
 //! Accounts that a version before 0008 of the schema wrote are indexed by the maintenance of the nodes, some thousand a minute and node;
 //! until then they are in every list and in no search.
@@ -55,6 +55,9 @@
 //! holds, a recent proof of identity, and a reason, which is audited. Then:
 //!
 //! - it ends after 15 minutes (a setting, at most an hour), and nothing renews it;
+//! - it ends before that where what it needs ends by itself, as an assignment of the administrator with an end does;
+//! - it ends when the administrator comes to hold less, or the other one more, whatever path that goes
+//!   ([`access_control`](super::access_control));
 //! - it ends with the session in which it was asked for, on every node, because every node knows which sessions ended;
 //! - it is among the sessions of the other one, marked, and can be ended there; it takes nobody's place under the cap;
 //! - it ends when the other one changes her password, is suspended or closed, as every session of hers does;

@@ -44,7 +44,9 @@
 //!
 //! # Closed
 //! At a hundred the way of passwords is closed to unknown devices until the owner logs in on a known one, or by a way that needs no
-//! password, or an operator forgets the count ([`unlock`](crate::Accounts::unlock), `authkit-server users unlock`). Time alone does not open
+//! password, or sets a new one by a mailed link, or somebody forgets the count: an operator ([`unlock`](crate::Accounts::unlock),
+//! `authkit-server users unlock`), or an administrator who holds `users:write` and every permission that the account holds
+//! ([`Administration::unlock`](crate::Administration::unlock), `POST /api/v1/admin/users/{id}/unlock`). Time alone does not open
 //! it: whoever waits would get his next hundred. Lower counts are forgotten 30 days after the last wrong password
 //! ([`wrong_guesses`](crate::config::RetentionConfig::wrong_guesses)), so that addresses that somebody made up take no room for ever.
 //!
@@ -56,3 +58,22 @@
 //! # What is told
 //! Each longer delay is an event (`auth.guessing_delayed`), and so is the end (`auth.guessing_stopped`); what is refused in between is in no log,
 //! because a stranger decides how much that is. [`RateLimitStats`](crate::flows::RateLimitStats) counts it for the metrics.
+//!
+//! # Who has an account
+//! Guesses are worth more at addresses that have one. So what is asked for without a login does not tell: a login is answered the same
+//! and costs the same hashes (see [`passwords`](super::passwords), *Time*), a link is written down before anything is looked up, and
+//! counts are kept of addresses that have no account as well.
+//!
+//! A registration tells by default, because whoever registers is logged in at once. With
+//! [`reveal_existing`](crate::config::RegistrationConfig::reveal_existing) turned off (`AUTHKIT_REVEAL_EXISTING=off`) it is taken by
+//! [`request_registration`](crate::Accounts::request_registration): the password is judged and hashed, one change set is committed, and
+//! nothing is looked up. The worker of the outbox makes the account and mails the link that proves the address, or tells the owner of the
+//! one that there is that somebody tried, with where to ask for a new password. Neither mail holds a token that the other could tell by,
+//! and one mailbox gets no more of both than of links (`links_per_recipient`).
+//!
+//! The password of such an account waits for the proof: until the link was opened, it is stored in a form that nothing verifies
+//! against. A login with the password that was just chosen would otherwise tell at once whether the address had been free. A reset by
+//! mail proves the address as well, and replaces it.
+//!
+//! Where [`open`](crate::config::RegistrationConfig::open) is off (`AUTHKIT_REGISTRATION=closed`) nobody makes an account by herself, on
+//! whatever way; registrations that wait in the outbox are dropped.

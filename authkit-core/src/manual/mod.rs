@@ -8,6 +8,7 @@
 //! - [`rate_limits`]: what is counted, by whom, and what a refusal costs.
 //! - [`revocation`]: how a logout is seen everywhere without a look-up per request.
 //! - [`mfa`]: what is asked for behind a first factor, and why there is no way around it.
+//! - [`passkeys`]: what a signature proves, what it is bound to, and how often.
 //! - [`failures`]: what happens when a part is away, and how it comes back.
 //! - [`your_own_store`]: what a store has to promise, and how to show that it does.
 //! - [`simulation`]: many nodes, everything that can go wrong, and a seed that repeats it.
@@ -23,6 +24,8 @@ pub mod failures;
 pub mod guessing;
 pub mod mail;
 pub mod mfa;
+#[cfg(feature = "passkeys")]
+pub mod passkeys;
 pub mod passwords;
 pub mod rate_limits;
 pub mod refresh_tokens;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::audit_seal::{AuditLeaf, AuditSeal};
 use crate::model::client::{Client, RequestContext};
+use crate::model::user::Patch;
 use crate::primitives::{AuditEventId, RequestId, SessionId, Timestamp, UserId, harmless};
 
 /// Declares the actions: each with its meaning and its stable name, once.
@@ -126,6 +127,12 @@ actions! {
     RecoveryCodesReplaced = "mfa.recovery_codes_replaced",
     /// A recovery code was used up.
     RecoveryCodeUsed = "mfa.recovery_code_used",
+    /// A code of a second factor was sent, or was not because enough were.
+    FactorCodeSent = "mfa.code_sent",
+    /// A device was trusted by its user: at a login on it no second factor is asked for.
+    DeviceTrusted = "mfa.device_trusted",
+    /// The trust in a device was taken back by its user.
+    DeviceForgotten = "mfa.device_forgotten",
     /// A passkey was added.
     PasskeyAdded = "passkey.added",
     /// A passkey was given another name.
@@ -297,6 +304,16 @@ impl AuditEvent {
             None => event,
         };
         with(with(self, "from", from), "to", to)
+    }
+
+    /// Adds what a patch has made of a field, as [`changed`](Self::changed) does; nothing where it is kept.
+    #[must_use]
+    pub fn patched<T>(self, field: &str, from: Option<&T>, patch: &Patch<T>, text: impl Fn(&T) -> &str) -> Self {
+        match patch {
+            Patch::Keep => self,
+            Patch::Clear => self.changed(field, from.map(text), None),
+            Patch::Set(value) => self.changed(field, from.map(&text), Some(text(value))),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::client::RequestContext;
+use crate::primitives::FactorCode;
 use crate::primitives::{DeviceKind, Email, FullName, Locale, OneTimeTokenText, Timestamp};
 
 /// Declares the words of a closed vocabulary: each with its meaning and its stable name, once.
@@ -90,6 +91,8 @@ pub enum MailContent {
         /// Goes into the link. `None` where nobody had proved to read mail at the address.
         token: Option<OneTimeTokenText>,
     },
+    /// A code of six digits, to be typed in where it was asked for.
+    Code(FactorCode),
     /// Something has happened to your account.
     Notice(Notice),
 }
@@ -174,6 +177,7 @@ impl MailContent {
             Self::Invitation { .. } => "invitation",
             Self::AdminPasswordReset { .. } => "admin_password_reset",
             Self::EmailChanged { .. } => "email_changed",
+            Self::Code(_) => "second_factor_code",
             Self::Notice(notice) => notice.name(),
         }
     }
@@ -189,7 +193,7 @@ impl MailContent {
             | Self::Invitation { token }
             | Self::AdminPasswordReset { token } => Some(token),
             Self::EmailChanged { token } => token.as_ref(),
-            Self::Notice(_) => None,
+            Self::Code(_) | Self::Notice(_) => None,
         }
     }
 
@@ -211,11 +215,21 @@ impl MailContent {
         }
     }
 
+    /// The code, where it says one.
+    #[must_use]
+    pub const fn code(&self) -> Option<&FactorCode> {
+        match self {
+            Self::Code(code) => Some(code),
+            _ => None,
+        }
+    }
+
     /// What else it says, as the outbox keeps it.
     pub(crate) fn facts(&self) -> BTreeMap<String, String> {
         let factor = self.factor().map(|factor| ("factor".to_owned(), factor.as_str().to_owned()));
         let left = self.codes_left().map(|left| ("left".to_owned(), left.to_string()));
-        factor.into_iter().chain(left).collect()
+        let code = self.code().map(|code| ("code".to_owned(), code.expose().to_owned()));
+        factor.into_iter().chain(left).chain(code).collect()
     }
 
     /// The content that the outbox kept; `None` for one that this version does not know.
@@ -228,6 +242,7 @@ impl MailContent {
             ("invitation", Some(token)) => Self::Invitation { token },
             ("admin_password_reset", Some(token)) => Self::AdminPasswordReset { token },
             ("email_changed", token) => Self::EmailChanged { token },
+            ("second_factor_code", None) => Self::Code(FactorCode::new(facts.get("code")?.clone())),
             (name, None) => Self::Notice(Notice::from_parts(name, facts)?),
             _ => return None,
         })
@@ -259,7 +274,8 @@ impl MailContent {
         let factors = AnnouncedFactor::ALL.iter();
         let factors = factors.flat_map(|&factor| [Notice::FactorAdded(factor), Notice::FactorRemoved(factor)]);
         let left = [0, 1, 5].map(Notice::RecoveryCodeUsed);
-        linked.into_iter().chain(notices.into_iter().chain(factors).chain(left).map(Self::Notice)).collect()
+        let code = Self::Code(FactorCode::new("000000".to_owned()));
+        linked.into_iter().chain([code]).chain(notices.into_iter().chain(factors).chain(left).map(Self::Notice)).collect()
     }
 }
 

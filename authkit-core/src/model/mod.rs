@@ -18,6 +18,7 @@ pub mod role;
 pub mod sent_code;
 pub mod server_key;
 pub mod session;
+pub mod sms;
 pub mod trusted_device;
 pub mod user;
 mod user_record;
@@ -46,6 +47,7 @@ pub use session::AssuranceLevel;
 pub use session::{
     AuthMethod, Impersonator, Revocation, RevocationReason, Rotation, RotationOutcome, Session, SessionChange, SessionWithUser,
 };
+pub use sms::{Sms, SmsContent};
 pub use trusted_device::TrustedDevice;
 pub use user::{Patch, User, UserChange, UserStatus};
 pub use user_search::{UserCursor, UserFilter, UserPage, UserPageRequest, UserQuery, UserQueryError};

@@ -51,6 +51,8 @@ purposes! {
     Invitation = "invitation",
     /// Stands between a first factor and a second.
     MfaChallenge = "mfa_challenge",
+    /// Stands between a first factor and the enrolment of a second, which is demanded before a session begins.
+    MfaEnrolment = "mfa_enrolment",
 }
 
 /// A one-time token as a store keeps it: never the text, only a digest of its purpose and its secret.

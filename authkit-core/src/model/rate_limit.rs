@@ -44,6 +44,17 @@ scopes! {
     /// Checks of the password of somebody who is logged in: a renewed proof of identity and a change of password together.
     PasswordAccount = "password_account",
 
+    /// Codes of second factors that are sent for one account, by whatever way.
+    CodeAccount = "code_account",
+    /// Codes of second factors that are asked for by one client network.
+    CodeAddress = "code_address",
+    /// Text messages to one telephone, whatever the account.
+    SmsNumber = "sms_number",
+    /// Text messages to the numbers of one country.
+    SmsCountry = "sms_country",
+    /// Text messages in all.
+    SmsTotal = "sms_total",
+
     // What is recorded of refusals.
     /// Recorded refusals of one kind about one subject.
     RefusalSubject = "refusal_subject",

@@ -6,6 +6,8 @@ mod ceremony;
 mod options;
 mod relying_party;
 mod reply;
+#[cfg(test)]
+mod vectors;
 
 pub use ceremony::{Ceremony, Challenge, user_handle};
 pub use options::{CreationOptions, RequestOptions};

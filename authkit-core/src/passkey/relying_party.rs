@@ -48,6 +48,8 @@ pub struct RelyingParty {
     library: webauthn_rs_core::WebauthnCore,
     /// What is asked of authenticators, and insisted on: that they verify their user.
     verification: UserVerificationPolicy,
+    /// Whether passkeys count as ones that verified their user when they were made: they always did.
+    verified_before: bool,
 }
 
 /// A key that was registered.
@@ -114,7 +116,15 @@ impl RelyingParty {
         // The library is told no subdomains and no other ports: an origin is one that is written down, or none.
         let library =
             webauthn_rs_core::WebauthnCore::new_unsafe_experts_only(&name, &id, urls, timeout, Some(false), Some(false));
-        Ok(Some(Self { id, name, origins, timeout, library, verification: UserVerificationPolicy::Required }))
+        Ok(Some(Self {
+            id,
+            name,
+            origins,
+            timeout,
+            library,
+            verification: UserVerificationPolicy::Required,
+            verified_before: true,
+        }))
     }
 
     /// The RP ID.
@@ -163,6 +173,19 @@ impl RelyingParty {
             allow_credentials: passkeys.iter().map(Descriptor::from).collect(),
             user_verification: "required",
         }
+    }
+
+    /// The same one, that asks for less: to see what else is judged in vectors that lack it.
+    #[cfg(test)]
+    pub(super) fn verifying(mut self, verification: UserVerificationPolicy) -> Self {
+        self.verification = verification;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn verified_before(mut self, verified_before: bool) -> Self {
+        self.verified_before = verified_before;
+        self
     }
 
     fn timeout_millis(&self) -> u64 {
@@ -245,7 +268,7 @@ impl RelyingParty {
             cred: COSEKey::try_from(&key).map_err(|_| ReplyError::Malformed)?,
             counter: passkey.sign_count,
             transports: None,
-            user_verified: true,
+            user_verified: self.verified_before,
             backup_eligible: passkey.backup_eligible,
             backup_state: passkey.backed_up,
             registration_policy: self.verification,

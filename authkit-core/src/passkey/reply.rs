@@ -95,11 +95,10 @@ pub(super) struct ClientData {
 }
 
 impl ClientData {
-    fn parse(json: &[u8]) -> Result<(Self, Challenge), InvalidReply> {
+    fn parse(json: &[u8], read: fn(&[u8]) -> Option<Challenge>) -> Result<Challenge, InvalidReply> {
         let data: Self = serde_json::from_slice(json).map_err(|_| InvalidReply)?;
         let challenge = URL_SAFE_NO_PAD.decode(&data.challenge).map_err(|_| InvalidReply)?;
-        let challenge = Challenge::of(&challenge).ok_or(InvalidReply)?;
-        Ok((data, challenge))
+        read(&challenge).ok_or(InvalidReply)
     }
 }
 
@@ -119,9 +118,13 @@ impl RegistrationReply {
     /// # Errors
     /// When it is none, contradicts itself, or answers no challenge of ours.
     pub fn parse(json: &Value) -> Result<Self, InvalidReply> {
+        Self::read(json, Challenge::of)
+    }
+
+    pub(super) fn read(json: &Value, challenge: fn(&[u8]) -> Option<Challenge>) -> Result<Self, InvalidReply> {
         let credential: RegisterPublicKeyCredential = deserialize(json)?;
         let credential_id = id(&credential.id, &credential.raw_id, &credential.type_)?;
-        let (_, challenge) = ClientData::parse(&credential.response.client_data_json)?;
+        let challenge = ClientData::parse(&credential.response.client_data_json, challenge)?;
         let transports = json["response"]["transports"].as_array().map(Vec::as_slice).unwrap_or_default();
         let transports = transports.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         Ok(Self { credential, credential_id, transports, challenge })
@@ -152,9 +155,13 @@ impl AssertionReply {
     /// # Errors
     /// When it is none, contradicts itself, or answers no challenge of ours.
     pub fn parse(json: &Value) -> Result<Self, InvalidReply> {
+        Self::read(json, Challenge::of)
+    }
+
+    pub(super) fn read(json: &Value, challenge: fn(&[u8]) -> Option<Challenge>) -> Result<Self, InvalidReply> {
         let credential: PublicKeyCredential = deserialize(json)?;
         let credential_id = id(&credential.id, &credential.raw_id, &credential.type_)?;
-        let (_, challenge) = ClientData::parse(&credential.response.client_data_json)?;
+        let challenge = ClientData::parse(&credential.response.client_data_json, challenge)?;
         Ok(Self { credential, credential_id, challenge })
     }
 

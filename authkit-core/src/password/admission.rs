@@ -137,11 +137,11 @@ impl Admission {
         };
         let owed = self.pool.owed_by(&stored);
         let verdict = self.compute(password.clone(), stored).await?;
-        if trouble.is_some() || !exists || verdict == Verdict::Mismatch {
-            if let Some(owed) = owed {
-                // Nobody waits for its outcome: what keeps it from being computed is no reason for another answer.
-                let _ = self.compute(password, owed).await;
-            }
+        if let Some(owed) = owed
+            && (trouble.is_some() || !exists || verdict == Verdict::Mismatch)
+        {
+            // Nobody waits for its outcome: what keeps it from being computed is no reason for another answer.
+            let _ = self.compute(password, owed).await;
         }
         match (trouble, exists) {
             (Some(error), _) => Err(error),

@@ -7,6 +7,7 @@ pub mod mailer;
 pub mod rate_limiter;
 pub mod record_cache;
 pub mod revocation_bus;
+pub mod sms_sender;
 pub mod store;
 
 pub use audit_sink::{AuditSink, AuditSinkError};
@@ -16,6 +17,7 @@ pub use mailer::{MailError, Mailer};
 pub use rate_limiter::{BucketKey, Charge, LimiterHealth, RateLimiter, RateLimiterError};
 pub use record_cache::{CacheError, CacheHealth, Lease, LookUp, RecordCache, RecordKey};
 pub use revocation_bus::{BusError, BusHealth, RevocationBus, RevocationSink};
+pub use sms_sender::{SmsError, SmsSender};
 pub use store::FactorReads;
 pub use store::GuessReads;
 pub use store::PasskeyReads;

@@ -158,6 +158,10 @@ token! {
     FactorCode
 }
 token! {
+    /// What a trusted device holds: `ak_trust_` and opaque text. It stands in for a second factor at a login, beside the first.
+    TrustToken
+}
+token! {
     /// A device token: `ak_dt_` and opaque text. It tells a known device from a stranger's, and logs nobody in.
     DeviceToken
 }

@@ -68,6 +68,19 @@ impl RoleGraph {
         self.nodes.get(name).map(|node| &node.gives)
     }
 
+    /// Whether a role demands a second factor, by itself or by what it inherits.
+    #[must_use]
+    pub fn demands_second_factor(&self, name: &RoleName) -> bool {
+        let (mut ahead, mut seen) = (vec![name], BTreeSet::new());
+        while let Some(role) = ahead.pop().and_then(|name| self.role(name)) {
+            if role.mfa_required {
+                return true;
+            }
+            ahead.extend(role.inherits.iter().filter(|inherited| seen.insert(*inherited)));
+        }
+        false
+    }
+
     /// Every role, in no particular order.
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
         self.nodes.values().map(|node| &*node.role)

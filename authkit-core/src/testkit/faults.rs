@@ -173,6 +173,8 @@ struct Script {
     /// By method and the number of the call.
     faults: BTreeMap<(Method, u64), Fault>,
     down: bool,
+    /// What was committed, where that is kept.
+    committed: Option<Vec<ChangeSet>>,
 }
 
 impl<S> FaultyStore<S> {
@@ -191,6 +193,16 @@ impl<S> FaultyStore<S> {
     /// Makes every call fail, until it is set to `false` again.
     pub fn set_down(&self, down: bool) {
         self.script().down = down;
+    }
+
+    /// Keeps every change set that is committed from now on.
+    pub fn keep_commits(&self) {
+        self.script().committed.get_or_insert_default();
+    }
+
+    /// The change sets that were kept, in the order in which they were committed.
+    pub fn commits(&self) -> Vec<ChangeSet> {
+        self.script().committed.clone().unwrap_or_default()
     }
 
     /// How often a method was called, spoiled calls included.
@@ -393,7 +405,11 @@ impl<S: Store> OutboxReads for FaultyStore<S> {
 #[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
     async fn commit(&self, changes: &ChangeSet) -> Result<Committed, CommitError> {
-        self.call(Method::Commit, self.inner.commit(changes)).await
+        let committed = self.call(Method::Commit, self.inner.commit(changes)).await?;
+        if let Some(kept) = &mut self.script().committed {
+            kept.push(changes.clone());
+        }
+        Ok(committed)
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, StoreError> {

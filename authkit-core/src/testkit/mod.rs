@@ -4,6 +4,7 @@
 //! Nothing here is safe or meant for production. Enable the feature `testkit` in `[dev-dependencies]` only.
 
 pub mod audit_receiver;
+pub mod audit_rule;
 pub mod bus_contract;
 pub mod clock;
 pub mod entropy;

@@ -172,9 +172,9 @@ impl SoftAuthenticator {
         self.keys[place].counter += self.conduct.counts_by;
         let key = &self.keys[place];
         let data = self.authenticator_data(&text(&options["rpId"]), key.counter, 0);
-        let signed = [data.as_slice(), Digest::of(&client_data).as_bytes()].concat();
-        let signer = &self.keys[self.conduct.signs_with.unwrap_or(place)];
-        let signature = signer.pair.sign(&SystemRandom::new(), &signed).expect("signs");
+        let message = [data.as_slice(), Digest::of(&client_data).as_bytes()].concat();
+        let by = &self.keys[self.conduct.signs_with.unwrap_or(place)];
+        let signature = by.pair.sign(&SystemRandom::new(), &message).expect("signs");
         let mut signature = signature.as_ref().to_vec();
         if self.conduct.spoils_signature {
             let last = signature.len() - 1;

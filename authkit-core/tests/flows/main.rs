@@ -3,6 +3,7 @@
 mod account;
 mod account_cache;
 mod audit;
+mod audit_complete;
 mod audit_stream;
 mod authentication;
 mod change_email;

@@ -1,5 +1,6 @@
 //! Passkeys: who gets in by one, who does not, and what becomes of those who try.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use authkit_core::flows::{LoginError, PasskeyAdded, PasskeyError, ProofMethod, SecondFactor, SecondFactorRequired};
@@ -7,7 +8,7 @@ use authkit_core::model::{
     AssuranceLevel, AuditAction, AuthMethod, ChangeSet, CredentialChange, FactorKind, Outcome, Passkey, Quota, UserChange,
 };
 use authkit_core::passkey::{AssertionReply, RegistrationReply};
-use authkit_core::testkit::SoftAuthenticator;
+use authkit_core::testkit::{Mailbox, SoftAuthenticator};
 use authkit_core::{
     AuthKit, Email, Error, ErrorKind, FactorCode, LoggedIn, Login, PasskeyName, Principal, Registration, RequestContext,
 };
@@ -655,4 +656,74 @@ async fn passkeys_are_bound_to_what_is_configured() {
         let refused = world.unjoined(with("https://login.example.com", rp_id, origins)).build().await;
         assert!(refused.is_err(), "{rp_id:?} {origins:?}");
     }
+}
+
+#[tokio::test]
+async fn a_passkey_of_before_the_address_was_proved_is_void_once_it_is() {
+    for way in ["verify", "reset", "magic"] {
+        let (world, mailbox) = (World::new(), Mailbox::new());
+        let config = world.config.clone();
+        let auth = world.unjoined(config).mailer(Arc::new(mailbox.clone())).build_unattended().await.expect("builds");
+        // Somebody makes an account with the address of somebody else.
+        let mallory = register(&auth).await;
+        let mut device = SoftAuthenticator::at(ORIGIN);
+        add(&auth, &principal(&auth, &mallory), &mut device).await.expect("adds");
+        log_in_by(&auth, &mut device).await.expect("logs in");
+        auth.outbox().deliver_due().await.expect("delivers");
+        let mails = mailbox.take();
+        let told: Vec<&str> = mails.iter().map(|mail| mail.content.name()).collect();
+        assert!(told.contains(&"factor_added"), "{told:?}");
+        // The owner comes.
+        match way {
+            "verify" => {
+                auth.links().request_verification(&email(), &request()).await.expect("answers");
+                auth.outbox().deliver_due().await.expect("delivers");
+                auth.links().verify_email(&mailbox.only_token("verify_email"), &request()).await.expect("verifies");
+            }
+            "reset" => {
+                auth.links().request_password_reset(&email(), &request()).await.expect("answers");
+                auth.outbox().deliver_due().await.expect("delivers");
+                let link = mailbox.only_token("reset_password");
+                auth.links().reset_password(&link, password("AnotherPass456"), &request()).await.expect("resets");
+                let login = Login::new(email(), password("AnotherPass456"));
+                auth.sessions().log_in(login, &request()).await.expect("and no second factor keeps her out");
+            }
+            _ => {
+                auth.links().request_magic_link(&email(), None, &request()).await.expect("answers");
+                auth.outbox().deliver_due().await.expect("delivers");
+                let link = mailbox.only_token("magic_link");
+                auth.links().log_in(&link, None, None, &request()).await.expect("logs in");
+            }
+        }
+        assert_eq!(log_in_by(&auth, &mut device).await.map(drop), Err("auth.invalid_passkey"), "after {way}");
+        assert_eq!(kept(&world, &mallory).await, [], "after {way}");
+    }
+}
+
+#[tokio::test]
+async fn a_passkey_of_an_address_that_is_proved_stays() {
+    let (world, mailbox) = (World::new(), Mailbox::new());
+    let config = world.config.clone();
+    let auth = world.unjoined(config).mailer(Arc::new(mailbox.clone())).build_unattended().await.expect("builds");
+    let owner = register(&auth).await;
+    auth.outbox().deliver_due().await.expect("delivers");
+    auth.links().verify_email(&mailbox.only_token("verify_email"), &request()).await.expect("verifies");
+    let mut device = SoftAuthenticator::at(ORIGIN);
+    add(&auth, &principal(&auth, &owner), &mut device).await.expect("adds");
+    auth.links().request_password_reset(&email(), &request()).await.expect("answers");
+    auth.outbox().deliver_due().await.expect("delivers");
+    let link = mailbox.only_token("reset_password");
+    auth.links().reset_password(&link, password("AnotherPass456"), &request()).await.expect("resets");
+    log_in_by(&auth, &mut device).await.expect("logs in");
+    let login = Login::new(email(), password("AnotherPass456"));
+    let behind = auth.sessions().log_in(login, &request()).await.map(drop);
+    assert!(matches!(behind, Err(LoginError::SecondFactorRequired(_))), "{behind:?}");
+    auth.outbox().deliver_due().await.expect("delivers");
+    drop(mailbox.take());
+    let caller = principal(&auth, &log_in_by(&auth, &mut device).await.expect("logs in"));
+    let id = auth.passkeys().list(&caller).await.expect("reads")[0].id;
+    auth.passkeys().remove(&caller, id, &request()).await.expect("removes");
+    auth.outbox().deliver_due().await.expect("delivers");
+    let told: Vec<&str> = mailbox.take().iter().map(|mail| mail.content.name()).collect();
+    assert!(told.contains(&"factor_removed"), "{told:?}");
 }

@@ -166,6 +166,24 @@ async fn nobody_reaches_what_she_does_not_hold_by_any_path() {
 }
 
 #[tokio::test]
+async fn whoever_may_changes_her_own_roles_too() {
+    let world = World::new();
+    let auth = world.node().await;
+    make(&auth, new_role("clerk", &["roles:assign", "invoice:read"], &[])).await;
+    make(&auth, new_role("reader", &["invoice:read"], &[])).await;
+    let clerk = with_role(&auth, "clerk@example.com", "clerk").await;
+    let by = principal(&auth, &clerk);
+    assign(&auth, (&by).into(), grant(clerk.user.id, "reader")).await.expect("what she holds");
+    let take = async |role: &str| {
+        let context = request();
+        auth.roles().unassign((&by).into(), clerk.user.id, &name(role), None, Run::Real, &context).await.map(|_| ())
+    };
+    take("reader").await.expect("what is hers");
+    take("clerk").await.expect("and what lets her do this");
+    assert_eq!(take("reader").await.expect_err("no more").code(), "auth.permission_required");
+}
+
+#[tokio::test]
 async fn who_holds_for_a_while_or_in_a_scope_hands_on_no_more_than_that() {
     let world = World::new();
     let auth = world.node().await;

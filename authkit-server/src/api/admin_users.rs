@@ -276,6 +276,22 @@ impl AdminUserRoutes {
         Ok(Gone::Gone)
     }
 
+    /// Turn off every second factor of an account
+    ///
+    /// Needs `users:write`, and every permission that the account holds: for an owner who has lost them all. Every session of the account
+    /// ends, its passkeys and trusted devices are forgotten, and its owner is told by mail. Where there was none, nothing changes.
+    #[oai(path = "/:id/mfa", method = "delete", operation_id = "adminResetMfa")]
+    async fn reset_mfa(
+        &self,
+        Caller(caller): Caller,
+        context: Data<&RequestContext>,
+        /// The `id` of the account.
+        id: Path<String>,
+    ) -> poem::Result<Gone> {
+        self.auth.administration(&caller).reset_mfa(user_id(&id)?, &context).await.map_err(refused)?;
+        Ok(Gone::Gone)
+    }
+
     /// Suspend an account
     ///
     /// Needs `users:write`, and every permission that the account holds. Every session of it ends, everywhere within a second, and
@@ -439,7 +455,7 @@ impl AdminUserRoutes {
 }
 
 /// What is not an id names no account: the same answer as for one that nobody has.
-fn user_id(text: &Path<String>) -> Result<UserId, Problem> {
+pub(super) fn user_id(text: &Path<String>) -> Result<UserId, Problem> {
     text.0.parse().map_err(|_| no_such_account())
 }
 

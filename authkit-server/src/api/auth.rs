@@ -2,7 +2,7 @@
 
 use authkit_core::flows::{Login, Refreshed, Registration};
 use authkit_core::model::RequestContext;
-use authkit_core::{AuthKit, DeviceToken, RefreshToken};
+use authkit_core::{AuthKit, DeviceToken, RefreshToken, TrustToken};
 use poem::web::Data;
 use poem_openapi::payload::{Json, Response};
 use poem_openapi::{Object, OpenApi};
@@ -51,6 +51,8 @@ struct LoginBody {
     /// The `device_token` of the last login on this device, for clients that keep no cookies: strangers who guess at the account
     /// do not hold up a device that is known. What is no token of the account is ignored.
     device_token: Option<String>,
+    /// The `trust_token` of a device that its user trusts, for clients that keep no cookies: no second factor is asked for.
+    trust_token: Option<String>,
 }
 
 /// A refresh token.
@@ -125,6 +127,8 @@ impl AuthRoutes {
     ///
     /// `auth.invalid_credentials` whether the address or the password is wrong; `account.suspended` only after the right password.
     /// `auth.mfa_required` when a second factor is on: the login goes on at `/api/v1/auth/mfa/verify` with its `mfa_token`.
+    /// `auth.mfa_enrolment_required` when one is demanded of the account and none is on: it goes on at
+    /// `/api/v1/auth/mfa/enrolment`.
     /// After five wrong passwords in a row the next one is not evaluated for a while: `rate_limit.exceeded`, for the right one as
     /// well. A device that shows the cookie or the `device_token` of an earlier login is not held up by what strangers try.
     #[oai(path = "/login", method = "post", operation_id = "login")]
@@ -140,7 +144,8 @@ impl AuthRoutes {
         let password = fields.password("password", &body.password);
         let (email, password) = fields.complete((email, password))?;
         let device_token = body.device_token.map(DeviceToken::new).or(device.token);
-        let login = Login { email, password, device_name, device_token };
+        let trust_token = body.trust_token.map(TrustToken::new).or(device.trust);
+        let login = Login { email, password, device_name, device_token, trust_token };
         let logged_in = self.auth.sessions().log_in(login, &context).await.map_err(refused)?;
         let cookie = logged_in.device_token.as_ref().map(|token| device.cookies.set(token));
         Ok(with_cookie(Json(logged_in.into()), cookie))

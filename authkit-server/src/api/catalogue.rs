@@ -36,6 +36,9 @@ const OF_ANOTHER: &[ProblemCode] = &[(403, "account.more_powerful"), (404, "acco
 /// What every route can answer that can be held to the state that the client has read.
 const CONDITIONAL: &[ProblemCode] = &[(400, "request.invalid_parameter"), (412, "account.changed")];
 
+/// What every route can answer that changes what a role gives, or who has it.
+const ROLE_CHANGE: &[ProblemCode] = &[(400, "request.invalid_parameter"), (403, "role.not_held")];
+
 /// What every route that hashes a password can answer.
 const HASHING: &[ProblemCode] = &[(503, "service.overloaded")];
 
@@ -62,7 +65,12 @@ const OPERATIONS: &[Operation] = &[
     (
         "login",
         &[BODY, FIELDS, HASHING, LIMITED],
-        &[(401, "auth.invalid_credentials"), (403, "account.suspended"), (403, "auth.mfa_required")],
+        &[
+            (401, "auth.invalid_credentials"),
+            (403, "account.suspended"),
+            (403, "auth.mfa_required"),
+            (403, "auth.mfa_enrolment_required"),
+        ],
     ),
     ("verifyMfa", &[BODY, LIMITED], &[(401, "auth.invalid_mfa_token"), (401, "mfa.invalid_code")]),
     // Passkeys.
@@ -125,16 +133,76 @@ const OPERATIONS: &[Operation] = &[
     (
         "removePasskey",
         &[BEARER, IN_PERSON],
-        &[(403, "auth.reauthentication_required"), (404, "passkey.not_found"), (409, "passkey.last_way_in")],
+        &[
+            (403, "auth.reauthentication_required"),
+            (404, "passkey.not_found"),
+            (409, "passkey.last_way_in"),
+            (409, "mfa.demanded"),
+        ],
     ),
     ("getMfa", &[BEARER], &[]),
-    ("startTotp", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required"), (409, "mfa.already_enrolled")]),
+    ("sendMfaCode", &[BODY], &[(401, "auth.invalid_mfa_token")]),
+    ("sendReauthenticationCode", &[BODY, BEARER, IN_PERSON], &[]),
+    ("enrolTotp", &[BODY], &[(401, "auth.invalid_mfa_token"), (403, "mfa.not_available")]),
+    (
+        "enrolEmail",
+        &[BODY, LIMITED],
+        &[(401, "auth.invalid_mfa_token"), (403, "mfa.not_available"), (403, "account.email_not_verified")],
+    ),
+    ("enrolSms", &[BODY, FIELDS, LIMITED], &[(401, "auth.invalid_mfa_token"), (403, "mfa.not_available")]),
+    ("finishEnrolment", &[BODY], &[(401, "auth.invalid_mfa_token"), (404, "mfa.not_enrolled"), (422, "mfa.invalid_code")]),
+    (
+        "startTotp",
+        &[BEARER, IN_PERSON],
+        &[(403, "auth.reauthentication_required"), (403, "mfa.not_available"), (409, "mfa.already_enrolled")],
+    ),
+    (
+        "startEmail",
+        &[BEARER, IN_PERSON, LIMITED],
+        &[
+            (403, "auth.reauthentication_required"),
+            (403, "mfa.not_available"),
+            (403, "account.email_not_verified"),
+            (409, "mfa.already_enrolled"),
+        ],
+    ),
+    (
+        "startSms",
+        &[BODY, FIELDS, BEARER, IN_PERSON, LIMITED],
+        &[(403, "auth.reauthentication_required"), (403, "mfa.not_available"), (409, "mfa.already_enrolled")],
+    ),
+    (
+        "confirmEmail",
+        &[BODY, BEARER, IN_PERSON],
+        &[(404, "mfa.not_enrolled"), (409, "mfa.already_enrolled"), (422, "mfa.invalid_code")],
+    ),
+    (
+        "confirmSms",
+        &[BODY, BEARER, IN_PERSON],
+        &[(404, "mfa.not_enrolled"), (409, "mfa.already_enrolled"), (422, "mfa.invalid_code")],
+    ),
+    (
+        "removeEmailFactor",
+        &[BEARER, IN_PERSON],
+        &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled"), (409, "mfa.demanded")],
+    ),
+    (
+        "removeSms",
+        &[BEARER, IN_PERSON],
+        &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled"), (409, "mfa.demanded")],
+    ),
+    ("forgetTrustedDevice", &[BEARER, IN_PERSON], &[(404, "mfa.no_such_device")]),
+    ("forgetTrustedDevices", &[BEARER, IN_PERSON], &[]),
     (
         "confirmTotp",
         &[BODY, BEARER, IN_PERSON],
         &[(404, "mfa.not_enrolled"), (409, "mfa.already_enrolled"), (422, "mfa.invalid_code")],
     ),
-    ("removeTotp", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled")]),
+    (
+        "removeTotp",
+        &[BEARER, IN_PERSON],
+        &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled"), (409, "mfa.demanded")],
+    ),
     ("replaceRecoveryCodes", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required"), (404, "mfa.not_enrolled")]),
     ("refresh", &[BODY, LIMITED], &[(401, "auth.invalid_refresh_token"), (401, "auth.refresh_token_reused")]),
     ("logout", &[BODY], &[(401, "auth.invalid_refresh_token")]),
@@ -165,7 +233,11 @@ const OPERATIONS: &[Operation] = &[
     ("forgotPassword", &[BODY, FIELDS, LIMITED], &[]),
     ("resetPassword", &[BODY, FIELDS, HASHING, LINK], &[(422, "password.too_weak")]),
     ("requestMagicLink", &[BODY, FIELDS, LIMITED], &[]),
-    ("logInByMagicLink", &[BODY, FIELDS, LINK], &[(403, "auth.link_of_another_browser"), (403, "auth.mfa_required")]),
+    (
+        "logInByMagicLink",
+        &[BODY, FIELDS, LINK],
+        &[(403, "auth.link_of_another_browser"), (403, "auth.mfa_required"), (403, "auth.mfa_enrolment_required")],
+    ),
     ("getProfile", &[BEARER], &[(403, "account.suspended")]),
     ("updateProfile", &[BODY, FIELDS, BEARER], &[(403, "account.suspended")]),
     ("closeAccount", &[BEARER, IN_PERSON], &[(403, "auth.reauthentication_required")]),
@@ -177,6 +249,7 @@ const OPERATIONS: &[Operation] = &[
     ("adminCloseUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[(409, "role.last_superuser")]),
     ("adminSuspendUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[(409, "role.last_superuser")]),
     ("adminRestoreUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER, CONDITIONAL], &[]),
+    ("adminResetMfa", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER], &[]),
     ("adminUnlockUser", &[BEARER, IN_PERSON, PERMITTED, OF_ANOTHER], &[]),
     (
         "adminListSessions",
@@ -197,6 +270,51 @@ const OPERATIONS: &[Operation] = &[
     ),
     ("listSessions", &[BEARER], &[(400, "request.invalid_parameter")]),
     ("revokeSession", &[BEARER], &[(404, "session.not_found")]),
+    // Roles.
+    ("adminListRoles", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    (
+        "adminCreateRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[(409, "role.name_taken"), (422, "role.cycle"), (422, "role.unknown"), (422, "role.too_many")],
+    ),
+    ("adminGetRole", &[BEARER, IN_PERSON, PERMITTED], &[(404, "role.not_found")]),
+    (
+        "adminUpdateRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[
+            (403, "role.built_in"),
+            (404, "role.not_found"),
+            (409, "role.last_superuser"),
+            (412, "role.changed"),
+            (422, "role.cycle"),
+            (422, "role.unknown"),
+            (422, "role.too_many"),
+        ],
+    ),
+    (
+        "adminDeleteRole",
+        &[BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[(403, "role.built_in"), (404, "role.not_found"), (409, "role.in_use"), (412, "role.changed")],
+    ),
+    ("adminListPermissions", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("adminListHolders", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),
+    ("adminGetUserRoles", &[BEARER, IN_PERSON, PERMITTED], &[(404, "account.not_found")]),
+    (
+        "adminAssignRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[
+            (404, "account.not_found"),
+            (404, "role.not_found"),
+            (409, "role.last_superuser"),
+            (422, "role.expired"),
+            (422, "role.too_many"),
+        ],
+    ),
+    (
+        "adminUnassignRole",
+        &[BODY, FIELDS, BEARER, IN_PERSON, PERMITTED, ROLE_CHANGE],
+        &[(404, "account.not_found"), (404, "role.not_found"), (404, "role.not_assigned"), (409, "role.last_superuser")],
+    ),
     // The audit log.
     ("listSecurityEvents", &[BEARER], &[(400, "request.invalid_parameter")]),
     ("listAuditEvents", &[BEARER, IN_PERSON, PERMITTED], &[(400, "request.invalid_parameter")]),

@@ -9,6 +9,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
 use super::reply::{SessionBody, UserBody};
+use super::role_reply::AssignmentBody;
 
 /// Everything that is held about the caller, as it stood at one moment.
 #[derive(Debug, Object)]
@@ -18,6 +19,8 @@ pub(super) struct ExportBody {
     exported_at: String,
     /// The account.
     account: UserBody,
+    /// Its roles, those that have expired included.
+    roles: Vec<AssignmentBody>,
     /// Whether it has a password. The password itself is not known here, and its hash is not handed out.
     has_password: bool,
     /// The sessions that are alive, the youngest first.
@@ -76,6 +79,7 @@ impl ExportBody {
         Self {
             exported_at: export.at.to_string(),
             account: UserBody::from(&export.user),
+            roles: export.user.access.assignments.iter().map(AssignmentBody::own).collect(),
             has_password: export.has_password,
             sessions: export.sessions.iter().map(|session| SessionBody::new(session, session.id == current)).collect(),
             audit_events: export.events.iter().map(ExportedEvent::new).collect(),

@@ -1,16 +1,24 @@
 //! Members of a request body, checked all at once: the reply names every one that is wrong.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
 use authkit_core::ImpersonationReason;
 use authkit_core::PasskeyName;
 use authkit_core::{DeviceName, Email, FullName, LabelError, Locale, Password};
-
+use authkit_core::{RoleDescription, RoleName, Scope, Timestamp};
+use authkit_core::{RoleNameError, ScopeError};
 use poem::http::StatusCode;
 
+use crate::cli::audit::timestamp;
 use crate::problem::Problem;
 
 /// Collects what is wrong with the members of one request.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Vec<(&'static str, &'static str, String)>);
+pub(super) struct Fields(Vec<(String, &'static str, String)>);
+
+/// How many wrong items of one list a reply names: enough to see what is wrong, whatever is sent.
+const MAX_WRONG_ITEMS: usize = 10;
 
 impl Fields {
     /// An email address.
@@ -49,8 +57,53 @@ impl Fields {
     }
 
     /// What is wrong with a member.
-    fn refuse(&mut self, field: &'static str, code: &'static str, error: &dyn std::fmt::Display) {
-        self.0.push((field, code, error.to_string()));
+    fn refuse(&mut self, field: impl Into<String>, code: &'static str, error: &dyn std::fmt::Display) {
+        self.0.push((field.into(), code, error.to_string()));
+    }
+
+    /// A name of a role.
+    pub(super) fn role_name(&mut self, field: &'static str, text: &str) -> Option<RoleName> {
+        text.parse().map_err(|error: RoleNameError| self.refuse(field, "invalid_role_name", &error)).ok()
+    }
+
+    /// What a role is for.
+    pub(super) fn role_description(&mut self, field: &'static str, text: Option<&str>) -> Option<RoleDescription> {
+        self.optional(field, "invalid_description", text, RoleDescription::parse)
+    }
+
+    /// Where an assignment counts.
+    pub(super) fn scope(&mut self, field: &'static str, text: Option<&str>) -> Option<Scope> {
+        text.and_then(|text| text.parse().map_err(|error: ScopeError| self.refuse(field, "invalid_scope", &error)).ok())
+    }
+
+    /// An instant.
+    pub(super) fn instant(&mut self, field: &'static str, text: Option<&str>) -> Option<Timestamp> {
+        let read = text.map(timestamp)?;
+        if read.is_none() {
+            self.refuse(field, "invalid_instant", &"must be an instant as in 2026-01-31T00:00:00Z (RFC 3339)");
+        }
+        read
+    }
+
+    /// A list of texts of one kind, each once.
+    pub(super) fn set<T: FromStr<Err: std::fmt::Display> + Ord>(
+        &mut self,
+        field: &'static str,
+        code: &'static str,
+        texts: Option<&[String]>,
+    ) -> Option<BTreeSet<T>> {
+        let (mut set, mut wrong) = (BTreeSet::new(), 0);
+        for (index, text) in texts?.iter().enumerate() {
+            match text.parse() {
+                Ok(item) => drop(set.insert(item)),
+                Err(error) if wrong < MAX_WRONG_ITEMS => {
+                    wrong += 1;
+                    self.refuse(format!("{field}[{index}]"), code, &error);
+                }
+                Err(_) => break,
+            }
+        }
+        Some(set)
     }
 
     /// A request that lacks what it has to have, or has what does not go together.

@@ -16,8 +16,9 @@ use super::caller::Caller;
 use super::export::{ExportBody, Exported};
 use super::field::Fields;
 use super::refusal::{no_such_session, refused};
-use super::reply::{Gone, MessageBody, SessionPageBody, UserBody};
+use super::reply::{Gone, MessageBody, SessionPageBody};
 use super::reply::{PasswordChangedBody, with_cookie};
+use super::role_reply::ProfileBody;
 use super::tag::Tag;
 use crate::http::{DeviceCookie, StrictJson};
 use crate::problem::Problem;
@@ -79,10 +80,12 @@ impl MeRoutes {
 #[OpenApi(prefix_path = "/api/v1/users", tag = "Tag::Account")]
 impl MeRoutes {
     /// Your profile
+    ///
+    /// With your roles, and what they permit right now.
     #[oai(path = "/me", method = "get", operation_id = "getProfile")]
-    async fn profile(&self, Caller(caller): Caller) -> poem::Result<Json<UserBody>> {
+    async fn profile(&self, Caller(caller): Caller) -> poem::Result<Json<ProfileBody>> {
         let user = self.auth.accounts().profile(&caller).await.map_err(refused)?;
-        Ok(Json(UserBody::from(&user)))
+        Ok(Json(ProfileBody::new(&user, &self.auth.roles().access_of(&user))))
     }
 
     /// Change your profile
@@ -94,14 +97,14 @@ impl MeRoutes {
         Caller(caller): Caller,
         context: Data<&RequestContext>,
         StrictJson(body): StrictJson<ProfileUpdateBody>,
-    ) -> poem::Result<Json<UserBody>> {
+    ) -> poem::Result<Json<ProfileBody>> {
         let mut fields = Fields::default();
         let full_name = patch(body.full_name, |text| fields.full_name("full_name", Some(text)));
         let locale = patch(body.locale, |text| fields.locale("locale", Some(text)));
         fields.complete(())?;
         let update = ProfileUpdate { full_name, locale };
         let user = self.auth.accounts().update_profile(&caller, update, &context).await.map_err(refused)?;
-        Ok(Json(UserBody::from(&user)))
+        Ok(Json(ProfileBody::new(&user, &self.auth.roles().access_of(&user))))
     }
 
     /// Close your account

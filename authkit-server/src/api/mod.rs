@@ -3,6 +3,7 @@
 //! One file per resource. `field` turns request members into the library's types, `refusal` turns the library's errors into
 //! problem documents, `caller` reads the bearer token, `catalogue` says which problems a route can answer with.
 
+mod admin_roles;
 mod admin_users;
 mod audit;
 mod audit_export;
@@ -21,6 +22,8 @@ mod passkeys;
 mod precondition;
 mod refusal;
 mod reply;
+mod role_reply;
 mod tag;
+mod user_roles;
 
 pub use openapi::{Routes, Service, docs_page, document, service};

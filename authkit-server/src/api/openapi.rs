@@ -7,6 +7,7 @@ use poem_openapi::registry::Registry;
 use poem_openapi::{ApiResponse, LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
+use super::admin_roles::AdminRoleRoutes;
 use super::admin_users::AdminUserRoutes;
 use super::audit::AuditRoutes;
 use super::auth::AuthRoutes;
@@ -16,13 +17,25 @@ use super::me::MeRoutes;
 use super::mfa::MfaRoutes;
 use super::outbox::OutboxRoutes;
 use super::passkeys::PasskeyRoutes;
+use super::user_roles::UserRoleRoutes;
 use crate::problem::Problem;
 
 /// The routes of the contract.
 pub type Service = OpenApiService<Routes, ()>;
 
 /// Their handlers.
-pub type Routes = (AuthRoutes, LinkRoutes, MeRoutes, MfaRoutes, PasskeyRoutes, AdminUserRoutes, AuditRoutes, OutboxRoutes);
+pub type Routes = (
+    AuthRoutes,
+    LinkRoutes,
+    MeRoutes,
+    MfaRoutes,
+    PasskeyRoutes,
+    AdminUserRoutes,
+    AdminRoleRoutes,
+    UserRoleRoutes,
+    AuditRoutes,
+    OutboxRoutes,
+);
 
 /// The routes of the contract, over one `AuthKit`.
 #[must_use]
@@ -34,6 +47,8 @@ pub fn service(auth: &AuthKit, public_url: &str) -> Service {
         MfaRoutes::new(auth.clone()),
         PasskeyRoutes::new(auth.clone()),
         AdminUserRoutes::new(auth.clone()),
+        AdminRoleRoutes::new(auth.clone()),
+        UserRoleRoutes::new(auth.clone()),
         AuditRoutes::new(auth.clone()),
         OutboxRoutes::new(auth.clone()),
     );

@@ -7,7 +7,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use authkit_core::flows::PasskeyError;
-use authkit_core::flows::{AdminError, ChangeEmailError, CloseAccountError, EnrollError, Internal, ReauthenticateError};
+use authkit_core::flows::{
+    AdminError, ChangeEmailError, CloseAccountError, EnrollError, Internal, ReauthenticateError, RoleError,
+};
 use authkit_core::model::FactorKind;
 use authkit_core::{Error, ErrorKind};
 use poem::http::StatusCode;
@@ -40,6 +42,11 @@ pub(super) fn no_such_account() -> Problem {
     refused(AdminError::NotFound)
 }
 
+/// There is no such role.
+pub(super) fn no_such_role() -> Problem {
+    refused(RoleError::NotFound)
+}
+
 /// The problem document of an error of the library.
 pub(super) fn refused(error: impl Into<Error>) -> Problem {
     let error = error.into();
@@ -67,6 +74,17 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
         ) => problem.challenge("insufficient_user_authentication"),
         (Error::InsufficientAuthentication(insufficient), _) => problem.challenge_text(insufficient.challenge()),
         (_, ErrorKind::Throttled(after) | ErrorKind::Overloaded(after)) => problem.retry_after(after),
+        // RFC 6750 §3.1.
+        _ => match (error.scope_challenge(), error.missing_permission()) {
+            (Some(challenge), Some(permission)) => problem.challenge_text(challenge).member("permission", permission),
+            _ => problem,
+        },
+    };
+    let problem = match &error {
+        Error::Role(RoleError::Cycle | RoleError::UnknownInherited { .. }) => {
+            problem.field("inherits", error.code().trim_start_matches("role."), error.to_string())
+        }
+        Error::Role(RoleError::Expired) => problem.field("expires_at", "expired", error.to_string()),
         _ => problem,
     };
     let problem = match error.second_factor_required() {
@@ -110,6 +128,25 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "role.last_superuser" => {
             ("Nobody else holds every permission", "Give somebody else every permission first, so that somebody still does.")
         }
+        "role.not_held" => (
+            "The role gives what you do not hold yourself",
+            "Nobody hands on or takes away what she does not hold herself, there and for as long. Ask somebody who holds it.",
+        ),
+        "role.not_found" => ("There is no such role", "GET /api/v1/admin/roles lists them."),
+        "role.not_assigned" => (
+            "The account does not have this role there",
+            "GET /api/v1/admin/users/{id}/roles lists what it has, and in which scope.",
+        ),
+        "role.name_taken" => ("A role has this name", "Choose another name, or change that role."),
+        "role.built_in" => ("The role is built in", "It can be neither changed nor deleted. Make one of your own."),
+        "role.cycle" => {
+            ("The role would inherit itself", "Leave out of inherits what inherits this role, by way of others it may be.")
+        }
+        "role.changed" => ("The role was changed since you read it", "Read it again, and decide anew."),
+        "role.expired" => ("The end of the assignment has passed", "Choose an instant that lies ahead."),
+        "role.unknown" => return ("The role would inherit one that is not there", error.to_string()),
+        "role.in_use" => return ("The role is in use", error.to_string()),
+        "role.too_many" => return ("There would be too much of something", error.to_string()),
         "auth.impersonation_forbidden" => (
             "Only the owner of the account may do this",
             "You act as somebody else. Use your own access token for what is yours.",
@@ -119,6 +156,13 @@ fn sentences(error: &Error) -> (&'static str, String) {
         "auth.mfa_required" => {
             ("A second factor is required", "Send a code of one of your factors with the mfa_token to /api/v1/auth/mfa/verify.")
         }
+        "auth.mfa_enrolment_required" => (
+            "A second factor has to be turned on first",
+            "Turn one of the factors on at /api/v1/auth/mfa/enrolment with the mfa_token; the session begins with it.",
+        ),
+        "mfa.not_available" => ("This factor cannot be turned on here", "GET /api/v1/users/me/mfa says which can be used."),
+        "mfa.demanded" => ("A second factor is demanded of this account", "Turn another one on first."),
+        "account.email_not_verified" => ("The email address is not verified", "Verify it first."),
         "auth.invalid_mfa_token" => ("This login cannot be finished any more", "Log in again."),
         "auth.step_up_required" => {
             ("This needs a second factor", "Send a code of a second factor to /api/v1/auth/reauthenticate.")

@@ -1,5 +1,6 @@
 //! What the routes answer: the members of each JSON reply.
 
+use crate::http::DeviceCookies;
 use authkit_core::Page;
 use authkit_core::flows::{LoggedIn, PasswordChanged, TokenPair};
 use authkit_core::model::{Client, Session, User};
@@ -64,6 +65,10 @@ pub(super) struct TokensBody {
     /// longer than the others, and show it as `device_token`.
     #[oai(skip_serializing_if_is_none)]
     device_token: Option<String>,
+    /// After a second factor with `trust_device`: what lets the device log in without one for a while, for clients that keep no
+    /// cookies. Show it as `trust_token`.
+    #[oai(skip_serializing_if_is_none)]
+    trust_token: Option<String>,
 }
 
 impl From<LoggedIn> for TokensBody {
@@ -76,7 +81,19 @@ impl From<LoggedIn> for TokensBody {
             expires_in: expires_in.as_secs(),
             user: UserBody::from(&logged_in.user),
             device_token: logged_in.device_token.as_ref().map(|token| token.expose().to_owned()),
+            trust_token: logged_in.trust_token.as_ref().map(|token| token.expose().to_owned()),
         }
+    }
+}
+
+/// The reply to a login, and the cookies of the device.
+pub(super) fn logged_in(logged_in: LoggedIn, cookies: DeviceCookies) -> Response<Json<TokensBody>> {
+    let device = logged_in.device_token.as_ref().map(|token| cookies.set(token));
+    let trust = logged_in.trust_token.as_ref().map(|token| cookies.set_trust(token));
+    let reply = with_cookie(Json(logged_in.into()), device);
+    match trust {
+        Some(cookie) => reply.header(SET_COOKIE, cookie),
+        None => reply,
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum Tag {
     Account,
     /// The accounts of others.
     Administration,
+    /// Roles, what they give, and who has them.
+    Roles,
     /// Messages that wait, were sent, or could not be.
     Outbox,
     /// What happened, and why.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use authkit_core::embedded::LocalKeyCustody;
-use authkit_core::ports::{AuditSink, Mailer};
+use authkit_core::ports::{AuditSink, Mailer, SmsSender};
 use authkit_core::{AuthKit, OsEntropy, SystemClock};
 
 use secrecy::ExposeSecret as _;
@@ -14,6 +14,7 @@ use crate::cli::OperationError;
 use crate::data_dir::DataDir;
 use crate::mail::{Letterhead, MailFiles, Smtp, Texts, tried};
 use crate::settings::Settings;
+use crate::sms::{Gateway, SmsFiles, Wording};
 
 /// An `AuthKit` and the store under it.
 pub(super) struct Assembly {
@@ -60,7 +61,7 @@ impl Assembly {
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
         let mut builder = AuthKit::builder(settings.core_config()).store(store.store()).custody(Arc::new(custody));
-        builder = builder.mailer(mailer(settings, &directory, letterhead.clone())?);
+        builder = builder.mailer(mailer(settings, &directory, letterhead.clone())?).sms_sender(sms_sender(settings, &directory)?);
         if !stays {
             builder = builder.leave_outbox();
         }
@@ -102,6 +103,16 @@ fn mailer(settings: &Settings, directory: &DataDir, letterhead: Letterhead) -> R
     Ok(match &settings.smtp_url {
         Some(url) => Arc::new(Smtp::new(url.expose_secret(), settings.smtp_ca_file.as_deref(), letterhead)?),
         None => Arc::new(MailFiles::new(directory.outbox(), letterhead)),
+    })
+}
+
+/// Who sends text messages: the gateway of the settings, or files in the data directory.
+fn sms_sender(settings: &Settings, directory: &DataDir) -> Result<Arc<dyn SmsSender>, OperationError> {
+    let host = settings.public_url.host().to_owned();
+    let wording = Wording::new(settings.mfa_service_name.clone().unwrap_or_else(|| host.clone()), host);
+    Ok(match &settings.sms_gateway {
+        Some((url, token)) => Arc::new(Gateway::new(url, token.clone(), wording)?),
+        None => Arc::new(SmsFiles::new(directory.outbox(), wording)),
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn run(auth: &AuthKit, command: &RolesCommand, out: &mut Vec<u8
         RolesCommand::Update(args) => update(auth, args, out).await,
         RolesCommand::Delete(RoleDeleteArgs { name, dry_run }) => {
             let context = RequestContext::default();
-            let impact = roles.delete(OPERATOR, name, &ExpectedRole::Anything, run_of(*dry_run), &context).await?;
+            let (_, impact) = roles.delete(OPERATOR, name, &ExpectedRole::Anything, run_of(*dry_run), &context).await?;
             Ok(write_impact(&impact, out)?)
         }
         RolesCommand::Assign(args) => assign(auth, args, out).await,

@@ -68,6 +68,7 @@ fn routes(settings: &Settings, assembly: &Assembly, metrics: &Metrics, shell: &H
     let routes = link_pages::add_to(routes, &pages);
     let routes = passkey_page::add_to(routes);
     let cookies = DeviceCookies::new(settings.public_url.is_https(), settings.device_lifetime);
+    let cookies = cookies.trusting(settings.mfa_trust_lifetime);
     let service = service.with(CountRequests::new(auth.clone()));
     routes.nest("/", service).data(auth.clone()).data(cookies)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authkit_core::DeviceToken;
+use authkit_core::{DeviceToken, TrustToken};
 use poem::http::HeaderMap;
 use poem::http::header::COOKIE;
 use poem::{FromRequest, Request, RequestBody, Result};
@@ -11,18 +11,27 @@ use poem::{FromRequest, Request, RequestBody, Result};
 const NAME: &str = "__Host-authkit_device";
 /// The name where they come by http, on one's own machine: a browser refuses the other one there.
 const PLAIN_NAME: &str = "authkit_device";
+/// The same for a device that is trusted to show no second factor.
+const TRUST_NAME: &str = "__Host-authkit_trust";
+const PLAIN_TRUST_NAME: &str = "authkit_trust";
 
 /// How the cookie is set here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeviceCookies {
     is_https: bool,
     lifetime: Duration,
+    trust_lifetime: Duration,
 }
 
 impl DeviceCookies {
     /// For a service that is reached by https, or not, and knows a device for so long.
     pub(crate) const fn new(is_https: bool, lifetime: Duration) -> Self {
-        Self { is_https, lifetime }
+        Self { is_https, lifetime, trust_lifetime: Duration::ZERO }
+    }
+
+    /// And trusts one for so long.
+    pub(crate) const fn trusting(self, trust_lifetime: Duration) -> Self {
+        Self { trust_lifetime, ..self }
     }
 
     /// Whether clients come by https.
@@ -36,25 +45,48 @@ impl DeviceCookies {
 
     /// The `Set-Cookie` of a token (RFC 6265bis §4.1).
     pub(crate) fn set(self, token: &DeviceToken) -> String {
-        let secure = if self.is_https { "; Secure" } else { "" };
-        let (name, max_age) = (self.name(), self.lifetime.as_secs());
+        self.cookie(self.name(), token.expose(), self.lifetime)
+    }
+
+    /// The `Set-Cookie` of the trust in a device.
+    pub(crate) fn set_trust(self, token: &TrustToken) -> String {
+        self.cookie(self.trust_name(), token.expose(), self.trust_lifetime)
+    }
+
+    const fn trust_name(self) -> &'static str {
+        if self.is_https { TRUST_NAME } else { PLAIN_TRUST_NAME }
+    }
+
+    fn cookie(self, name: &str, value: &str, lifetime: Duration) -> String {
+        let (secure, max_age) = (if self.is_https { "; Secure" } else { "" }, lifetime.as_secs());
         // SECURITY: scripts have no use for it; and whoever is sent here by a link logs in on the same device as ever.
-        format!("{name}={}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", token.expose())
+        format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
     }
 
     /// The token that a client sent; `None` for none, and for more than one of the name.
     fn read(self, headers: &HeaderMap) -> Option<DeviceToken> {
+        Self::only(headers, self.name()).map(DeviceToken::new)
+    }
+
+    /// The trust that a client showed, likewise.
+    fn read_trust(self, headers: &HeaderMap) -> Option<TrustToken> {
+        Self::only(headers, self.trust_name()).map(TrustToken::new)
+    }
+
+    fn only(headers: &HeaderMap, wanted: &str) -> Option<String> {
         let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
         let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut values = pairs.filter(|(name, _)| *name == self.name()).map(|(_, value)| value);
+        let mut values = pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value);
         let (Some(only), None) = (values.next(), values.next()) else { return None };
-        Some(DeviceToken::new(only.to_owned()))
+        Some(only.to_owned())
     }
 }
 
 /// The device token of a request's cookie, and how to set the next one.
 pub(crate) struct DeviceCookie {
     pub(crate) token: Option<DeviceToken>,
+    /// That its user trusts the device.
+    pub(crate) trust: Option<TrustToken>,
     pub(crate) cookies: DeviceCookies,
 }
 
@@ -63,7 +95,8 @@ impl<'a> FromRequest<'a> for DeviceCookie {
         // Where nothing is said of it, it is set as on one's own machine.
         let plain = DeviceCookies::new(false, Duration::ZERO);
         let cookies = request.data::<DeviceCookies>().copied().unwrap_or(plain);
-        Ok(Self { token: cookies.read(request.headers()), cookies })
+        let headers = request.headers();
+        Ok(Self { token: cookies.read(headers), trust: cookies.read_trust(headers), cookies })
     }
 }
 
@@ -90,6 +123,17 @@ mod tests {
         let expected = "__Host-authkit_device=ak_dt_x; Path=/; Max-Age=15552000; HttpOnly; SameSite=Lax; Secure";
         assert_eq!(SAFE.set(&token), expected);
         assert_eq!(PLAIN.set(&token), "authkit_device=ak_dt_x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    fn trust_is_a_cookie_of_its_own() {
+        let trusting = SAFE.trusting(Duration::from_hours(24 * 30));
+        let expected = "__Host-authkit_trust=ak_trust_x; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(trusting.set_trust(&TrustToken::new("ak_trust_x".to_owned())), expected);
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("__Host-authkit_device=d; __Host-authkit_trust=t"));
+        assert_eq!(trusting.read_trust(&headers).map(|token| token.expose().to_owned()).as_deref(), Some("t"));
+        assert_eq!(trusting.read(&headers).map(|token| token.expose().to_owned()).as_deref(), Some("d"));
     }
 
     #[test]

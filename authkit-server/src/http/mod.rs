@@ -79,4 +79,4 @@ pub(crate) use middleware::count_requests::CountRequests;
 pub use middleware::security_headers::content_security_policy;
 pub use route_table::RouteTable;
 pub use shell::HttpShell;
-pub use strict_json::StrictJson;
+pub use strict_json::{OptionalJson, StrictJson};

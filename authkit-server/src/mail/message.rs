@@ -83,6 +83,7 @@ impl Letterhead {
         variables.insert("full_name", mail.full_name.as_ref().map(|name| name.as_str().to_owned()).into());
         variables.insert("link", self.link(mail).into());
         variables.insert("left", mail.content.codes_left().into());
+        variables.insert("code", mail.content.code().map(|code| code.expose().to_owned()).into());
         let good_for = mail.good_for.map(|good_for| self.duration(language, good_for)).transpose()?;
         variables.insert("good_for", good_for.into());
         let factor = mail.content.factor().map(|factor| format!("factors.{}", factor.as_str()));

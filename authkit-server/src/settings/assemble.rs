@@ -6,6 +6,7 @@ use std::time::Duration;
 use authkit_core::config::LimitConfig;
 use authkit_core::config::PasskeyConfig;
 use authkit_core::config::{Argon2Params, HashingConfig, ReusePolicy};
+use authkit_core::model::FactorKind;
 
 use authkit_core::passkey::{RelyingParty, RelyingPartyError};
 
@@ -133,6 +134,10 @@ fn check_mail(reading: &mut Reading<'_>) {
         let what = "is set while AUTHKIT_SMTP_URL is not, and would be ignored";
         reading.refuse("AUTHKIT_SMTP_CA_FILE", what, "remove it, or set AUTHKIT_SMTP_URL");
     }
+    let fix = "set it to a secret that the gateway checks what it is sent with";
+    if reading.is_chosen("AUTHKIT_SMS_URL") && !reading.is_chosen("AUTHKIT_SMS_TOKEN") {
+        reading.refuse("AUTHKIT_SMS_TOKEN", "is needed by AUTHKIT_SMS_URL and not set", fix);
+    }
 }
 
 /// Passkeys belong to a domain, and origins to it.
@@ -213,6 +218,13 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         audit_stream: parsed.audit_stream?.flatten().map(|target| target.resolved(working_dir)),
         audit_stream_ca_file: parsed.audit_stream_ca_file?.map(|path| working_dir.join(path)),
         smtp_url: parsed.smtp_url?,
+        mfa_policy: parsed.mfa_required?,
+        mfa_factors: parsed.mfa_factors?,
+        mfa_service_name: parsed.mfa_service_name?,
+        mfa_code_lifetime: parsed.mfa_code_lifetime?,
+        mfa_trust_lifetime: parsed.mfa_trust_lifetime?,
+        sms_gateway: parsed.sms_url?.zip(parsed.sms_token?),
+        sms_countries: parsed.sms_countries?.unwrap_or_default(),
         mail_from: parsed.mail_from?.unwrap_or_else(kinds::nobody),
         smtp_ca_file: parsed.smtp_ca_file?.map(|path| working_dir.join(path)),
         templates_dir: parsed.templates_dir?.map(|path| working_dir.join(path)),
@@ -284,6 +296,9 @@ fn warnings(settings: &Settings) -> Vec<String> {
             "AUTHKIT_REVEAL_EXISTING is off while AUTHKIT_SMTP_URL is not set: nobody gets the mail that completes a registration"
                 .to_owned(),
         );
+    }
+    if settings.mfa_factors.has(FactorKind::Sms) && settings.sms_gateway.is_none() {
+        warnings.push("AUTHKIT_MFA_FACTORS has sms while AUTHKIT_SMS_URL is not set: nobody gets the codes".to_owned());
     }
     if !settings.rate_limiting {
         warnings.push("AUTHKIT_RATE_LIMITING is off: passwords can be guessed as fast as they can be hashed".to_owned());

@@ -1,14 +1,20 @@
 //! The settings that are one of a few words.
 
+use std::collections::BTreeSet;
+
+use authkit_core::PhoneNumber;
+use authkit_core::config::MfaPolicy;
 use authkit_core::config::{
     BreachListFailure, FirebaseSignerKeys, HashingConfig, HmacSecret, HmacSecretError, PasswordProfile, Peppers,
 };
+use authkit_core::model::{FactorKind, FactorSet};
 use tracing_subscriber::EnvFilter;
 
 use super::parse;
 use super::problem::Refusal;
 use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
+use crate::sms::GatewayUrl;
 use crate::telemetry::LogFormat;
 
 /// How access tokens are signed, as it is named in a JWT (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -195,6 +201,57 @@ pub(super) fn smtp_url(text: &str) -> Result<secrecy::SecretString, Refusal> {
     lettre::AsyncSmtpTransport::<lettre::Tokio1Executor>::from_url(text)
         .map(|_| text.to_owned().into())
         .map_err(|_| Refusal::new("is not the URL of an SMTP server", FORM))
+}
+
+/// Of whom a second factor is demanded.
+pub(super) fn mfa_policy(text: &str) -> Result<MfaPolicy, Refusal> {
+    let choices = [("roles", MfaPolicy::Roles), ("admins", MfaPolicy::Administrators), ("all", MfaPolicy::Everybody)];
+    parse::choice(text, &choices)
+}
+
+/// The factors that can be turned on.
+pub(super) fn mfa_factors(text: &str) -> Result<FactorSet, Refusal> {
+    const FIX: &str = "use totp, email and sms, separated by commas";
+    let mut factors = FactorSet::NONE;
+    for name in text.split(',').map(str::trim) {
+        match FactorKind::from_name(name) {
+            Some(kind @ (FactorKind::Totp | FactorKind::Email | FactorKind::Sms)) => factors = factors.with(kind),
+            _ => return Err(Refusal::new("names what is no such factor", FIX)),
+        }
+    }
+    Ok(factors)
+}
+
+/// What the service is called.
+pub(super) fn service_name(text: &str) -> Result<String, Refusal> {
+    let text = parse::line(text)?.trim();
+    if text.is_empty() || text.chars().count() > 64 || text.contains(':') {
+        return Err(Refusal::new("is no name that apps show", "use 1 to 64 characters without a colon"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The gateway for text messages.
+pub(super) fn sms_url(text: &str) -> Result<GatewayUrl, Refusal> {
+    let fix = "write it as in https://sms.my-company.com/send";
+    GatewayUrl::parse(parse::line(text)?).map_err(|error| Refusal::new(error.to_string(), fix))
+}
+
+/// What is sent to the gateway is signed with this.
+pub(super) fn sms_token(text: &str) -> Result<secrecy::SecretString, Refusal> {
+    const FIX: &str = "make one with `openssl rand -base64 48` and tell the gateway";
+    if text.trim() != text || text.len() < 16 {
+        return Err(Refusal::new("is shorter than 16 bytes, or has white space around it", FIX));
+    }
+    parse::not_a_placeholder(text).map_err(|_| Refusal::new("is the placeholder of an example", FIX))?;
+    Ok(text.to_owned().into())
+}
+
+/// Calling codes of countries.
+pub(super) fn sms_countries(text: &str) -> Result<BTreeSet<u16>, Refusal> {
+    let code = |part: &str| part.trim().trim_start_matches('+').parse().ok().filter(|code| PhoneNumber::is_country(*code));
+    let codes: Option<BTreeSet<u16>> = text.split(',').map(code).collect();
+    codes.ok_or_else(|| Refusal::new("names what is no calling code of a country", "write them as in 49,43,41"))
 }
 
 /// A sender: an address, or a name and an address.

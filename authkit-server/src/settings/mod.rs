@@ -22,20 +22,23 @@ mod suggest;
 pub mod table;
 mod toml_file;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use authkit_core::config::LimitConfig;
 use authkit_core::config::{
     Argon2Params, BreachListFailure, Config, FirebaseSignerKeys, HmacSecret, PasswordProfile, Peppers, ReusePolicy,
     SigningAlgorithm,
 };
+use authkit_core::config::{LimitConfig, MfaPolicy};
 use authkit_core::embedded::MasterKey;
+use authkit_core::model::FactorSet;
 use ipnet::IpNet;
 
 use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
+use crate::sms::GatewayUrl;
 use crate::telemetry::LogFormat;
 
 pub use database::{Database, Postgres};
@@ -118,6 +121,20 @@ pub struct Settings {
     pub smtp_ca_file: Option<PathBuf>,
     /// `AUTHKIT_TEMPLATES_DIR`.
     pub templates_dir: Option<PathBuf>,
+    /// Of whom a second factor is demanded.
+    pub mfa_policy: MfaPolicy,
+    /// Which factors can be turned on.
+    pub mfa_factors: FactorSet,
+    /// What the service is called in authenticator apps and text messages; `None`: the host of the public URL.
+    pub mfa_service_name: Option<String>,
+    /// How long a code that was sent is good.
+    pub mfa_code_lifetime: Duration,
+    /// How long a device is trusted.
+    pub mfa_trust_lifetime: Duration,
+    /// The gateway for text messages and what is signed with; `None`: they are files in the data directory.
+    pub(crate) sms_gateway: Option<(GatewayUrl, secrecy::SecretString)>,
+    /// The calling codes of the countries to which text messages are sent; empty: to all.
+    pub sms_countries: BTreeSet<u16>,
     /// How old an event of the audit log is before it is sealed.
     pub audit_seal_after: Duration,
     /// Where the audit log is handed on to.
@@ -199,6 +216,12 @@ impl Settings {
         config.hashing.max_wait = self.hashing_max_wait;
         config.limits = self.limits.clone();
         config.limits.enabled = self.rate_limiting;
+        config.mfa.policy = self.mfa_policy;
+        config.mfa.factors = self.mfa_factors;
+        config.mfa.service_name = self.mfa_service_name.clone();
+        config.mfa.code_lifetime = self.mfa_code_lifetime;
+        config.mfa.trust_lifetime = self.mfa_trust_lifetime;
+        config.mfa.sms_countries = self.sms_countries.clone();
         config.registration.open = self.registration_is_open;
         config.registration.reveal_existing = self.reveal_existing;
         config.sessions.device_lifetime = self.device_lifetime;

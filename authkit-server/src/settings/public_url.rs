@@ -61,6 +61,12 @@ impl PublicUrl {
         &self.text
     }
 
+    /// The name or address of the host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
     /// Whether clients speak TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {

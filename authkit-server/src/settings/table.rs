@@ -1,12 +1,14 @@
 //! Every setting, declared once: what reads it, prints it, documents it and complains about it is made from this table.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use authkit_core::config::MfaPolicy;
 use authkit_core::config::{BreachListFailure, FirebaseSignerKeys, HmacSecret, PasswordProfile, Peppers};
 use authkit_core::embedded::MasterKey;
-use authkit_core::model::Quota;
+use authkit_core::model::{FactorSet, Quota};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
@@ -19,6 +21,7 @@ use super::redis::{self, RedisEndpoint, RedisHost};
 use super::{parse, proxies};
 use crate::audit_stream::AuditTarget;
 use crate::breach::BreachSource;
+use crate::sms::GatewayUrl;
 
 /// What a setting is when nobody sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub enum Section {
     Audit,
     /// Mail.
     Mail,
+    /// Second factors.
+    Mfa,
     /// Who may make an account.
     Registration,
     /// How often something may be tried.
@@ -86,6 +91,7 @@ impl Section {
             Self::Retention => "Retention",
             Self::Audit => "Audit log",
             Self::Mail => "Mail",
+            Self::Mfa => "Second factors",
             Self::Registration => "Registration",
             Self::Limits => "Limits",
             Self::Passkeys => "Passkeys",
@@ -347,6 +353,32 @@ settings! {
         /// not there stays, and what cannot be used stops the start.
         templates_dir: Option<PathBuf> = Unset("the texts that are built in"), Public,
             "AUTHKIT_TEMPLATES_DIR", "mail.templates_dir", optional(path);
+    }
+    Mfa {
+        /// Of whom a second factor is demanded. roles: of whoever has a role that demands it. admins: of whoever holds every permission
+        /// as well. all: of everybody. Who has none turns one on at her next login, before a session begins.
+        mfa_required: MfaPolicy = Text("roles"), Public, "AUTHKIT_MFA_REQUIRED", "mfa.required", required(kinds::mfa_policy);
+        /// Which factors can be turned on: totp, email, sms, separated by commas. Text messages can be read by whoever has a number moved
+        /// to another card, and each costs money. What is on stays on.
+        mfa_factors: FactorSet = Text("totp,email"), Public, "AUTHKIT_MFA_FACTORS", "mfa.factors", required(kinds::mfa_factors);
+        /// What the service is called in authenticator apps and text messages.
+        mfa_service_name: Option<String> = Derived("the host of AUTHKIT_PUBLIC_URL"), Public,
+            "AUTHKIT_MFA_SERVICE_NAME", "mfa.service_name", optional(kinds::service_name);
+        /// How long a code that was sent is good.
+        mfa_code_lifetime: Duration = Text("10m"), Public, "AUTHKIT_MFA_CODE_LIFETIME", "mfa.code_lifetime",
+            required(|t| parse::duration(t, Duration::from_mins(1), Duration::from_mins(10)));
+        /// How long no second factor is asked for on a device that its user trusts.
+        mfa_trust_lifetime: Duration = Text("30d"), Public, "AUTHKIT_MFA_TRUST_LIFETIME", "mfa.trust_lifetime",
+            required(|t| parse::duration(t, Duration::from_hours(1), Duration::from_hours(24 * 90)));
+        /// The HTTP gateway for text messages: it is sent a signed JSON POST for each. https://, or http:// on this machine.
+        sms_url: Option<GatewayUrl> = Unset("text messages are written to outbox/ in the data directory"), Public,
+            "AUTHKIT_SMS_URL", "sms.url", optional(kinds::sms_url);
+        /// The secret that signs what the gateway is sent, at least 16 bytes. With AUTHKIT_SMS_URL it has to be set.
+        sms_token: Option<SecretString> = Unset("nothing is signed"), Secret,
+            "AUTHKIT_SMS_TOKEN", "sms.token", optional(kinds::sms_token);
+        /// The calling codes of the countries to which text messages are sent, separated by commas: 49,43,41.
+        sms_countries: Option<BTreeSet<u16>> = Unset("to all countries"), Public,
+            "AUTHKIT_SMS_COUNTRIES", "sms.countries", optional(kinds::sms_countries);
     }
     Passkeys {
         /// The RP ID: the domain that passkeys are made for, without scheme and port. It can be a parent domain of AUTHKIT_PUBLIC_URL.

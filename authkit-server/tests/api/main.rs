@@ -27,6 +27,7 @@ mod problem;
 mod rate_limits;
 mod refresh_race;
 mod registration;
+mod roles;
 mod secrets;
 mod seed;
 mod sessions;

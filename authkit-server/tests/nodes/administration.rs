@@ -16,7 +16,7 @@ use crate::ground::Ground;
 use crate::stopwatch::Stopwatch;
 use crate::support::{Reply, Server, authority, calls, get, post};
 
-const USERS: &str = "/api/v1/admin/users";
+pub(crate) const USERS: &str = "/api/v1/admin/users";
 /// How often two who hold everything suspend each other.
 const DUELS: usize = 12;
 /// The promise, and what a machine adds that runs every other test as well.
@@ -24,19 +24,19 @@ const SEEN_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// Somebody who is logged in.
 #[derive(Debug, Clone)]
-struct Person {
-    id: String,
-    access: String,
-    refresh: String,
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
-async fn person(cluster: &Cluster, email: &str) -> Person {
+pub(crate) async fn person(cluster: &Cluster, email: &str) -> Person {
     let reply = cluster.nodes[0].connect().send(calls::register(email)).await.expect("a reply").expect(201);
     let id = reply.json()["user"]["id"].as_str().expect("an id").to_owned();
     Person { id, access: reply.text("access_token"), refresh: reply.text("refresh_token") }
 }
 
-fn request(method: &Method, path: &str, token: &str, body: &Value, tag: Option<&str>) -> Request<Full<Bytes>> {
+pub(crate) fn request(method: &Method, path: &str, token: &str, body: &Value, tag: Option<&str>) -> Request<Full<Bytes>> {
     let mut request = post(path, body);
     *request.method_mut() = method.clone();
     let headers = request.headers_mut();
@@ -48,7 +48,7 @@ fn request(method: &Method, path: &str, token: &str, body: &Value, tag: Option<&
 }
 
 /// Sends each request to a node of its own, all at once.
-async fn at_once(cluster: &Cluster, requests: Vec<Request<Full<Bytes>>>) -> Vec<Reply> {
+pub(crate) async fn at_once(cluster: &Cluster, requests: Vec<Request<Full<Bytes>>>) -> Vec<Reply> {
     let mut running = JoinSet::new();
     for (number, request) in requests.into_iter().enumerate() {
         let mut connection = cluster.nodes[number % NODES].connect();
@@ -59,7 +59,7 @@ async fn at_once(cluster: &Cluster, requests: Vec<Request<Full<Bytes>>>) -> Vec<
     replies.into_iter().map(|(_, reply)| reply).collect()
 }
 
-async fn send(node: &Server, request: Request<Full<Bytes>>) -> Reply {
+pub(crate) async fn send(node: &Server, request: Request<Full<Bytes>>) -> Reply {
     node.connect().send(request).await.expect("a reply")
 }
 

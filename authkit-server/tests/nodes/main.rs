@@ -27,6 +27,7 @@ mod outage;
 mod parts_lost;
 mod profile_travels;
 mod refresh_race;
+mod roles;
 mod rolling_restart;
 mod stopwatch;
 #[path = "../support/mod.rs"]

@@ -38,9 +38,9 @@ pub struct ScopedAccess {
 }
 
 impl AccountAccess {
-    fn of(user: &User, graph: &RoleGraph, now: Timestamp) -> Self {
-        let access = EffectiveAccess::of(&user.access.assignments, graph);
-        let in_force = || user.access.assignments.iter().filter(|held| held.is_in_force(now));
+    fn of(assignments: &[Assignment], graph: &RoleGraph, now: Timestamp) -> Self {
+        let access = EffectiveAccess::of(assignments, graph);
+        let in_force = || assignments.iter().filter(|held| held.is_in_force(now));
         let roles = |scope: Option<&Scope>| {
             in_force().filter(|held| held.scope.as_ref() == scope).map(|held| held.role.clone()).collect()
         };
@@ -51,7 +51,7 @@ impl AccountAccess {
             permissions: access.only_in(scope, now).to_permissions().into_iter().collect(),
         };
         Self {
-            assignments: user.access.assignments.clone(),
+            assignments: assignments.to_vec(),
             roles: roles(None),
             permissions: access.permissions(now),
             scopes: scopes.into_iter().map(scoped).collect(),
@@ -59,13 +59,16 @@ impl AccountAccess {
     }
 }
 
-/// What an account has and may, by the roles that this node knows. No I/O.
+/// What an account has and may, as this node knows: where it knows of a change since the account was read, by that. No I/O.
 pub(crate) fn known(engine: &Engine, user: &User) -> AccountAccess {
-    AccountAccess::of(user, &engine.access.graph(), engine.now())
+    let newer = engine.access.newer(user.id, &user.access);
+    let access = newer.as_ref().unwrap_or(&user.access);
+    AccountAccess::of(&access.assignments, &engine.access.graph(), engine.now())
 }
 
 /// What an account has and may, as the store knows it.
 pub(crate) async fn read(engine: &Engine, by: Administrator<'_>, id: UserId) -> Result<AccountAccess, RoleError> {
     let authority = authorize_administrator(engine, by, "roles:read", None).await?;
-    Ok(AccountAccess::of(&account(engine, id).await?, authority.graph(), authority.at()))
+    let user = account(engine, id).await?;
+    Ok(AccountAccess::of(&user.access.assignments, authority.graph(), authority.at()))
 }

@@ -9,7 +9,7 @@ use crate::model::{
 use crate::primitives::{RoleName, Scope, Timestamp, UserId};
 use crate::token::roles::{MAX_ROLE_BYTES, bytes_in_token};
 
-use super::commit::{commit, holds_everything_for_good, repeatedly, somebody_else_holds_everything, version};
+use super::commit::{commit, commit_guarded, holds_everything_for_good, repeatedly, somebody_else_holds_everything, version};
 use super::record::{end_of, event, granted, refuse};
 use super::{RoleError, Run};
 
@@ -124,6 +124,11 @@ async fn replace(
     if spares_the_last {
         changes = changes.and(RoleChange::SpareLastHolder { user_id: id });
     }
+    // Her own roles: in front of the change, because behind it the access is another one.
+    let is_own = authority.user_id() == Some(id);
+    if let Some(guard) = authority.guard().filter(|_| is_own) {
+        changes = changes.and(guard);
+    }
     changes = changes.and(UserChange::ReplaceAssignments { id, from, to: to.clone(), roles_version: version(authority), at });
     // Whoever acts as somebody else does so by what both hold. Where she loses something, or as whom she acts gains it, that is over.
     let before = still_in_force(&user, at);
@@ -139,7 +144,11 @@ async fn replace(
     if run == Run::Dry && spares_the_last && !somebody_else_holds_everything(engine, authority.graph(), id).await? {
         return Err(RoleError::LastSuperuser);
     }
-    commit(engine, authority, changes, event, run).await?;
+    if is_own {
+        commit_guarded(engine, changes, event, run).await?;
+    } else {
+        commit(engine, authority, changes, event, run).await?;
+    }
     Ok((after, impact))
 }
 

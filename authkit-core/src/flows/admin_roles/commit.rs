@@ -37,13 +37,18 @@ pub(super) async fn commit(
     event: AuditEvent,
     run: Run,
 ) -> Result<(), RoleError> {
-    if run == Run::Dry {
-        return Ok(());
-    }
     let changes = match authority.guard() {
         Some(guard) => changes.and(guard),
         None => changes,
     };
+    commit_guarded(engine, changes, event, run).await
+}
+
+/// Commits what has the guard of whoever acts in it already, where there is one.
+pub(super) async fn commit_guarded(engine: &Engine, changes: ChangeSet, event: AuditEvent, run: Run) -> Result<(), RoleError> {
+    if run == Run::Dry {
+        return Ok(());
+    }
     match engine.commit(&changes.and(event.clone())).await {
         Ok(_) => Ok(()),
         Err(CommitError::Conflict(Conflict::LastSuperuser)) => {

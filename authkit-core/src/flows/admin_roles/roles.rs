@@ -162,7 +162,7 @@ pub(crate) async fn update(
     })
 }
 
-/// Deletes a role that nobody has and no other role inherits.
+/// Deletes a role that nobody has and no other role inherits; returns it as it was.
 pub(crate) async fn delete(
     engine: &Engine,
     by: Administrator<'_>,
@@ -170,7 +170,7 @@ pub(crate) async fn delete(
     expected: &ExpectedRole,
     run: Run,
     context: &RequestContext,
-) -> Result<RoleImpact, RoleError> {
+) -> Result<(Role, RoleImpact), RoleError> {
     repeatedly!(async {
         let authority = authorize_administrator(engine, by, "roles:write", None).await?;
         let role = authority.graph().role(name).cloned().ok_or(RoleError::NotFound)?;
@@ -190,11 +190,11 @@ pub(crate) async fn delete(
         if run == Run::Dry {
             let one = PageRequest { limit: PageLimit::new(1).unwrap_or_default(), cursor: None };
             let holders = engine.store.users_with_role(name, one).await.map_err(Internal::from)?;
-            return if holders.items.is_empty() { Ok(impact) } else { Err(RoleError::InUse) };
+            return if holders.items.is_empty() { Ok((role, impact)) } else { Err(RoleError::InUse) };
         }
         let change = RoleChange::Delete { name: name.clone(), from: version(&authority) };
         commit(engine, &authority, ChangeSet::new().and(change), event, run).await?;
-        Ok(impact)
+        Ok((role, impact))
     })
 }
 

@@ -222,13 +222,13 @@ async fn every_kind(trial: &Trial) -> Vec<Change> {
 /// The changes of passkeys and their challenges, each of which can be applied alone or after the others.
 async fn every_kind_of_passkey(trial: &Trial) -> Vec<Change> {
     let (user, leaving, at) = (trial.user().await, trial.user().await, trial.now());
-    let (used, gone, left) =
+    let (kept, gone, left) =
         (trial.fixtures.passkey(user.id), trial.fixtures.passkey(user.id), trial.fixtures.passkey(leaving.id));
     let challenge = trial.fixtures.passkey_challenge();
     let insert = |passkey: &Passkey| PasskeyChange::Insert { passkey: Box::new(passkey.clone()), auth_epoch: 0, at_most: 9 };
-    let before = ChangeSet::new().and(insert(&used)).and(insert(&gone)).and(insert(&left));
+    let before = ChangeSet::new().and(insert(&kept)).and(insert(&gone)).and(insert(&left));
     trial.commit(before.and(PasskeyChange::Challenge(challenge.clone()))).await;
-    let (id, user_id, from, sign_count) = (used.id, user.id, used.sign_count, used.sign_count + 1);
+    let (id, user_id, from, sign_count) = (kept.id, user.id, kept.sign_count, kept.sign_count + 1);
     vec![
         insert(&trial.fixtures.passkey(user.id)).into(),
         PasskeyChange::Use { id, from, sign_count, backed_up: false, at }.into(),

@@ -136,13 +136,13 @@ pub async fn a_use_is_recorded_from_the_counter_that_was_read(stores: Stores) {
     let user = trial.user().await;
     let (passkey, other) = (keep(&trial, &user).await, keep(&trial, &user).await);
     let at = trial.now() + Duration::from_secs(1);
-    let used = |from, sign_count, backed_up| PasskeyChange::Use { id: passkey.id, from, sign_count, backed_up, at };
+    let record = |from, sign_count, backed_up| PasskeyChange::Use { id: passkey.id, from, sign_count, backed_up, at };
     for stale in [0, passkey.sign_count - 1, passkey.sign_count + 1] {
-        trial.refuse_one(used(stale, 9, true), Conflict::PasskeyUsed).await;
+        trial.refuse_one(record(stale, 9, true), Conflict::PasskeyUsed).await;
     }
     let id = trial.fixtures.passkey(user.id).id;
     trial.refuse_one(PasskeyChange::Use { id, from: 0, sign_count: 1, backed_up: true, at }, Conflict::PasskeyUsed).await;
-    trial.apply(used(passkey.sign_count, u32::MAX, false)).await;
+    trial.apply(record(passkey.sign_count, u32::MAX, false)).await;
     let expected = Passkey { sign_count: u32::MAX, backed_up: false, last_used_at: Some(at), ..passkey.clone() };
     assert_eq!(read(&trial, &passkey).await.map(|found| found.passkey), Some(expected));
     assert_eq!(read(&trial, &other).await.map(|found| found.passkey), Some(other), "and no other");
@@ -156,8 +156,8 @@ pub async fn one_of_many_uses_of_a_counter_is_recorded(stores: Stores) {
         let (id, from, at) = (passkey.id, passkey.sign_count, trial.now());
         let results = race(16, |_| {
             let (store, event) = (trial.store.share(), trial.fixtures.event(user.id));
-            let used = PasskeyChange::Use { id, from, sign_count: from + 1, backed_up: true, at };
-            attempt(store, ChangeSet::new().and(event).and(used))
+            let record = PasskeyChange::Use { id, from, sign_count: from + 1, backed_up: true, at };
+            attempt(store, ChangeSet::new().and(event).and(record))
         })
         .await;
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");

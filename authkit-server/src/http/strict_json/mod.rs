@@ -2,6 +2,7 @@
 
 mod decode;
 mod document;
+mod optional;
 
 use std::ops::Deref;
 
@@ -16,6 +17,7 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::de::DeserializeOwned;
 
+pub use self::optional::OptionalJson;
 use super::body::BodyError;
 use crate::problem::Problem;
 
@@ -79,16 +81,7 @@ impl<T: DeserializeOwned + Send> ParsePayload for StrictJson<T> {
     const IS_REQUIRED: bool = true;
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        let mut types = request.headers().get_all(CONTENT_TYPE).iter();
-        // Two types are none: something in front of us may have looked at the other one.
-        let content_type = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
-        let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
-        let encoded = encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
-        // SECURITY: a form can be posted across sites without a preflight; JSON cannot. And a body that would grow when it is
-        // unpacked is not unpacked.
-        if encoded || !content_type.is_some_and(is_json) {
-            return Err(Problem::unsupported_media_type().into());
-        }
+        check_type(request)?;
         let bytes = collect(BoxBody::from(body.take()?)).await.map_err(BodyError::to_problem)?;
         Ok(Self::decode(&bytes)?)
     }
@@ -112,6 +105,18 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for StrictJson<T> {
     async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
         <Self as ParsePayload>::from_request(request, body).await
     }
+}
+
+/// Refuses a body that is not plain JSON.
+fn check_type(request: &Request) -> Result<(), Problem> {
+    let mut types = request.headers().get_all(CONTENT_TYPE).iter();
+    // Two types are none: something in front of us may have looked at the other one.
+    let content_type = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
+    let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
+    let encoded = encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    // SECURITY: a form can be posted across sites without a preflight; JSON cannot. And a body that would grow when it is
+    // unpacked is not unpacked.
+    if encoded || !content_type.is_some_and(is_json) { Err(Problem::unsupported_media_type()) } else { Ok(()) }
 }
 
 async fn collect(mut body: BoxBody<Bytes, std::io::Error>) -> Result<Bytes, BodyError> {
