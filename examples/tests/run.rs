@@ -95,9 +95,9 @@ async fn serves_accounts_and_guards_a_route(program: &str) {
 
     // What needs a permission is refused to her until she holds it, and then the token will do that she has had all the time.
     server.invoice(None).await.is(StatusCode::UNAUTHORIZED);
-    let refused = server.invoice(Some(&login)).await;
-    assert_eq!(refused.challenge, "Bearer error=\"insufficient_scope\", scope=\"invoice:write\"");
-    assert_eq!(refused.is(StatusCode::FORBIDDEN)["code"], "auth.permission_required");
+    let denied = server.invoice(Some(&login)).await;
+    assert_eq!(denied.challenge, "Bearer error=\"insufficient_scope\", scope=\"invoice:write\"");
+    assert_eq!(denied.is(StatusCode::FORBIDDEN)["code"], "auth.permission_required");
     let operator = Operator::beside(folder.path()).await;
     operator.assign("user@example.com", Some("tenant:acme")).await;
     operator.assign("user@example.com", None).await;

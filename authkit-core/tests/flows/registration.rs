@@ -205,6 +205,10 @@ async fn an_owner_is_told_and_nothing_of_her_account_changes() {
     let tried = world.events().await.into_iter().find(|event| event.action == AuditAction::AccountRegistered);
     assert_eq!(tried.expect("is told of").details["reason"], "email_taken");
 
+    // Her login from a new device is told her as well.
+    deliver(&auth).await;
+    drop(mailbox.take());
+
     // Whoever is suspended is told nothing.
     let user = before.expect("is there").user;
     let suspend = UserChange::Suspend { id: user.id, from: user.version, at: world.clock_now() };
