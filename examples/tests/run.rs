@@ -38,6 +38,19 @@ async fn transactional_signup_makes_an_account_and_its_row_or_neither() {
 }
 
 #[tokio::test]
+async fn passwordless_logs_in_by_a_link_once_and_in_one_browser() {
+    let printed = run(env!("CARGO_BIN_EXE_passwordless")).await;
+    let page = "page: log in as jane@example.com?";
+    let end = [
+        "another browser: auth.link_of_another_browser",
+        "logged in: jane@example.com in session ",
+        "a second time: auth.invalid_link",
+    ];
+    let printed: Vec<String> = printed.into_iter().filter(|line| !line.starts_with("mail ") && !line.starts_with("  ")).collect();
+    assert_says(&printed, &[&[page][..], &end].concat());
+}
+
+#[tokio::test]
 async fn custom_store_keeps_the_account_and_the_session_over_a_restart() {
     let printed = run(env!("CARGO_BIN_EXE_custom_store")).await;
     let steps = ["registered ", "logged in: ", "refreshed: ", "logged out: ", "reopened: ", "reopened: "];
