@@ -82,6 +82,7 @@ pub struct Builder<State> {
     cache: Option<Arc<dyn RecordCache>>,
     breach_list: Option<Arc<dyn BreachList>>,
     mailer: Option<Arc<dyn Mailer>>,
+    works_outbox: bool,
     sms_sender: Option<Arc<dyn SmsSender>>,
     audit_sink: Option<Arc<dyn AuditSink>>,
     state: State,
@@ -99,6 +100,7 @@ impl Builder<WantsStore> {
             cache: None,
             breach_list: None,
             mailer: None,
+            works_outbox: true,
             sms_sender: None,
             audit_sink: None,
             state: WantsStore(()),
@@ -183,9 +185,31 @@ impl<State> Builder<State> {
         self
     }
 
+    /// Leaves messages to other nodes, unless it is asked to [deliver them](crate::Outbox::deliver_due): for a program that ends soon, and
+    /// would have a message in its hands then that nobody sends before its lease ends.
+    #[must_use]
+    pub const fn leave_outbox(mut self) -> Self {
+        self.works_outbox = false;
+        self
+    }
+
     fn with<Next>(self, next: impl FnOnce(State) -> Next) -> Builder<Next> {
-        let Self { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, audit_sink, state } = self;
-        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, sms_sender, audit_sink, state: next(state) }
+        let Self {
+            config,
+            clock,
+            entropy,
+            bus,
+            limiter,
+            cache,
+            breach_list,
+            mailer,
+            works_outbox,
+            sms_sender,
+            audit_sink,
+            state,
+        } = self;
+        let state = next(state);
+        Builder { config, clock, entropy, bus, limiter, cache, breach_list, mailer, works_outbox, sms_sender, audit_sink, state }
     }
 }
 
@@ -196,9 +220,12 @@ impl Builder<Ready> {
     /// # Errors
     /// A setting that cannot be used, a store that does not answer, a key that does not open: nothing is served then.
     pub async fn build(self) -> Result<AuthKit, BuildError> {
+        let works_outbox = self.works_outbox;
         let engine = self.assemble().await?;
         tokio::spawn(maintenance::run(Arc::downgrade(&engine)));
-        tokio::spawn(outbox::run(Arc::downgrade(&engine)));
+        if works_outbox {
+            tokio::spawn(outbox::run(Arc::downgrade(&engine)));
+        }
         tokio::spawn(audit_stream::run(Arc::downgrade(&engine)));
         Ok(AuthKit::from_engine(engine))
     }

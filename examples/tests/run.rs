@@ -38,6 +38,19 @@ async fn transactional_signup_makes_an_account_and_its_row_or_neither() {
 }
 
 #[tokio::test]
+async fn passwordless_logs_in_by_a_link_once_and_in_one_browser() {
+    let printed = run(env!("CARGO_BIN_EXE_passwordless")).await;
+    let page = "page: log in as jane@example.com?";
+    let end = [
+        "another browser: auth.link_of_another_browser",
+        "logged in: jane@example.com in session ",
+        "a second time: auth.invalid_link",
+    ];
+    let printed: Vec<String> = printed.into_iter().filter(|line| !line.starts_with("mail ") && !line.starts_with("  ")).collect();
+    assert_says(&printed, &[&[page][..], &end].concat());
+}
+
+#[tokio::test]
 async fn custom_store_keeps_the_account_and_the_session_over_a_restart() {
     let printed = run(env!("CARGO_BIN_EXE_custom_store")).await;
     let steps = ["registered ", "logged in: ", "refreshed: ", "logged out: ", "reopened: ", "reopened: "];
@@ -82,9 +95,9 @@ async fn serves_accounts_and_guards_a_route(program: &str) {
 
     // What needs a permission is refused to her until she holds it, and then the token will do that she has had all the time.
     server.invoice(None).await.is(StatusCode::UNAUTHORIZED);
-    let refused = server.invoice(Some(&login)).await;
-    assert_eq!(refused.challenge, "Bearer error=\"insufficient_scope\", scope=\"invoice:write\"");
-    assert_eq!(refused.is(StatusCode::FORBIDDEN)["code"], "auth.permission_required");
+    let denied = server.invoice(Some(&login)).await;
+    assert_eq!(denied.challenge, "Bearer error=\"insufficient_scope\", scope=\"invoice:write\"");
+    assert_eq!(denied.is(StatusCode::FORBIDDEN)["code"], "auth.permission_required");
     let operator = Operator::beside(folder.path()).await;
     operator.assign("user@example.com", Some("tenant:acme")).await;
     operator.assign("user@example.com", None).await;

@@ -29,7 +29,7 @@ pub use sessions::Sessions;
 use crate::builder::{Builder, WantsStore};
 use crate::config::Config;
 use crate::flows::engine::Engine;
-use crate::flows::{self, Administrator, AuthenticateError, Health, Internal, Principal, RateLimitStats, TooManyRequests};
+use crate::flows::{self, Administrator, AuthenticateError, Health, Principal, RateLimitStats, TooManyRequests};
 use crate::model::RequestContext;
 use crate::password::PoolStats;
 
@@ -142,7 +142,7 @@ impl AuthKit {
     /// Does once what the background task does: reads revocations, all of them when the bus has reported a gap, and with
     /// `wide` what is done once a minute as well. For a simulation, whose nodes are built without that task.
     #[cfg(feature = "testkit")]
-    pub async fn maintain(&self, wide: bool) -> Result<(), Internal> {
+    pub async fn maintain(&self, wide: bool) -> Result<(), flows::Internal> {
         flows::maintenance::turn(&self.engine, wide).await
     }
 

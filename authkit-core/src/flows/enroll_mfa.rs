@@ -145,13 +145,7 @@ impl Enroller<'_> {
                 let (id, secret) = mfa_token::parse(text, purpose).ok_or(EnrollError::InvalidToken)?;
                 let found = engine.store.one_time_token(id, purpose).await.map_err(Internal::from)?;
                 // SECURITY: the password that this stands for enrols the first factor, and never another one beside it.
-                let found = found.filter(|found| {
-                    found.token.secret == secret
-                        && at < found.token.expires_at
-                        && found.user.status == UserStatus::Active
-                        && found.user.auth_epoch == found.token.auth_epoch
-                        && found.user.second_factors.is_empty()
-                });
+                let found = found.filter(|found| mfa_token::stands(found, secret, at) && found.user.second_factors.is_empty());
                 let found = found.ok_or(EnrollError::InvalidToken)?;
                 Ok((found.user, Caller::Ticket(Box::new(found.token))))
             }

@@ -71,7 +71,8 @@ pub(crate) async fn impersonate(
         // roles give. Whatever changes that afterwards finds the session and ends it.
         let roles_version = authority.graph().version().unwrap_or_default();
         let expect = Change::from(RoleChange::Expect { version: roles_version });
-        let changes = ChangeSet::from_iter([expect].into_iter().chain(authority.guard()))
+        let before: ChangeSet = [expect].into_iter().chain(authority.guard()).collect();
+        let changes = before
             .and(SessionChange::Insert { session: Box::new(session), auth_epoch: user.auth_epoch })
             .and(UserChange::HoldAccess { id, version: user.access.version })
             .and(event);

@@ -16,6 +16,7 @@ mod limits;
 mod links;
 mod login;
 mod mfa;
+mod mfa_codes;
 mod notices;
 #[cfg(feature = "passkeys")]
 mod passkeys;

@@ -93,6 +93,7 @@ enum MadeRole {
 
 /// A role was deleted, or would be.
 #[derive(ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and it is sent at once")]
 enum DeletedRole {
     /// The role is gone.
     #[oai(status = 204)]

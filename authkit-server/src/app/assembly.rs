@@ -12,7 +12,7 @@ use super::durable::Durable;
 use super::hot_state::HotState;
 use crate::cli::OperationError;
 use crate::data_dir::DataDir;
-use crate::mail::{Letterhead, MailFiles, Smtp, Texts};
+use crate::mail::{Letterhead, MailFiles, Smtp, Texts, tried};
 use crate::settings::Settings;
 use crate::sms::{Gateway, SmsFiles, Wording};
 
@@ -20,6 +20,8 @@ use crate::sms::{Gateway, SmsFiles, Wording};
 pub(super) struct Assembly {
     pub(super) auth: AuthKit,
     pub(super) store: Durable,
+    /// What mails and pages are written with.
+    pub(super) letterhead: Letterhead,
 }
 
 impl Assembly {
@@ -30,6 +32,21 @@ impl Assembly {
         hot_state: Option<HotState>,
         audit_sink: Option<Arc<dyn AuditSink>>,
     ) -> Result<Self, OperationError> {
+        Self::put_together(settings, hot_state, audit_sink, true).await
+    }
+
+    /// The same for a single command, which leaves messages to those who stay.
+    pub(super) async fn for_command(settings: &Settings) -> Result<Self, OperationError> {
+        Self::put_together(settings, None, None, false).await
+    }
+
+    async fn put_together(
+        settings: &Settings,
+        hot_state: Option<HotState>,
+        audit_sink: Option<Arc<dyn AuditSink>>,
+        stays: bool,
+    ) -> Result<Self, OperationError> {
+        let letterhead = letterhead(settings)?;
         let directory = DataDir::open(&settings.data_dir)?;
         let store = Durable::open(settings).await?;
         store.migrate().await?;
@@ -44,7 +61,10 @@ impl Assembly {
         };
         let custody = LocalKeyCustody::new(keys, Arc::new(OsEntropy))?;
         let mut builder = AuthKit::builder(settings.core_config()).store(store.store()).custody(Arc::new(custody));
-        builder = builder.mailer(mailer(settings, &directory)?).sms_sender(sms_sender(settings, &directory)?);
+        builder = builder.mailer(mailer(settings, &directory, letterhead.clone())?).sms_sender(sms_sender(settings, &directory)?);
+        if !stays {
+            builder = builder.leave_outbox();
+        }
         if let Some(HotState { bus, limiter, cache, .. }) = hot_state {
             builder = builder.revocation_bus(bus).rate_limiter(limiter).record_cache(cache);
         }
@@ -55,7 +75,7 @@ impl Assembly {
             builder = builder.audit_sink(sink);
         }
         let auth = builder.build().await?;
-        Ok(Self { auth, store })
+        Ok(Self { auth, store, letterhead })
     }
 
     /// Finishes what was accepted.
@@ -64,11 +84,24 @@ impl Assembly {
     }
 }
 
+/// The words of mails and pages: those that are built in, or those of the directory in their place, which were tried.
+fn letterhead(settings: &Settings) -> Result<Letterhead, OperationError> {
+    let texts = match &settings.templates_dir {
+        None => Arc::new(Texts::built_in()),
+        Some(directory) => {
+            let refused = |error| format!("AUTHKIT_TEMPLATES_DIR: {error}");
+            let texts = Arc::new(Texts::with_overrides(directory).map_err(refused)?);
+            tried(&texts).map_err(refused)?;
+            texts
+        }
+    };
+    Ok(Letterhead::new(settings.mail_from.clone(), settings.public_url.as_str(), texts))
+}
+
 /// Who sends mail: the SMTP server of the settings, or files in the data directory.
-fn mailer(settings: &Settings, directory: &DataDir) -> Result<Arc<dyn Mailer>, OperationError> {
-    let letterhead = Letterhead::new(settings.mail_from.clone(), settings.public_url.as_str(), Arc::new(Texts::built_in()));
+fn mailer(settings: &Settings, directory: &DataDir, letterhead: Letterhead) -> Result<Arc<dyn Mailer>, OperationError> {
     Ok(match &settings.smtp_url {
-        Some(url) => Arc::new(Smtp::new(url.expose_secret(), letterhead)?),
+        Some(url) => Arc::new(Smtp::new(url.expose_secret(), settings.smtp_ca_file.as_deref(), letterhead)?),
         None => Arc::new(MailFiles::new(directory.outbox(), letterhead)),
     })
 }

@@ -221,7 +221,7 @@ fn write_key(key: &KeyStatus, out: &mut dyn Write) -> Result<(), OperationError>
 /// Opens everything, does one thing, and closes it.
 fn with_auth<T>(settings: &Settings, act: impl AsyncFnOnce(&AuthKit) -> Result<T, OperationError>) -> Result<T, OperationError> {
     runtime()?.block_on(async {
-        let assembly = Assembly::open(settings, None, None).await?;
+        let assembly = Assembly::for_command(settings).await?;
         let outcome = act(&assembly.auth).await;
         assembly.close().await;
         outcome

@@ -84,7 +84,7 @@ pub(super) fn run(
     let in_flight = if matches!(settings.database, Database::Sqlite { .. }) { 1 } else { IN_FLIGHT };
     let mode = if args.dry_run { ImportMode::DryRun } else { ImportMode::Apply };
     runtime.block_on(async {
-        let assembly = Assembly::open(settings, None, None).await?;
+        let assembly = Assembly::for_command(settings).await?;
         let run =
             Run { auth: assembly.auth.clone(), args, mode, in_flight, state_path, state, report, ids, began: now(), said: now() };
         let outcome = run.run_to_the_end(&mut rows, out, err).await;

@@ -3,15 +3,17 @@
 //! Opening a link shows a page with a button and uses nothing up: mail scanners open every link. The button posts a form, without any
 //! script.
 
-use authkit_core::flows::LinkError;
-use authkit_core::model::RequestContext;
-use authkit_core::{AuthKit, Email, Error, OneTimeTokenText, Password};
+use std::sync::Arc;
+
+use authkit_core::flows::{LinkError, LoggedIn, ProofMethod, SecondFactor};
+use authkit_core::model::{OneTimePurpose, RequestContext};
+use authkit_core::{AuthKit, Email, Error, FactorCode, MfaToken, OneTimeTokenText, Password};
 use poem::endpoint::make;
-use poem::http::{Method, StatusCode, header};
-use poem::{Body, Endpoint, FromRequest as _, Request, Response, Route};
+use poem::http::{HeaderMap, Method, StatusCode, header};
+use poem::{Body, Endpoint, FromRequest as _, IntoResponse as _, Request, Response, Route};
 
 use crate::http::{BrowserCookie, RouteTable};
-use crate::mail::escaped;
+use crate::mail::{FALLBACK, Texts, Variables};
 
 /// What a page does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,195 +24,352 @@ enum Page {
     ResetPassword,
     Invitation,
     MagicLink,
+    SecondFactor,
     ForgotPassword,
+    LoginLink,
 }
 
-const PAGES: [(&str, Page); 7] = [
-    ("/account/verify-email", Page::VerifyEmail),
-    ("/account/change-email", Page::ChangeEmail),
-    ("/account/undo-email-change", Page::UndoEmailChange),
-    ("/account/invitation", Page::Invitation),
-    ("/account/reset-password", Page::ResetPassword),
-    ("/account/magic-link", Page::MagicLink),
-    ("/account/forgot-password", Page::ForgotPassword),
-];
+impl Page {
+    const ALL: [Self; 9] = [
+        Self::VerifyEmail,
+        Self::ChangeEmail,
+        Self::UndoEmailChange,
+        Self::ResetPassword,
+        Self::Invitation,
+        Self::MagicLink,
+        Self::SecondFactor,
+        Self::ForgotPassword,
+        Self::LoginLink,
+    ];
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "/account/verify-email",
+            Self::ChangeEmail => "/account/change-email",
+            Self::UndoEmailChange => "/account/undo-email-change",
+            Self::ResetPassword => "/account/reset-password",
+            Self::Invitation => "/account/invitation",
+            Self::MagicLink => "/account/magic-link",
+            Self::SecondFactor => "/account/second-factor",
+            Self::ForgotPassword => "/account/forgot-password",
+            Self::LoginLink => "/account/login-link",
+        }
+    }
+
+    /// Its texts: `pages.<name>`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ChangeEmail => "change_email",
+            Self::UndoEmailChange => "undo_email_change",
+            Self::ResetPassword => "reset_password",
+            Self::Invitation => "invitation",
+            Self::MagicLink => "magic_link",
+            Self::SecondFactor => "second_factor",
+            Self::ForgotPassword => "forgot_password",
+            Self::LoginLink => "login_link",
+        }
+    }
+
+    /// What its link is good for, where it is behind one.
+    const fn purpose(self) -> Option<OneTimePurpose> {
+        match self {
+            Self::VerifyEmail => Some(OneTimePurpose::VerifyEmail),
+            Self::ChangeEmail => Some(OneTimePurpose::ChangeEmail),
+            Self::UndoEmailChange => Some(OneTimePurpose::UndoEmailChange),
+            Self::ResetPassword => Some(OneTimePurpose::ResetPassword),
+            Self::Invitation => Some(OneTimePurpose::Invitation),
+            Self::MagicLink => Some(OneTimePurpose::MagicLink),
+            Self::SecondFactor | Self::ForgotPassword | Self::LoginLink => None,
+        }
+    }
+
+    /// What it asks for.
+    const fn form(self) -> &'static str {
+        match self {
+            Self::ResetPassword | Self::Invitation => "password",
+            Self::ForgotPassword | Self::LoginLink => "email",
+            Self::SecondFactor => "code",
+            _ => "plain",
+        }
+    }
+}
 
 /// SECURITY: no script, nothing from elsewhere, a form that goes nowhere but here.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Names the routes to the log and the metrics.
-pub(super) fn describe(table: RouteTable) -> RouteTable {
-    PAGES.into_iter().fold(table, |table, (path, _)| table.route(path, [Method::GET, Method::POST]))
+/// What the pages have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Pages {
+    auth: AuthKit,
+    texts: Arc<Texts>,
+    service: String,
 }
 
-/// Adds the pages.
-pub(super) fn add_to(routes: Route, auth: &AuthKit) -> Route {
-    PAGES.into_iter().fold(routes, |routes, (path, page)| routes.at(path, poem::get(show(page)).post(submit(page, auth.clone()))))
+/// A page that is about to be shown.
+struct Shown {
+    page: Page,
+    status: StatusCode,
+    /// `None` where there is nothing more to ask.
+    form: Option<&'static str>,
+    token: String,
+    address: Option<Email>,
+    /// The key of what went wrong.
+    problem: Option<&'static str>,
+    is_done: bool,
+    tokens: Option<String>,
+    cookie: Option<String>,
 }
 
-/// Shows the page of a link, whatever the link is worth.
-fn show(page: Page) -> impl Endpoint<Output = Response> {
-    make(move |request: Request| async move {
-        let query = request.uri().query().unwrap_or_default();
-        let token = field(query.as_bytes(), "token").unwrap_or_default();
-        Ok::<_, poem::Error>(html(StatusCode::OK, language(&request), &form(page, &token, words(page, language(&request)).0)))
-    })
-}
+impl Shown {
+    /// Asks.
+    fn asking(page: Page, token: &str, address: Option<Email>) -> Self {
+        Self { form: Some(page.form()), token: token.to_owned(), address, ..Self::done(page) }.undone()
+    }
 
-/// Does what a link is for.
-fn submit(page: Page, auth: AuthKit) -> impl Endpoint<Output = Response> {
-    make(move |mut request: Request| {
-        let auth = auth.clone();
-        async move {
-            let language = language(&request);
-            let context = request.data::<RequestContext>().cloned().unwrap_or_default();
-            let browser = BrowserCookie::from_request_without_body(&request).await?;
-            let bytes = Body::into_bytes(request.take_body()).await?;
-            let token = field(&bytes, "token").unwrap_or_default();
-            let text = OneTimeTokenText::new(token.clone());
-            let links = auth.links();
-            let outcome = match page {
-                Page::VerifyEmail => links.verify_email(&text, &context).await.map(|_| None),
-                Page::ChangeEmail => links.confirm_email_change(&text, &context).await.map(|_| None),
-                Page::UndoEmailChange => links.undo_email_change(&text, &context).await.map(|()| None),
-                Page::ResetPassword | Page::Invitation => {
-                    match Password::parse(&field(&bytes, "new_password").unwrap_or_default()) {
-                        Ok(password) if page == Page::Invitation => {
-                            links.accept_invitation(&text, password, &context).await.map(|()| None)
-                        }
-                        Ok(password) => links.reset_password(&text, password, &context).await.map(|_| None),
-                        Err(error) => {
-                            return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
-                        }
-                    }
-                }
-                Page::ForgotPassword => match Email::parse(&field(&bytes, "email").unwrap_or_default()) {
-                    Ok(email) => links.request_password_reset(&email, &context).await.map(|()| None),
-                    Err(error) => {
-                        return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, language, &form(page, &token, &error.to_string())));
-                    }
-                },
-                Page::MagicLink => links.log_in(&text, browser.secret.as_deref(), None, &context).await.map(Some),
-            };
-            Ok::<_, poem::Error>(match outcome {
-                Ok(None) => html(StatusCode::OK, language, &format!("<p>{}</p>", escaped(words(page, language).1))),
-                Ok(Some(logged_in)) => match serde_json::to_string(&logged_in.into_reply()) {
-                    Ok(json) => Response::builder().content_type("application/json").body(json),
-                    Err(_) => html(StatusCode::INTERNAL_SERVER_ERROR, language, ""),
-                },
-                Err(error) => failed(page, &token, error, language),
-            })
+    fn done(page: Page) -> Self {
+        Self {
+            page,
+            status: StatusCode::OK,
+            form: None,
+            token: String::new(),
+            address: None,
+            problem: None,
+            is_done: true,
+            tokens: None,
+            cookie: None,
         }
-    })
-}
+    }
 
-fn failed(page: Page, token: &str, error: LinkError, language: &'static str) -> Response {
-    let can_be_mended = matches!(error, LinkError::WeakPassword(_) | LinkError::Overloaded { .. } | LinkError::Throttled { .. });
-    let shown = error.to_string();
-    let error = Error::from(error);
-    let status = StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let text = if let Some(internal) = error.internal() {
-        tracing::warn!(error = internal as &dyn std::error::Error, "a page could not do what its link is for");
-        "…".to_owned()
-    } else {
-        shown
-    };
-    let body = if can_be_mended { form(page, token, &text) } else { format!("<p>{}</p>", escaped(&text)) };
-    html(status, language, &body)
-}
+    fn undone(self) -> Self {
+        Self { is_done: false, ..self }
+    }
 
-fn form(page: Page, token: &str, note: &str) -> String {
-    let asked = match page {
-        Page::ResetPassword | Page::Invitation => {
-            "<p><input type=\"password\" name=\"new_password\" autocomplete=\"new-password\" required maxlength=\"1024\"></p>"
-        }
-        Page::ForgotPassword => {
-            "<p><input type=\"email\" name=\"email\" autocomplete=\"username\" required maxlength=\"254\"></p>"
-        }
-        Page::VerifyEmail | Page::ChangeEmail | Page::UndoEmailChange | Page::MagicLink => "",
-    };
-    format!(
-        "<form method=\"post\"><p>{}</p><input type=\"hidden\" name=\"token\" value=\"{}\">{asked}<p><button>OK</button></p></form>",
-        escaped(note),
-        escaped(token)
-    )
-}
-
-fn html(status: StatusCode, language: &str, body: &str) -> Response {
-    let page = format!(
-        "<!doctype html><html lang=\"{language}\"><head><meta charset=\"utf-8\"><title>AuthKit</title>\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:30rem;margin:4rem auto;padding:0 1rem}}\
-         button,input{{font:inherit;padding:.5rem 1rem;width:100%;box-sizing:border-box}}</style></head><body>{body}</body></html>"
-    );
-    Response::builder()
-        .status(status)
-        .content_type("text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, POLICY)
-        .body(page)
-}
-
-/// What a page asks, and what it says when it is done.
-fn words(page: Page, language: &str) -> (&'static str, &'static str) {
-    match (page, language) {
-        (Page::VerifyEmail, "de") => ("Diese E-Mail-Adresse bestätigen?", "Die Adresse ist bestätigt."),
-        (Page::VerifyEmail, "fr") => ("Confirmer cette adresse e-mail ?", "L'adresse est confirmée."),
-        (Page::VerifyEmail, "es") => ("¿Confirmar esta dirección de correo?", "La dirección está confirmada."),
-        (Page::VerifyEmail, _) => ("Confirm this email address?", "The address is confirmed."),
-        (Page::ChangeEmail, "de") => ("Konto zu dieser E-Mail-Adresse umziehen?", "Das Konto ist umgezogen."),
-        (Page::ChangeEmail, "fr") => ("Faire passer le compte à cette adresse e-mail ?", "Le compte a changé d'adresse."),
-        (Page::ChangeEmail, "es") => ("¿Pasar la cuenta a esta dirección de correo?", "La cuenta ha cambiado de dirección."),
-        (Page::ChangeEmail, _) => ("Move the account to this email address?", "The account has moved."),
-        (Page::UndoEmailChange, "de") => {
-            ("Umzug rückgängig machen?", "Das Konto ist zurück. Ein Link für ein neues Passwort ist unterwegs.")
-        }
-        (Page::UndoEmailChange, "fr") => {
-            ("Annuler le changement ?", "Le compte est revenu. Un lien pour un nouveau mot de passe arrive.")
-        }
-        (Page::UndoEmailChange, "es") => {
-            ("¿Deshacer el cambio?", "La cuenta ha vuelto. Recibirá un enlace para una nueva contraseña.")
-        }
-        (Page::UndoEmailChange, _) => ("Take the change back?", "The account is back. A link for a new password is on its way."),
-        (Page::Invitation, "de") => ("Passwort wählen", "Das Passwort ist gesetzt, Sie können sich anmelden."),
-        (Page::Invitation, "fr") => ("Choisissez un mot de passe", "Le mot de passe est défini, vous pouvez vous connecter."),
-        (Page::Invitation, "es") => ("Elija una contraseña", "La contraseña está establecida, ya puede iniciar sesión."),
-        (Page::Invitation, _) => ("Choose a password", "The password is set: you can log in."),
-        (Page::ResetPassword, "de") => ("Neues Passwort", "Das Passwort ist gesetzt, alle Sitzungen sind beendet."),
-        (Page::ResetPassword, "fr") => ("Nouveau mot de passe", "Le mot de passe est défini, toutes les sessions sont fermées."),
-        (Page::ResetPassword, "es") => ("Nueva contraseña", "La contraseña está establecida y todas las sesiones cerradas."),
-        (Page::ResetPassword, _) => ("New password", "The password is set, and every session has ended."),
-        (Page::ForgotPassword, "de") => (
-            "An welche Adresse sollen wir einen Link für ein neues Passwort schicken?",
-            "Falls sie ein Konto hat, ist eine Nachricht unterwegs.",
-        ),
-        (Page::ForgotPassword, "fr") => (
-            "À quelle adresse envoyer un lien pour définir un nouveau mot de passe ?",
-            "Si elle a un compte, un message est en route.",
-        ),
-        (Page::ForgotPassword, "es") => (
-            "¿A qué dirección enviamos un enlace para establecer una nueva contraseña?",
-            "Si tiene una cuenta, un mensaje está en camino.",
-        ),
-        (Page::ForgotPassword, _) => {
-            ("Which address shall we send a link for a new password to?", "If it has an account, a mail is on its way.")
-        }
-        (Page::MagicLink, "de") => ("Jetzt anmelden?", ""),
-        (Page::MagicLink, "fr") => ("Se connecter maintenant ?", ""),
-        (Page::MagicLink, "es") => ("¿Iniciar sesión ahora?", ""),
-        (Page::MagicLink, _) => ("Log in now?", ""),
+    fn refused(self, status: u16, problem: &'static str) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, problem: Some(problem), ..self }.undone()
     }
 }
 
-/// The first language of `Accept-Language` (RFC 9110 §12.5.4), which is the preferred one as browsers send it.
-pub(super) fn language(request: &Request) -> &'static str {
-    let first = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    language_of(first.and_then(|list| list.split([',', ';']).next()).unwrap_or("en").trim())
+/// Names the routes to the log and the metrics.
+pub(super) fn describe(table: RouteTable) -> RouteTable {
+    Page::ALL.into_iter().fold(table, |table, page| table.route(page.path(), [Method::GET, Method::POST]))
 }
 
-/// The best of the languages of the pages for a language tag.
-fn language_of(tag: &str) -> &'static str {
+/// Adds the pages.
+pub(super) fn add_to(routes: Route, pages: &Pages) -> Route {
+    Page::ALL.into_iter().fold(routes, |routes, page| {
+        routes.at(page.path(), poem::get(pages.clone().showing(page)).post(pages.clone().submitting(page)))
+    })
+}
+
+impl Pages {
+    /// The pages over one `AuthKit`, in these words, of a service of this name.
+    pub(super) const fn new(auth: AuthKit, texts: Arc<Texts>, service: String) -> Self {
+        Self { auth, texts, service }
+    }
+
+    /// Shows the page of a link.
+    fn showing(self, page: Page) -> impl Endpoint<Output = Response> {
+        make(move |request: Request| {
+            let pages = self.clone();
+            async move {
+                let query = request.uri().query().unwrap_or_default();
+                let token = field(query.as_bytes(), "token").unwrap_or_default();
+                let text = OneTimeTokenText::new(token.clone());
+                let shown = match page.purpose() {
+                    // Begun by a link alone.
+                    None if page == Page::SecondFactor => Shown::done(page).refused(401, "auth_invalid_mfa_token"),
+                    None => Shown::asking(page, "", None),
+                    Some(purpose) => match pages.auth.links().peek(&text, purpose).await {
+                        Ok(address) => Shown::asking(page, &token, Some(address)),
+                        Err(error) => failed(page, &token, None, error),
+                    },
+                };
+                Ok::<_, poem::Error>(pages.render(request.headers(), shown))
+            }
+        })
+    }
+
+    /// Does what a page is for.
+    fn submitting(self, page: Page) -> impl Endpoint<Output = Response> {
+        make(move |mut request: Request| {
+            let pages = self.clone();
+            async move {
+                let context = request.data::<RequestContext>().cloned().unwrap_or_default();
+                let browser = BrowserCookie::from_request_without_body(&request).await?;
+                let bytes = Body::into_bytes(request.take_body()).await?;
+                let shown = pages.submit(page, &bytes, &browser, &context).await;
+                Ok::<_, poem::Error>(pages.render(request.headers(), shown))
+            }
+        })
+    }
+
+    async fn submit(&self, page: Page, form: &[u8], browser: &BrowserCookie, context: &RequestContext) -> Shown {
+        let links = self.auth.links();
+        let token = field(form, "token").unwrap_or_default();
+        let text = OneTimeTokenText::new(token.clone());
+        let address = match page.purpose() {
+            Some(purpose) => links.peek(&text, purpose).await.ok(),
+            None => None,
+        };
+        let again = |problem| Shown::asking(page, &token, address.clone()).refused(422, problem);
+        let outcome = match page {
+            Page::VerifyEmail => links.verify_email(&text, context).await.map(|_| None),
+            Page::ChangeEmail => links.confirm_email_change(&text, context).await.map(|_| None),
+            Page::UndoEmailChange => links.undo_email_change(&text, context).await.map(|()| None),
+            Page::ResetPassword | Page::Invitation => {
+                let Ok(password) = Password::parse(&field(form, "new_password").unwrap_or_default()) else {
+                    return again("password_too_long");
+                };
+                if page == Page::Invitation {
+                    links.accept_invitation(&text, password, context).await.map(|()| None)
+                } else {
+                    links.reset_password(&text, password, context).await.map(|_| None)
+                }
+            }
+            Page::ForgotPassword | Page::LoginLink => {
+                let Ok(email) = Email::parse(&field(form, "email").unwrap_or_default()) else { return again("email_invalid") };
+                if page == Page::ForgotPassword {
+                    links.request_password_reset(&email, context).await.map(|()| None)
+                } else {
+                    let (secret, cookie) = browser.keep();
+                    return match links.request_magic_link(&email, Some(&secret), context).await {
+                        Ok(()) => Shown { cookie: Some(cookie), ..Shown::done(page) },
+                        Err(error) => failed(page, "", None, error),
+                    };
+                }
+            }
+            Page::MagicLink => links.log_in(&text, browser.secret.as_deref(), None, context).await.map(Some),
+            Page::SecondFactor => return self.second_factor(&token, form, context).await,
+        };
+        match outcome {
+            Ok(None) => Shown::done(page),
+            Ok(Some(logged_in)) => logged_in_on(page, logged_in),
+            Err(LinkError::SecondFactorRequired(required)) => Shown::asking(Page::SecondFactor, required.token.expose(), None),
+            Err(error) => failed(page, &token, address, error),
+        }
+    }
+
+    async fn second_factor(&self, token: &str, form: &[u8], context: &RequestContext) -> Shown {
+        let page = Page::SecondFactor;
+        let again = |status, problem| Shown::asking(page, token, None).refused(status, problem);
+        let factor = ProofMethod::from_name(&field(form, "factor").unwrap_or_default());
+        let (Some(factor), Some(code)) = (factor, field(form, "code")) else { return again(422, "mfa_invalid_code") };
+        let proof = SecondFactor { factor, code: FactorCode::new(code.trim().to_owned()) };
+        match self.auth.mfa().verify(&MfaToken::new(token.to_owned()), &proof, context).await {
+            Ok(logged_in) => logged_in_on(page, logged_in),
+            Err(error) => {
+                let error = Error::from(error);
+                let status = error.kind().http_status();
+                match error.code() {
+                    "mfa.invalid_code" => again(status, "mfa_invalid_code"),
+                    "rate_limit.exceeded" => again(status, "rate_limit_exceeded"),
+                    "auth.invalid_mfa_token" => Shown::done(page).refused(status, "auth_invalid_mfa_token"),
+                    _ => again(status, failed_inside(&error)),
+                }
+            }
+        }
+    }
+
+    fn render(&self, headers: &HeaderMap, shown: Shown) -> Response {
+        let first = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let tag = first.and_then(|list| list.split([',', ';']).next()).unwrap_or(FALLBACK).trim();
+        let language = self.texts.language(tag);
+        // A program that posts the form and reads no HTML wants the tokens.
+        let wants_html =
+            headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("html"));
+        if let Some(tokens) = shown.tokens.as_ref().filter(|_| !wants_html) {
+            return Response::builder().content_type("application/json").body(tokens.clone());
+        }
+        let (status, cookie) = (shown.status, shown.cookie.clone());
+        let response = match self.write(language, shown) {
+            Ok(html) => {
+                let response = Response::builder().status(status).content_type("text/html; charset=utf-8");
+                response.header(header::CONTENT_SECURITY_POLICY, POLICY).body(html)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a page could not be written");
+                Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish()
+            }
+        };
+        match cookie {
+            Some(cookie) => response.with_header(header::SET_COOKIE, cookie).into_response(),
+            None => response,
+        }
+    }
+
+    fn write(&self, language: &str, shown: Shown) -> Result<String, minijinja::Error> {
+        let mut variables = Variables::from([("service", self.service.as_str().into()), ("language", language.into())]);
+        variables.insert("address", shown.address.as_ref().map(ToString::to_string).into());
+        let name = shown.page.name();
+        let text = |key: &str, variables: &Variables| self.texts.text(language, key, variables);
+        let title = text(&format!("pages.{name}.title"), &variables)?;
+        let question = match (shown.page.purpose(), &shown.address, shown.form) {
+            (_, _, None) | (Some(_), None, _) => None,
+            _ => Some(text(&format!("pages.{name}.question"), &variables)?),
+        };
+        let action = text(&format!("pages.{name}.action"), &variables)?;
+        let done = shown.is_done.then(|| text(&format!("pages.{name}.done"), &variables)).transpose()?;
+        let problem = shown.problem.map(|key| text(&format!("errors.{key}"), &variables)).transpose()?;
+        for key in
+            ["new_password", "password_hint", "email_label", "factor_label", "factor_totp", "factor_recovery_code", "code_label"]
+        {
+            let label = text(&format!("pages.{key}"), &variables)?;
+            variables.insert(key, label.into());
+        }
+        variables.extend([
+            ("title", title.into()),
+            ("question", question.into()),
+            ("action", action.into()),
+            ("message", done.into()),
+            ("problem", problem.into()),
+            ("form", shown.form.into()),
+            ("token", shown.token.into()),
+            ("post_to", shown.page.path().into()),
+            ("tokens", shown.tokens.into()),
+        ]);
+        self.texts.page(&variables)
+    }
+}
+
+fn logged_in_on(page: Page, logged_in: LoggedIn) -> Shown {
+    match serde_json::to_string_pretty(&logged_in.into_reply()) {
+        Ok(tokens) => Shown { tokens: Some(tokens), ..Shown::done(page) },
+        Err(_) => Shown::done(page).refused(500, "failed"),
+    }
+}
+
+/// What a link did not do, and the form once more where that can help.
+fn failed(page: Page, token: &str, address: Option<Email>, error: LinkError) -> Shown {
+    let (problem, can_be_mended) = match &error {
+        LinkError::Invalid => ("auth_invalid_link", false),
+        LinkError::OtherBrowser => ("auth_link_of_another_browser", false),
+        LinkError::Suspended => ("account_suspended", false),
+        LinkError::EmailTaken => ("account_email_taken", false),
+        LinkError::WeakPassword(_) => ("password_too_weak", true),
+        LinkError::Throttled { .. } => ("rate_limit_exceeded", true),
+        LinkError::Overloaded { .. } => ("service_overloaded", true),
+        _ => ("failed", true),
+    };
+    let error = Error::from(error);
+    let status = error.kind().http_status();
+    let problem = if error.internal().is_some() { failed_inside(&error) } else { problem };
+    let shown = if can_be_mended { Shown::asking(page, token, address) } else { Shown::done(page) };
+    shown.refused(status, problem)
+}
+
+fn failed_inside(error: &Error) -> &'static str {
+    tracing::warn!(error = error as &dyn std::error::Error, "a page could not do what it is for");
+    "failed"
+}
+
+/// The best of the languages that are built in, for pages whose words are.
+pub(super) fn language(request: &Request) -> &'static str {
+    let first = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let tag = first.and_then(|list| list.split([',', ';']).next()).unwrap_or(FALLBACK).trim();
     let primary = tag.split('-').next().unwrap_or_default();
-    ["en", "de", "fr", "es"].into_iter().find(|language| *language == primary).unwrap_or("en")
+    ["en", "de", "fr", "es"].into_iter().find(|language| *language == primary).unwrap_or(FALLBACK)
 }
 
 /// A value of a form or a query.

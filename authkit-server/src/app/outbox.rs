@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::cli::args::UsersFormat;
 use crate::cli::{OperationError, OutboxTask};
 
-/// Does what the operator asked for, and says what became of it. A message that is tried again is sent by a node that runs, or by this
-/// process if it comes to it first.
+/// Does what the operator asked for, and says what became of it. A message that is tried again is sent by this process, unless a
+/// node that runs comes to it first.
 pub(super) async fn perform(auth: &AuthKit, task: OutboxTask, format: UsersFormat) -> Result<Vec<u8>, OperationError> {
     let mut out = Vec::new();
     match task {
@@ -39,6 +39,8 @@ pub(super) async fn perform(auth: &AuthKit, task: OutboxTask, format: UsersForma
         }
         OutboxTask::Retry(id) => {
             auth.outbox().retry(id).await?;
+            // At once, in case that no server runs that would.
+            auth.outbox().deliver_due().await?;
             writeln!(out, "{id} is tried again")?;
         }
         OutboxTask::Discard(id) => {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use authkit_core::AuthKit;
 use authkit_core::ports::AuditSink;
 use poem::{EndpointExt, Route};
 use tokio::net::TcpListener;
@@ -10,8 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::assembly::Assembly;
 use super::hot_state::HotState;
+use super::link_pages::{self, Pages};
 use super::metrics::Figures;
-use super::{link_pages, operations_routes, passkey_page};
+use super::{operations_routes, passkey_page};
 use crate::api;
 use crate::audit_stream::AuditTarget;
 use crate::banner::Banner;
@@ -37,7 +37,7 @@ pub(super) async fn serve(settings: Settings) -> Result<(), OperationError> {
     let metrics = Metrics::new();
     metrics.register_collector(Box::new(Figures { auth: assembly.auth.clone(), store: assembly.store.clone() }));
     let shell = shell(&settings, &metrics);
-    let routes = routes(&settings, &assembly.auth, &metrics, &shell);
+    let routes = routes(&settings, &assembly, &metrics, &shell);
     Banner::new(&settings, bound).announce();
     let drained = shell.serve(listener, routes, stop).await;
     tracing::info!(?drained, "stopped");
@@ -60,10 +60,12 @@ fn shell(settings: &Settings, metrics: &Metrics) -> HttpShell {
         .routes(table)
 }
 
-fn routes(settings: &Settings, auth: &AuthKit, metrics: &Metrics, shell: &HttpShell) -> impl poem::Endpoint + use<> {
+fn routes(settings: &Settings, assembly: &Assembly, metrics: &Metrics, shell: &HttpShell) -> impl poem::Endpoint + use<> {
+    let Assembly { auth, letterhead, .. } = assembly;
     let service = api::service(auth, settings.public_url.as_str());
     let routes = operations_routes::add_to(Route::new(), settings, &service, auth, metrics, shell.readiness());
-    let routes = link_pages::add_to(routes, auth);
+    let pages = Pages::new(auth.clone(), Arc::clone(letterhead.texts()), letterhead.service().to_owned());
+    let routes = link_pages::add_to(routes, &pages);
     let routes = passkey_page::add_to(routes);
     let cookies = DeviceCookies::new(settings.public_url.is_https(), settings.device_lifetime);
     let cookies = cookies.trusting(settings.mfa_trust_lifetime);

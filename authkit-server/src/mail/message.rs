@@ -23,16 +23,21 @@ pub(crate) struct Letterhead {
 }
 
 /// What a mail says, in words.
-struct Written {
-    subject: String,
-    text: String,
-    html: String,
+pub(super) struct Written {
+    pub(super) subject: String,
+    pub(super) text: String,
+    pub(super) html: String,
 }
 
 impl Letterhead {
     /// Mails from this sender, whose links lead to this URL: the configured one, never one from a request.
     pub(crate) fn new(from: Mailbox, public_url: &str, texts: Arc<Texts>) -> Self {
         Self { from, public_url: public_url.to_owned(), texts }
+    }
+
+    /// The words.
+    pub(crate) const fn texts(&self) -> &Arc<Texts> {
+        &self.texts
     }
 
     /// Where the link of a mail leads.
@@ -56,7 +61,7 @@ impl Letterhead {
     /// escaped in the HTML.
     pub(crate) fn compose(&self, id: OutboxMessageId, mail: &Mail) -> Result<Message, Box<dyn Error + Send + Sync>> {
         let to = recipient(mail)?;
-        let Written { subject, text, html } = self.write(mail, &to)?;
+        let Written { subject, text, html } = self.write(mail)?;
         let message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
@@ -68,13 +73,13 @@ impl Letterhead {
     }
 
     /// The words of a mail, in the language that its recipient prefers.
-    fn write(&self, mail: &Mail, to: &Address) -> Result<Written, minijinja::Error> {
+    pub(super) fn write(&self, mail: &Mail) -> Result<Written, minijinja::Error> {
         let language = self.texts.language(mail.locale.as_ref().map_or(FALLBACK, |locale| locale.as_str()));
         let name = mail.content.name();
         let mut variables = Variables::new();
-        variables.insert("service", self.from.name.as_deref().unwrap_or_else(|| self.from.email.domain()).into());
+        variables.insert("service", self.service().into());
         variables.insert("language", language.into());
-        variables.insert("address", to.to_string().into());
+        variables.insert("address", mail.to.to_string().into());
         variables.insert("full_name", mail.full_name.as_ref().map(|name| name.as_str().to_owned()).into());
         variables.insert("link", self.link(mail).into());
         variables.insert("left", mail.content.codes_left().into());
@@ -101,8 +106,13 @@ impl Letterhead {
         let paragraphs: Vec<Value> = variables["body"].to_string().split("\n\n").map(Value::from).collect();
         variables.insert("subject", subject.clone().into());
         variables.insert("paragraphs", paragraphs.into());
-        let frame = |kind: &str| self.texts.frame(&format!("layout.{kind}"), &variables);
+        let frame = |kind: &str| self.texts.mail(name, kind, &variables);
         Ok(Written { subject, text: frame("txt")?, html: frame("html")? })
+    }
+
+    /// What the service is called: the name of the sender.
+    pub(crate) fn service(&self) -> &str {
+        self.from.name.as_deref().unwrap_or_else(|| self.from.email.domain())
     }
 
     /// A duration in words: `24 hours`.
@@ -225,25 +235,5 @@ mod tests {
         assert!(composed("Zoe", "tlh").contains("Subject: Your login link"), "and English for everybody else");
         let mail = composed("Zoe", "en").replace("=\r\n", "").replace("=3D", "=");
         assert!(mail.contains("https://auth.example/account/magic-link?token=ak_ot_token"), "{mail}");
-    }
-
-    #[test]
-    fn there_are_words_for_every_mail_in_every_language() {
-        let head = letterhead();
-        for content in MailContent::examples() {
-            let subjects: std::collections::BTreeSet<String> = head
-                .texts
-                .languages()
-                .iter()
-                .map(|language| {
-                    let mail = mail(content.clone(), language);
-                    let written = head.write(&mail, &recipient(&mail).expect("an address")).expect("is written");
-                    let link = head.link(&mail).unwrap_or_default();
-                    assert!(written.text.contains(&link) && written.html.contains(&link), "{}", written.text);
-                    written.subject
-                })
-                .collect();
-            assert_eq!(subjects.len(), 4, "{}: {subjects:?}", content.name());
-        }
     }
 }

@@ -130,6 +130,10 @@ fn check_mail(reading: &mut Reading<'_>) {
         let fix = "set it to an address that the SMTP server may send from, as in AuthKit <no-reply@my-company.com>";
         reading.refuse("AUTHKIT_MAIL_FROM", "is needed by AUTHKIT_SMTP_URL and not set", fix);
     }
+    if reading.is_chosen("AUTHKIT_SMTP_CA_FILE") && !reading.is_chosen("AUTHKIT_SMTP_URL") {
+        let what = "is set while AUTHKIT_SMTP_URL is not, and would be ignored";
+        reading.refuse("AUTHKIT_SMTP_CA_FILE", what, "remove it, or set AUTHKIT_SMTP_URL");
+    }
     let fix = "set it to a secret that the gateway checks what it is sent with";
     if reading.is_chosen("AUTHKIT_SMS_URL") && !reading.is_chosen("AUTHKIT_SMS_TOKEN") {
         reading.refuse("AUTHKIT_SMS_TOKEN", "is needed by AUTHKIT_SMS_URL and not set", fix);
@@ -222,6 +226,8 @@ fn complete(parsed: Parsed, sources: &Sources, working_dir: &Path) -> Option<Set
         sms_gateway: parsed.sms_url?.zip(parsed.sms_token?),
         sms_countries: parsed.sms_countries?.unwrap_or_default(),
         mail_from: parsed.mail_from?.unwrap_or_else(kinds::nobody),
+        smtp_ca_file: parsed.smtp_ca_file?.map(|path| working_dir.join(path)),
+        templates_dir: parsed.templates_dir?.map(|path| working_dir.join(path)),
         password_profile: parsed.password_profile?,
         password_min_score: u8::try_from(parsed.password_min_score?).ok()?,
         password_peppers: parsed.password_peppers?.unwrap_or_default(),

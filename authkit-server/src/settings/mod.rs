@@ -117,6 +117,10 @@ pub struct Settings {
     pub smtp_url: Option<secrecy::SecretString>,
     /// Who sends.
     pub mail_from: lettre::message::Mailbox,
+    /// `AUTHKIT_SMTP_CA_FILE`.
+    pub smtp_ca_file: Option<PathBuf>,
+    /// `AUTHKIT_TEMPLATES_DIR`.
+    pub templates_dir: Option<PathBuf>,
     /// Of whom a second factor is demanded.
     pub mfa_policy: MfaPolicy,
     /// Which factors can be turned on.

@@ -346,6 +346,13 @@ settings! {
         /// The sender of mails: AuthKit <no-reply@my-company.com>. With AUTHKIT_SMTP_URL it has to be set.
         mail_from: Option<lettre::message::Mailbox> = Derived("AuthKit <no-reply@localhost>"), Public,
             "AUTHKIT_MAIL_FROM", "mail.from", optional(kinds::mailbox);
+        /// The authorities that may vouch for the mail server, instead of those of the web: a PEM file.
+        smtp_ca_file: Option<PathBuf> = Unset("the authorities of the web"), Public,
+            "AUTHKIT_SMTP_CA_FILE", "mail.smtp_ca_file", optional(path);
+        /// A directory with texts and frames of mails and pages, in place of those that are built in: see the manual on mail. What is
+        /// not there stays, and what cannot be used stops the start.
+        templates_dir: Option<PathBuf> = Unset("the texts that are built in"), Public,
+            "AUTHKIT_TEMPLATES_DIR", "mail.templates_dir", optional(path);
     }
     Mfa {
         /// Of whom a second factor is demanded. roles: of whoever has a role that demands it. admins: of whoever holds every permission

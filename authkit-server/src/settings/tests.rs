@@ -303,6 +303,8 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         [mail]
         smtp_url = "smtps://me:canary@mail.example"
         from = "AuthKit <me@mail.example>"
+        smtp_ca_file = "/etc/mail/ca.pem"
+        templates_dir = "/srv/words"
         [passwords]
         profile = "nist-800-63b-4"
         min_score = 3
@@ -365,6 +367,8 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(limits.guessing.max_delay, Duration::from_mins(5));
     assert_eq!(config.sessions.device_lifetime, Duration::from_hours(24 * 90));
     assert_eq!(config.retention.wrong_guesses, Duration::from_hours(24 * 60));
+    assert_eq!(settings.smtp_ca_file, Some(PathBuf::from("/etc/mail/ca.pem")));
+    assert_eq!(settings.templates_dir, Some(PathBuf::from("/srv/words")));
     assert_eq!(settings.data_dir, PathBuf::from("/srv/authkit"));
     assert_eq!(settings.database.to_string(), "postgresql://app:***@db/users");
     assert_eq!(settings.database_connections, 5);

@@ -100,8 +100,11 @@ async fn a_page_does_what_its_link_is_for_without_a_script() {
     };
     let hostile = server.send(form("token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E".to_owned())).await.expect(401);
     assert!(!String::from_utf8_lossy(&hostile.body).contains("<script"));
-    let page = server.get("/account/verify-email?token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await.expect(200);
+    let page = server.get("/account/verify-email?token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await.expect(401);
     assert!(!String::from_utf8_lossy(&page.body).contains("<script"));
+    // What a link did not do is told on a page, in the language of its reader.
+    let told = String::from_utf8_lossy(&hostile.body).into_owned();
+    assert!(hostile.header("content-type").starts_with("text/html") && told.contains("Der Link gilt nicht mehr"), "{told}");
     let done = server.send(form(format!("token={token}"))).await.expect(200);
     assert!(String::from_utf8_lossy(&done.body).contains("Die Adresse ist bestätigt"));
     server.send(form(format!("token={token}"))).await.expect(401);

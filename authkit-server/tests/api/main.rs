@@ -32,6 +32,7 @@ mod secrets;
 mod seed;
 mod sessions;
 mod shutdown;
+mod smtp;
 #[path = "../support/mod.rs"]
 mod support;
 mod two_servers;

@@ -45,7 +45,7 @@ impl AccountAccess {
             in_force().filter(|held| held.scope.as_ref() == scope).map(|held| held.role.clone()).collect()
         };
         let scopes: BTreeSet<&Scope> = in_force().filter_map(|held| held.scope.as_ref()).collect();
-        let scoped = |scope: &Scope| ScopedAccess {
+        let within = |scope: &Scope| ScopedAccess {
             scope: scope.clone(),
             roles: roles(Some(scope)),
             permissions: access.only_in(scope, now).to_permissions().into_iter().collect(),
@@ -54,7 +54,7 @@ impl AccountAccess {
             assignments: assignments.to_vec(),
             roles: roles(None),
             permissions: access.permissions(now),
-            scopes: scopes.into_iter().map(scoped).collect(),
+            scopes: scopes.into_iter().map(within).collect(),
         }
     }
 }

@@ -635,7 +635,7 @@ fn passkey(index: u8, called: u8, user: u8) -> Passkey {
         public_key: vec![index; 8],
         name: PasskeyName::from_stored(format!("key {index}")),
         sign_count: 0,
-        backup_eligible: index % 2 == 0,
+        backup_eligible: index.is_multiple_of(2),
         backed_up: false,
         transports: [].into(),
         aaguid: uuid(8, index),

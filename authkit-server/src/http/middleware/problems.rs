@@ -65,8 +65,9 @@ impl<E> WithProblems<E> {
         if let Some(problem) = response.data::<Problem>().cloned() {
             return self.rendered(problem, pattern, id);
         }
-        // JSON was made by a handler that meant it, such as the health report; any other text is a framework's.
-        if response.content_type().is_some_and(|kind| kind.starts_with("application/") && kind.contains("json")) {
+        // JSON was made by a handler that meant it, such as the health report, and HTML by a page; any other text is a framework's.
+        let is_meant = |kind: &str| kind.starts_with("application/") && kind.contains("json") || kind.starts_with("text/html");
+        if response.content_type().is_some_and(is_meant) {
             return response;
         }
         let mut replaced = self.rendered(Problem::of_status(status), pattern, id);
