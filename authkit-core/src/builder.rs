@@ -187,7 +187,6 @@ impl<State> Builder<State> {
 
     /// Leaves messages to other nodes, unless it is asked to [deliver them](crate::Outbox::deliver_due): for a program that ends soon, and
     /// would have a message in its hands then that nobody sends before its lease ends.
-    #[must_use]
     pub const fn leave_outbox(mut self) -> Self {
         self.works_outbox = false;
         self

@@ -20,6 +20,7 @@ impl Config {
     ///
     /// # Errors
     /// The first setting that cannot be used.
+    #[expect(clippy::too_many_lines, reason = "one table, a line a setting")]
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let (tokens, sessions, passwords) = (&self.tokens, &self.sessions, &self.passwords);
         let params = passwords.params;

@@ -141,8 +141,9 @@ fn count(engine: &Engine, found: Factors, at: Timestamp) -> Result<Factors, Thro
         // A clock that was ahead when it dated the last guess must shut nobody out: nobody waits longer than the delay.
         let delay = mfa.delay(failures);
         let passed = at.since(last_at);
-        if passed < delay {
-            return Err(Throttled { retry_after: delay - passed });
+        let left = delay.saturating_sub(passed);
+        if !left.is_zero() {
+            return Err(Throttled { retry_after: left });
         }
     }
     Ok(Factors { guesses: Some(Guesses { failures: failures.saturating_add(1), last_at: at }), ..found })

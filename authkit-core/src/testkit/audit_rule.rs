@@ -38,10 +38,12 @@ pub const fn told_by(change: &Change) -> &'static [AuditAction] {
         },
         Change::Audit(change) => match change {
             // The seal that lets events go; every other one is about the log and tells of itself.
-            AuditChange::Append(_) | AuditChange::Seal { .. } => &[],
-            // Behind a seal that has said so, with the event.
-            AuditChange::PurgeSealed { .. } => &[],
-            AuditChange::ClaimStream { .. } | AuditChange::AdvanceStream { .. } => &[],
+            // A purge comes behind a seal that has said so, with the event.
+            AuditChange::Append(_)
+            | AuditChange::Seal { .. }
+            | AuditChange::PurgeSealed { .. }
+            | AuditChange::ClaimStream { .. }
+            | AuditChange::AdvanceStream { .. } => &[],
         },
         Change::Role(change) => match change {
             RoleChange::Insert { .. } => &[RoleCreated],
@@ -68,11 +70,11 @@ pub const fn told_by(change: &Change) -> &'static [AuditAction] {
             FactorChange::Forget { .. } => &[FactorRemoved, FactorsReset, EmailVerified],
         },
         Change::OneTimeToken(change) => match change {
-            OneTimeTokenChange::Insert(_) => &[],
             OneTimeTokenChange::Consume { .. } => {
                 &[Login, SecondFactorDemanded, EmailVerified, PasswordReset, EmailChanged, EmailChangeUndone, InvitationAccepted]
             }
-            OneTimeTokenChange::SpendAttempt { .. }
+            OneTimeTokenChange::Insert(_)
+            | OneTimeTokenChange::SpendAttempt { .. }
             | OneTimeTokenChange::RevokeAllOf { .. }
             | OneTimeTokenChange::Purge { .. } => &[],
         },

@@ -99,6 +99,7 @@ impl Users {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm a change")]
 pub(super) fn apply(tables: &mut Tables, change: &UserChange) -> Result<(), CommitError> {
     let users = &mut tables.users;
     match change {

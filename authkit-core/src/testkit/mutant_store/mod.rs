@@ -100,7 +100,8 @@ impl MutantStore {
             (Bug::DropsAuditEvents, Change::Audit(_))
             | (Bug::LosesRevokeAll, Change::Session(SessionChange::RevokeAll { .. }))
             | (Bug::EnforcesNoCap, Change::Session(SessionChange::EnforceCap { .. }))
-            | (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. })) => return Ok(Vec::new()),
+            | (Bug::ForgetsNoGuesses, Change::Guess(GuessChange::Forget { .. }))
+            | (Bug::ForgetsNoFactors, Change::Factor(FactorChange::Forget { .. })) => return Ok(Vec::new()),
             (Bug::ComparesSpellings, Change::User(UserChange::Insert(user))) => {
                 UserChange::Insert(User { email: case_sensitive(&user.email), ..user }).into()
             }
@@ -174,7 +175,6 @@ impl MutantStore {
                 let version = self.inner.factors(factors.user_id).await?.map_or(0, |found| found.version);
                 FactorChange::Put(Box::new(Factors { version, ..*factors })).into()
             }
-            (Bug::ForgetsNoFactors, Change::Factor(FactorChange::Forget { .. })) => return Ok(Vec::new()),
             (Bug::KeepsTheFactorsInForce, Change::User(UserChange::SetSecondFactors { id, from, .. })) => {
                 UserChange::RaiseAuthEpoch {
                     id,

@@ -127,7 +127,7 @@ pub async fn one_of_many_writes_the_factors(stores: Stores) {
         })
         .await;
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "of all who have read the same version one writes");
-        assert!(results.iter().flat_map(|result| result.as_ref().err()).all(|conflict| *conflict == Conflict::FactorsChanged));
+        assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|conflict| *conflict == Conflict::FactorsChanged));
         assert_eq!(read(&trial, user.id).await.map(|factors| factors.version), Some(version + 1));
     }
 }
@@ -146,7 +146,7 @@ pub async fn one_of_many_changes_of_the_factors_in_force_wins(stores: Stores) {
         .await;
         let won: Vec<_> = results.iter().flatten().copied().collect();
         assert_eq!(won.len(), 1);
-        assert!(results.iter().flat_map(|result| result.as_ref().err()).all(|conflict| *conflict == Conflict::UserChanged));
+        assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|conflict| *conflict == Conflict::UserChanged));
         let read = trial.store.user_by_id(user.id).await.expect("reads").expect("the account");
         assert_eq!((read.auth_epoch, read.second_factors), (user.auth_epoch + 1, won[0]));
     }
