@@ -9,6 +9,7 @@
 //! are raced.
 
 mod administration;
+mod audit_chain;
 mod balancer;
 mod behind_haproxy;
 mod checker;
