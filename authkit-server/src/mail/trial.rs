@@ -30,7 +30,8 @@ pub(crate) fn tried(texts: &Arc<Texts>) -> Result<(), TextError> {
 pub(super) fn example(content: MailContent, language: &str, is_bare: bool) -> Mail {
     let mut mail = Mail::new(Email::parse("Zoe@bücher.example").expect("an address"), content);
     mail.locale = Locale::parse(language).ok();
-    mail.good_for = mail.content.token().map(|_| Duration::from_hours(if is_bare { 1 } else { 72 }));
+    let has_an_end = mail.content.token().is_some() || mail.content.code().is_some();
+    mail.good_for = has_an_end.then(|| Duration::from_hours(if is_bare { 1 } else { 72 }));
     if !is_bare {
         mail.full_name = FullName::parse("Zoë <b>O'Hara</b> & Co").ok();
         let at = Timestamp::from_unix_micros(1_795_435_200_000_000);

@@ -96,12 +96,13 @@ pub(crate) struct Gateway {
     tls: Option<(TlsConnector, ServerName<'static>)>,
     token: SecretString,
     wording: Wording,
+    patience: Duration,
 }
 
 /// What a gateway can do wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    #[error("no answer within {} s", PATIENCE.as_secs())]
+    #[error("no answer in time")]
     Slow,
     #[error("the answer has status {0}")]
     Status(StatusCode),
@@ -160,7 +161,7 @@ impl Gateway {
         };
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let path = format!("{}{query}", url.path());
-        Ok(Self { host, authority, port, path, tls, token, wording })
+        Ok(Self { host, authority, port, path, tls, token, wording, patience: PATIENCE })
     }
 
     async fn post(&self, id: OutboxMessageId, sms: &Sms) -> Result<(), Trouble> {
@@ -225,7 +226,7 @@ fn sign(token: &[u8], timestamp: &str, body: &[u8]) -> String {
 #[async_trait]
 impl SmsSender for Gateway {
     async fn send(&self, id: OutboxMessageId, sms: &Sms) -> Result<(), SmsError> {
-        let sent = timeout(PATIENCE, self.post(id, sms)).await.unwrap_or(Err(Trouble::Slow));
+        let sent = timeout(self.patience, self.post(id, sms)).await.unwrap_or(Err(Trouble::Slow));
         sent.map_err(|trouble| {
             if trouble.is_temporary() { SmsError::Temporary(trouble.into()) } else { SmsError::Permanent(trouble.into()) }
         })

@@ -26,6 +26,7 @@ fn asked(operation: &str, number: usize) -> (&'static str, Value) {
         | "adminSuspendUser"
         | "adminRestoreUser"
         | "adminUnlockUser"
+        | "adminResetMfa"
         | "adminListSessions"
         | "adminRevokeSessions"
         | "adminRevokeSession"
