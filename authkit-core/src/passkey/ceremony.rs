@@ -59,8 +59,8 @@ impl Challenge {
 
     /// The challenge of a test vector, which is of another length.
     #[cfg(test)]
-    pub(super) fn of_vector(bytes: &[u8]) -> Option<Self> {
-        Some(Self { id: PasskeyChallengeId::from_uuid(Uuid::nil()), bytes: bytes.to_vec() })
+    pub(super) fn of_vector(bytes: &[u8]) -> Self {
+        Self { id: PasskeyChallengeId::from_uuid(Uuid::nil()), bytes: bytes.to_vec() }
     }
 
     /// Its id, by which it is found again.

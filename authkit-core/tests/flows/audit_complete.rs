@@ -118,7 +118,7 @@ async fn enrol(ground: &Ground, caller: &Principal) -> (SecretBytes, Vec<String>
     let secret = base32(&told.secret);
     let codes = ground.auth.mfa().confirm_totp(caller, &code(ground, &secret), &request("mfa-confirm")).await.expect("confirms");
     ground.world.clock.advance(Duration::from_secs(30));
-    (secret, codes.iter().map(|code| code.expose()).collect())
+    (secret, codes.iter().map(authkit_core::mfa::RecoveryCode::expose).collect())
 }
 
 fn code(ground: &Ground, secret: &SecretBytes) -> FactorCode {
@@ -438,6 +438,7 @@ async fn every_action_is_written_and_every_change_is_told_of() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, a reason after the other")]
 async fn every_refused_login_and_refresh_is_explained() {
     let ground = Ground::new(config()).await;
     let auth = &ground.auth;

@@ -94,7 +94,7 @@ async fn what_lands_late_is_handed_on_all_the_same() {
     register(&auth).await;
     hand_on(&auth).await;
     let fixtures = Fixtures::new(1);
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     append(&*world.store, &fixtures, world.clock_now()).await;
     assert_eq!(hand_on(&auth).await, 1);
     // A moment late, and longer than a transaction takes.

@@ -62,7 +62,7 @@ async fn enrol(world: &World, auth: &AuthKit, caller: &Principal) -> Phone {
     let told = auth.mfa().start_totp(caller, &request()).await.expect("a secret");
     let mut phone = Phone { secret: base32(&told.secret), codes: Vec::new() };
     let codes = auth.mfa().confirm_totp(caller, &phone.code(world), &request()).await.expect("confirms");
-    phone.codes = codes.iter().map(|code| code.expose()).collect();
+    phone.codes = codes.iter().map(authkit_core::mfa::RecoveryCode::expose).collect();
     // The code that confirmed is used up: the app shows the next one.
     next_step(world);
     phone
@@ -141,7 +141,7 @@ async fn a_factor_that_waits_to_be_confirmed_is_not_in_force() {
     assert_ne!(told.secret, again.secret);
     assert_eq!(confirm(code(&base32(&told.secret))).await.map(drop), Err("mfa.invalid_code"));
     // And after an hour, every one.
-    world.clock.advance(Duration::from_mins(60));
+    world.clock.advance(Duration::from_hours(1));
     assert_eq!(confirm(code(&base32(&again.secret))).await.map(drop), Err("mfa.not_enrolled"));
     let status = auth.mfa().status(&caller).await.expect("a status");
     assert!(status.factors.is_empty() && status.recovery_codes_left == 0);
@@ -448,7 +448,7 @@ async fn however_many_confirm_there_is_one_factor_and_one_set_of_codes() {
         }
     }
     assert_eq!(sets.len(), 1);
-    let distinct: BTreeSet<_> = sets[0].iter().map(|code| code.expose()).collect();
+    let distinct: BTreeSet<_> = sets[0].iter().map(authkit_core::mfa::RecoveryCode::expose).collect();
     assert_eq!(distinct.len(), 10);
     let again = auth.mfa().start_totp(&caller, &request()).await.map(drop).map_err(|error| error.code());
     assert!(matches!(again, Err("mfa.already_enrolled" | "auth.reauthentication_required")), "{again:?}");

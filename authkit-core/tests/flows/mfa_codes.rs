@@ -103,7 +103,7 @@ impl Town {
         let code = self.texted().await;
         let codes = self.auth.mfa().confirm(caller, FactorKind::Sms, &code, &request()).await.expect("is on");
         self.later();
-        codes.iter().map(|code| code.expose()).collect()
+        codes.iter().map(authkit_core::mfa::RecoveryCode::expose).collect()
     }
 
     async fn enrol_email(&self, caller: &Principal) {

@@ -100,6 +100,7 @@ pub(super) fn refused(error: impl Into<Error>) -> Problem {
 }
 
 /// What is wrong, the same for every problem of its code, and what to do about it.
+#[expect(clippy::too_many_lines, reason = "one table, a line a code")]
 fn sentences(error: &Error) -> (&'static str, String) {
     let (title, detail) = match error.code() {
         "account.email_taken" => ("An account with this email address exists", "Log in instead, or register another address."),

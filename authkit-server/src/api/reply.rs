@@ -227,7 +227,7 @@ impl PasswordChangedBody {
 pub(super) enum Created {
     /// The account was made and its owner is logged in.
     #[oai(status = 201)]
-    Created(Json<TokensBody>),
+    Created(Json<Box<TokensBody>>),
     /// Where the service keeps quiet about who has an account: a mail says what became of it.
     #[oai(status = 202)]
     Accepted(Json<MessageBody>),

@@ -158,7 +158,7 @@ async fn tls_is_spoken_with_whoever_the_authority_has_signed() {
     let stranger = start(None);
     let serving = async {
         let stream = listener.accept().await.expect("accepts").0;
-        acceptor.accept(stream).await.err().expect("is hung up on");
+        acceptor.accept(stream).await.expect_err("is hung up on");
     };
     let (refused, ()) = tokio::join!(stranger.deliver(&events), serving);
     refused.expect_err("nobody known has signed that");

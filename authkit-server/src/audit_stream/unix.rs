@@ -28,13 +28,10 @@ impl UnixSink {
 
     async fn send(&self, events: &[AuditEvent]) -> io::Result<()> {
         let mut slot = self.socket.lock().await;
-        let socket = match slot.take() {
-            Some(socket) => socket,
-            None => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(&self.path)?;
-                socket
-            }
+        let socket = if let Some(socket) = slot.take() { socket } else {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(&self.path)?;
+            socket
         };
         for event in events {
             let message =

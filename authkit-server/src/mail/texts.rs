@@ -216,13 +216,13 @@ fn is_html(name: &str) -> bool {
 type Found = Vec<(String, String, usize)>;
 
 /// Every text of a table, under its path in it.
-fn collect(prefix: String, table: &DeTable<'_>, found: &mut Found) -> Result<(), (usize, &'static str)> {
+fn collect(prefix: &str, table: &DeTable<'_>, found: &mut Found) -> Result<(), (usize, &'static str)> {
     for (key, value) in table {
         let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
         let at = Spanned::span(value).start;
         match value.get_ref() {
             DeValue::String(text) => found.push((path, text.to_string(), at)),
-            DeValue::Table(table) => collect(path, table, found)?,
+            DeValue::Table(table) => collect(&path, table, found)?,
             _ => return Err((at, "is no text: write it in double quotes")),
         }
     }

@@ -218,10 +218,10 @@ impl Settings {
         config.limits.enabled = self.rate_limiting;
         config.mfa.policy = self.mfa_policy;
         config.mfa.factors = self.mfa_factors;
-        config.mfa.service_name = self.mfa_service_name.clone();
+        config.mfa.service_name.clone_from(&self.mfa_service_name);
         config.mfa.code_lifetime = self.mfa_code_lifetime;
         config.mfa.trust_lifetime = self.mfa_trust_lifetime;
-        config.mfa.sms_countries = self.sms_countries.clone();
+        config.mfa.sms_countries.clone_from(&self.sms_countries);
         config.registration.open = self.registration_is_open;
         config.registration.reveal_existing = self.reveal_existing;
         config.sessions.device_lifetime = self.device_lifetime;

@@ -239,7 +239,7 @@ async fn mail_goes_over_tls_to_whoever_is_trusted_and_to_nobody_else() {
     // A certificate that nobody vouches for; a line in the middle that says there is no TLS; a password that is none.
     let (stranger, no_one) = Desk { tls: tls.clone(), ..Desk::default() }.open().await;
     let (stripped, nothing) = Desk::default().open().await;
-    let (stern, nobody) = Desk { tls, account, ..Desk::default() }.open().await;
+    let (stern, nobody) = Desk { account, tls, ..Desk::default() }.open().await;
     let cases = [
         (format!("smtp://localhost:{stranger}?tls=required"), None, no_one),
         (format!("smtp://localhost:{stripped}?tls=required"), Some(trusted), nothing),
