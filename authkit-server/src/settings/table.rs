@@ -371,7 +371,7 @@ settings! {
         mfa_trust_lifetime: Duration = Text("30d"), Public, "AUTHKIT_MFA_TRUST_LIFETIME", "mfa.trust_lifetime",
             required(|t| parse::duration(t, Duration::from_hours(1), Duration::from_hours(24 * 90)));
         /// The HTTP gateway for text messages: it is sent a signed JSON POST for each. https://, or http:// on this machine.
-        sms_url: Option<GatewayUrl> = Unset("text messages are written to outbox/ in the data directory"), Public,
+        sms_url: Option<GatewayUrl> = Unset("text messages are written to outbox/ in the data directory"), Url,
             "AUTHKIT_SMS_URL", "sms.url", optional(kinds::sms_url);
         /// The secret that signs what the gateway is sent, at least 16 bytes. With AUTHKIT_SMS_URL it has to be set.
         sms_token: Option<SecretString> = Unset("nothing is signed"), Secret,

@@ -154,7 +154,9 @@ fn every_setting_that_is_broken_is_refused_by_name_in_one_line() {
         ("AUTHKIT_MAIL_FROM", &[("AUTHKIT_SMTP_URL", "smtp://me:canary@mail")]),
         ("AUTHKIT_MAIL_FROM", &[("AUTHKIT_MAIL_FROM", "nobody")]),
         ("AUTHKIT_SMTP_URL", &[("AUTHKIT_SMTP_URL", "http://me:canary@mail"), ("AUTHKIT_MAIL_FROM", "me@mail.example")]),
-        ("AUTHKIT_SMS_URL", &[("AUTHKIT_SMS_URL", "https://me:canary@sms")]),
+        ("AUTHKIT_SMS_URL", &[("AUTHKIT_SMS_URL", "https://me:canary@sms"), ("AUTHKIT_SMS_TOKEN", "canary-of-the-gateway")]),
+        ("AUTHKIT_SMS_TOKEN", &[("AUTHKIT_SMS_URL", "https://sms.example/")]),
+        ("AUTHKIT_MFA_FACTORS", &[("AUTHKIT_MFA_FACTORS", "totp,pigeon")]),
         ("AUTHKIT_LISTN", &[("AUTHKIT_LISTN", "127.0.0.1:8000")]),
         ("authkit_listen", &[("authkit_listen", "127.0.0.1:8000")]),
         ("AUTHKIT_PORT", &[("AUTHKIT_PORT", "9000")]),
@@ -305,7 +307,25 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
         from = "AuthKit <me@mail.example>"
         smtp_ca_file = "/etc/mail/ca.pem"
         templates_dir = "/srv/words"
+        [mfa]
+        required = "all"
+        factors = "totp,sms"
+        service_name = "The shop"
+        code_lifetime = "5m"
+        trust_lifetime = "7d"
+        [sms]
+        url = "https://sms.example/send"
+        token = "canary-of-the-gateway"
+        countries = "49,43"
+        [registration]
+        mode = "closed"
+        reveal_existing = "off"
+        [passkeys]
+        rp_id = "shop.com"
+        rp_name = "The shop"
+        origins = "https://app.shop.com"
         [passwords]
+        imitated_hash = "bcrypt,12"
         profile = "nist-800-63b-4"
         min_score = 3
         peppers = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -335,6 +355,13 @@ fn every_setting_can_be_set_in_toml_as_in_the_environment() {
     assert_eq!(config.sessions.reuse, ReusePolicy::Grace(Duration::from_secs(20)));
     assert_eq!(config.retention.ended_sessions, Duration::from_hours(48));
     assert_eq!(config.audit.seal_after, Duration::from_secs(5));
+    assert_eq!(config.mfa.policy, authkit_core::config::MfaPolicy::Everybody);
+    assert_eq!(config.mfa.factors.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(), ["totp", "sms"]);
+    assert_eq!(config.mfa.service_name.as_deref(), Some("The shop"));
+    assert_eq!((config.mfa.code_lifetime, config.mfa.trust_lifetime), (Duration::from_mins(5), Duration::from_hours(24 * 7)));
+    assert_eq!(config.mfa.sms_countries, [43, 49].into());
+    assert!(settings.sms_gateway.as_ref().is_some_and(|(url, _)| url.to_string() == "https://sms.example/send"));
+    assert!(!config.registration.open && !config.registration.reveal_existing);
     assert!(settings.audit_stream.as_ref().is_some_and(|target| target.to_string() == "syslog+tls://logs.example:6514"));
     assert_eq!(settings.audit_stream_ca_file, Some(PathBuf::from("/etc/logs/ca.pem")));
     assert_eq!((config.passwords.profile, config.passwords.min_score), (PasswordProfile::Nist80063b4, 3));
@@ -399,14 +426,14 @@ fn the_limits_are_those_of_the_library_unless_somebody_sets_them() {
 #[test]
 fn unknown_names_are_refused_wherever_they_stand_and_foreign_ones_are_not_ours_to_judge() {
     let place =
-        Place::new().file(".env", "AUTHKIT_SMS_URL=x\nEDITOR=vi\n").file("authkit.toml", "[server]\nJWT_ALGORITHM = \"x\"\n");
+        Place::new().file(".env", "AUTHKIT_SMS_URI=x\nEDITOR=vi\n").file("authkit.toml", "[server]\nJWT_ALGORITHM = \"x\"\n");
     let lines = place.env("PATH", "/bin").lines();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert_eq!(
         lines[0],
         "server.JWT_ALGORITHM (authkit.toml): is not a setting of this version; in this file it is called tokens.algorithm"
     );
-    assert!(lines[1].starts_with("AUTHKIT_SMS_URL (.env line 1): is not a setting of this version"));
+    assert!(lines[1].starts_with("AUTHKIT_SMS_URI (.env line 1): is not a setting of this version"));
     let near = env(&[("AUTHKIT_LISTN", "x")]).lines();
     assert!(near[0].ends_with("did you mean AUTHKIT_LISTEN?"), "{near:?}");
 }
