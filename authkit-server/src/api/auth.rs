@@ -120,7 +120,7 @@ impl AuthRoutes {
         }
         let logged_in = self.auth.accounts().register(registration, &context).await.map_err(refused)?;
         let cookie = logged_in.device_token.as_ref().map(|token| device.cookies.set(token));
-        Ok(with_cookie(Created::Created(Json(logged_in.into())), cookie))
+        Ok(with_cookie(Created::Created(Json(Box::new(logged_in.into()))), cookie))
     }
 
     /// Log in

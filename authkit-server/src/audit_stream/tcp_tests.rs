@@ -11,7 +11,7 @@ fn events(seed: u64, count: usize) -> Vec<AuditEvent> {
     (0..count).map(|_| fixtures.event(fixtures.user().id)).collect()
 }
 
-async fn listen(address: SocketAddr) -> TcpListener {
+fn listen(address: SocketAddr) -> TcpListener {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("an option");
     socket.bind(address).expect("binds");
@@ -51,7 +51,7 @@ fn sink(port: u16) -> TcpSink {
 
 #[tokio::test]
 async fn every_message_stands_behind_its_length() {
-    let listener = listen(any()).await;
+    let listener = listen(any());
     let sink = sink(listener.local_addr().expect("an address").port());
     let mut events = events(1, 50);
     events[9].details.insert("huge".to_owned(), "\u{1F511}\n<13>1 - forged".repeat(100_000));
@@ -62,7 +62,7 @@ async fn every_message_stands_behind_its_length() {
 
 #[tokio::test]
 async fn what_was_under_way_when_the_receiver_died_is_written_again() {
-    let listener = listen(any()).await;
+    let listener = listen(any());
     let address = listener.local_addr().expect("an address");
     let sink = sink(address.port());
     let events = events(2, 60);
@@ -76,7 +76,7 @@ async fn what_was_under_way_when_the_receiver_died_is_written_again() {
     for _ in 0..3 {
         sink.deliver(&events[20..40]).await.expect_err("nobody is there");
     }
-    let listener = listen(address).await;
+    let listener = listen(address);
     let (delivered, accepted) = tokio::join!(sink.deliver(&events[20..40]), listener.accept());
     delivered.expect("writes");
     let mut stream = accepted.expect("accepts").0;
@@ -88,7 +88,7 @@ async fn what_was_under_way_when_the_receiver_died_is_written_again() {
 
 #[tokio::test]
 async fn a_write_that_fell_into_a_closing_connection_does_not_wait_for_the_next_event() {
-    let listener = listen(any()).await;
+    let listener = listen(any());
     let sink = sink(listener.local_addr().expect("an address").port());
     let events = events(3, 2);
     let (delivered, accepted) = tokio::join!(sink.deliver(&events[..1]), listener.accept());
@@ -101,7 +101,7 @@ async fn a_write_that_fell_into_a_closing_connection_does_not_wait_for_the_next_
 
 #[tokio::test]
 async fn a_receiver_that_does_not_read_is_given_up_in_time() {
-    let listener = listen(any()).await;
+    let listener = listen(any());
     let sink = sink(listener.local_addr().expect("an address").port());
     let mut events = events(4, 200);
     for event in &mut events {
@@ -137,7 +137,7 @@ async fn tls_is_spoken_with_whoever_the_authority_has_signed() {
         )
         .expect("a configuration");
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = listen(any()).await;
+    let listener = listen(any());
     let port = listener.local_addr().expect("an address").port();
     let start = |authority: Option<&[u8]>| {
         let tls = Tls::new("localhost", authority).expect("a configuration");

@@ -28,7 +28,9 @@ impl UnixSink {
 
     async fn send(&self, events: &[AuditEvent]) -> io::Result<()> {
         let mut slot = self.socket.lock().await;
-        let socket = if let Some(socket) = slot.take() { socket } else {
+        let socket = if let Some(socket) = slot.take() {
+            socket
+        } else {
             let socket = UnixDatagram::unbound()?;
             socket.connect(&self.path)?;
             socket

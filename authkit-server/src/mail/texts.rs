@@ -128,7 +128,7 @@ impl Texts {
         let root = DeTable::parse(source)
             .map_err(|error| TextError::new(file, line_of(error.span().map_or(0, |span| span.start)), error.message()))?;
         let mut found = Vec::new();
-        collect(String::new(), root.get_ref(), &mut found).map_err(|(at, what)| TextError::new(file, line_of(at), what))?;
+        collect("", root.get_ref(), &mut found).map_err(|(at, what)| TextError::new(file, line_of(at), what))?;
         // English says which texts there are.
         let is_first = self.languages.is_empty();
         for (key, text, at) in found {
