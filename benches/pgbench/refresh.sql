@@ -24,6 +24,6 @@ RETURNING s.id, s.user_id, s.generation, s.secret, s.methods, s.authenticated_at
     s.created_ip, s.created_user_agent, s.last_used_ip, s.last_used_user_agent,
     s.created_at, s.refreshed_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.revoked_reason,
     s.impersonator_id, s.impersonator_session_id,
-    u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, u.access_version, u.assignments,
+    u.id, u.email_normal, u.email, u.email_verified_at, u.full_name, u.locale, u.status, u.auth_epoch, u.second_factors, u.access_version, u.assignments,
     u.version, u.created_at, u.updated_at
 \gset s_

@@ -228,6 +228,7 @@ impl Operator {
             description: None,
             permissions: ["invoice:*".parse().expect("a permission")].into(),
             inherits: [].into(),
+            mfa_required: false,
         };
         auth.roles().create(Administrator::Operator, &writer, Run::Real, &RequestContext::default()).await.expect("makes");
         Self(auth)

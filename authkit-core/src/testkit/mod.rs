@@ -20,6 +20,7 @@ pub mod record_cache_contract;
 #[cfg(all(feature = "passkeys", feature = "aws-lc-rs"))]
 pub mod soft_authenticator;
 pub mod store_contract;
+mod totp_secret;
 
 pub use audit_receiver::AuditReceiver;
 pub use clock::FrozenClock;
@@ -32,3 +33,4 @@ pub use mutant_store::{Bug, MutantStore};
 pub use outage::Outage;
 #[cfg(all(feature = "passkeys", feature = "aws-lc-rs"))]
 pub use soft_authenticator::{Conduct, SoftAuthenticator};
+pub use totp_secret::totp_secret;

@@ -12,11 +12,11 @@ use authkit_core::flows::{
 };
 use authkit_core::mfa::totp;
 use authkit_core::model::{
-    Actor, AuditAction, AuditChange, AuditEvent, AuditFilter, Change, ChangeSet, Client, KeyPurpose, OutboxState, Outcome, Patch,
-    Quota, RequestContext, UserChange,
+    Actor, AuditAction, AuditChange, AuditEvent, AuditFilter, Change, ChangeSet, Client, FactorKind, KeyPurpose, OutboxState,
+    Outcome, Patch, Quota, RequestContext, UserChange,
 };
 use authkit_core::ports::AuditReads as _;
-use authkit_core::testkit::{FaultyStore, Mailbox, audit_rule};
+use authkit_core::testkit::{FaultyStore, Mailbox, audit_rule, totp_secret};
 use authkit_core::{
     AuthKit, Config, Email, FactorCode, FullName, LoggedIn, Login, OneTimeTokenText, PageLimit, PageRequest, PasswordHash,
     Principal, ProfileUpdate, RefreshToken, Registration, RequestId, SecretBytes, UserId,
@@ -78,6 +78,12 @@ impl Ground {
         found.and_then(|mail| mail.content.token()).unwrap_or_else(|| panic!("no {name} in {mails:?}")).clone()
     }
 
+    async fn mailed_code(&self) -> FactorCode {
+        self.auth.outbox().deliver_due().await.expect("delivers");
+        let mails = self.mailbox.take();
+        mails.iter().rev().find_map(|mail| mail.content.code()).expect("a code by mail").clone()
+    }
+
     async fn log(&self) -> Vec<AuditEvent> {
         let filter = AuditFilter::new().oldest_first();
         let (mut events, mut page) = (Vec::new(), PageRequest { limit: PageLimit::new(200).expect("in range"), cursor: None });
@@ -97,25 +103,10 @@ impl Ground {
     }
 }
 
-/// The secret that an app reads from the text under the QR code (RFC 4648 §6).
-fn base32(text: &str) -> SecretBytes {
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for letter in text.bytes() {
-        let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == letter).expect("base32");
-        bits = (bits << 5) | u32::try_from(value).expect("five bits");
-        count += 5;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count).to_le_bytes()[0]);
-        }
-    }
-    SecretBytes::new(bytes)
-}
-
 /// Enrols an app; returns its secret and the recovery codes.
 async fn enrol(ground: &Ground, caller: &Principal) -> (SecretBytes, Vec<String>) {
     let told = ground.auth.mfa().start_totp(caller, &request("mfa-start")).await.expect("a secret");
-    let secret = base32(&told.secret);
+    let secret = totp_secret(&told.secret);
     let codes = ground.auth.mfa().confirm_totp(caller, &code(ground, &secret), &request("mfa-confirm")).await.expect("confirms");
     ground.world.clock.advance(Duration::from_secs(30));
     (secret, codes.iter().map(authkit_core::mfa::RecoveryCode::expose).collect())
@@ -271,6 +262,22 @@ async fn factors(ground: &Ground) {
     let proof = SecondFactor { factor: ProofMethod::RecoveryCode, code: FactorCode::new(codes[0].clone()) };
     auth.mfa().verify(&token, &proof, &request("half-paper")).await.expect("logs in");
     assert!(auth.mfa().reset(me.user_id(), &request("operator-reset")).await.expect("resets"));
+    sent_codes(ground).await;
+}
+
+/// Codes by mail, on a device that is trusted from then on, and then no more.
+async fn sent_codes(ground: &Ground) {
+    let auth = &ground.auth;
+    let (_, me) = ground.user("codes@example.com").await;
+    auth.links().verify_email(&ground.link("verify_email").await, &request("verifies-3")).await.expect("proves");
+    auth.mfa().start_email(&me, &request("mail-start")).await.expect("a code");
+    auth.mfa().confirm(&me, FactorKind::Email, &ground.mailed_code().await, &request("mail-confirm")).await.expect("is on");
+    ground.world.clock.advance(Duration::from_secs(31));
+    let token = half_login(auth, "codes@example.com", "half-3").await;
+    auth.mfa().send_code(&token, FactorKind::Email, &request("code-sent-1")).await.expect("is sent");
+    let proof = SecondFactor { factor: ProofMethod::Email, code: ground.mailed_code().await };
+    let trusting = auth.mfa().verify_and_trust(&token, &proof, &request("trusts-1")).await.expect("logs in");
+    auth.mfa().forget_device(&principal(auth, &trusting), None, &request("forgets-1")).await.expect("is forgotten");
 }
 
 async fn administration(ground: &Ground) {
@@ -305,7 +312,7 @@ async fn roles(ground: &Ground) {
     let (auth, by, context) = (&ground.auth, Administrator::Operator, request("roles-1"));
     let name: authkit_core::RoleName = "writer".parse().expect("a name");
     let permissions = BTreeSet::from(["invoice:write".parse().expect("a permission")]);
-    let new = NewRole { name: name.clone(), description: None, permissions, inherits: BTreeSet::new() };
+    let new = NewRole { name: name.clone(), description: None, permissions, inherits: BTreeSet::new(), mfa_required: false };
     auth.roles().create(by, &new, Run::Real, &context).await.expect("makes");
     let (user, _) = ground.user("writer@example.com").await;
     assign(auth, user.user.id, "writer").await;

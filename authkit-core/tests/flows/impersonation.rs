@@ -43,6 +43,7 @@ impl Office {
                 description: None,
                 permissions: permissions.iter().map(|text| text.parse().expect("a permission")).collect(),
                 inherits: inherits.iter().map(|text| name(text)).collect(),
+                mfa_required: false,
             };
             auth.roles().create(OPERATOR, &role, Run::Real, &request()).await.expect("makes");
         }

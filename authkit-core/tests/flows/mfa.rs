@@ -9,6 +9,7 @@ use authkit_core::flows::{EnrollError, LoginError, ProofMethod, SecondFactor, Se
 use authkit_core::mfa::totp;
 use authkit_core::model::{AssuranceLevel, AuditAction, ChangeSet, FactorChange, FactorKind, Factors, Outcome, Quota};
 use authkit_core::ports::FactorReads as _;
+use authkit_core::testkit::totp_secret;
 use authkit_core::{
     AuthKit, Email, Error, FactorCode, LoggedIn, Login, MfaToken, Principal, Refreshed, Registration, SecretBytes,
 };
@@ -39,28 +40,13 @@ fn wrong() -> SecondFactor {
     SecondFactor { factor: ProofMethod::Totp, code: FactorCode::new("not123".to_owned()) }
 }
 
-/// The secret that an app reads from the text under the QR code (RFC 4648 §6).
-fn base32(text: &str) -> SecretBytes {
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for letter in text.bytes() {
-        let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == letter).expect("base32");
-        bits = (bits << 5) | u32::try_from(value).expect("five bits");
-        count += 5;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count).to_le_bytes()[0]);
-        }
-    }
-    SecretBytes::new(bytes)
-}
-
 fn next_step(world: &World) {
     world.clock.advance(Duration::from_secs(30));
 }
 
 async fn enrol(world: &World, auth: &AuthKit, caller: &Principal) -> Phone {
     let told = auth.mfa().start_totp(caller, &request()).await.expect("a secret");
-    let mut phone = Phone { secret: base32(&told.secret), codes: Vec::new() };
+    let mut phone = Phone { secret: totp_secret(&told.secret), codes: Vec::new() };
     let codes = auth.mfa().confirm_totp(caller, &phone.code(world), &request()).await.expect("confirms");
     phone.codes = codes.iter().map(authkit_core::mfa::RecoveryCode::expose).collect();
     // The code that confirmed is used up: the app shows the next one.
@@ -139,10 +125,10 @@ async fn a_factor_that_waits_to_be_confirmed_is_not_in_force() {
     // Started anew, the first secret is void.
     let again = auth.mfa().start_totp(&caller, &request()).await.expect("another secret");
     assert_ne!(told.secret, again.secret);
-    assert_eq!(confirm(code(&base32(&told.secret))).await.map(drop), Err("mfa.invalid_code"));
+    assert_eq!(confirm(code(&totp_secret(&told.secret))).await.map(drop), Err("mfa.invalid_code"));
     // And after an hour, every one.
     world.clock.advance(Duration::from_hours(1));
-    assert_eq!(confirm(code(&base32(&again.secret))).await.map(drop), Err("mfa.not_enrolled"));
+    assert_eq!(confirm(code(&totp_secret(&again.secret))).await.map(drop), Err("mfa.not_enrolled"));
     let status = auth.mfa().status(&caller).await.expect("a status");
     assert!(status.factors.is_empty() && status.recovery_codes_left == 0);
 }
@@ -431,7 +417,7 @@ async fn however_many_confirm_there_is_one_factor_and_one_set_of_codes() {
     let owner = register(&auth).await;
     let caller = principal(&auth, &owner);
     let told = auth.mfa().start_totp(&caller, &request()).await.expect("a secret");
-    let secret = base32(&told.secret);
+    let secret = totp_secret(&told.secret);
     let rivals: Vec<_> = (0..16)
         .map(|_| {
             let (auth, caller) = (auth.clone(), caller.clone());
@@ -461,7 +447,7 @@ async fn no_login_slips_past_a_factor_that_is_just_being_turned_on() {
         let auth = world.node().await;
         let caller = principal(&auth, &register(&auth).await);
         let told = auth.mfa().start_totp(&caller, &request()).await.expect("a secret");
-        let code = FactorCode::new(totp::code_at(&base32(&told.secret), world.clock_now()).expect("a code"));
+        let code = FactorCode::new(totp::code_at(&totp_secret(&told.secret), world.clock_now()).expect("a code"));
         let (confirming, logging_in) = (auth.clone(), auth.clone());
         let confirmed = tokio::spawn(async move { confirming.mfa().confirm_totp(&caller, &code, &request()).await });
         let raced = tokio::spawn(async move {

@@ -6,17 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use authkit_core::config::MfaPolicy;
 use authkit_core::flows::{
-    Administrator, FactorDemand, LinkError, LoginError, NewRole, ProofMethod, RoleGrant, Run, SecondFactor, SecondFactorRequired,
+    Administrator, FactorDemand, LinkError, LoginError, NewRole, ProofMethod, RoleGrant, RoleUpdate, Run, SecondFactor,
+    SecondFactorRequired,
 };
 use authkit_core::mfa::totp;
-use authkit_core::model::{
-    AssuranceLevel, AuditAction, FactorKind, FactorSet, Outcome, Quota, RoleChange, Sms, SmsContent, TrustedDevice,
-};
+use authkit_core::model::{AssuranceLevel, AuditAction, FactorKind, FactorSet, Outcome, Quota, Sms, SmsContent, TrustedDevice};
 use authkit_core::ports::{SmsError, SmsSender};
-use authkit_core::testkit::Mailbox;
+use authkit_core::testkit::{Mailbox, totp_secret};
 use authkit_core::{
     AuthKit, Config, FactorCode, ImpersonationReason, LoggedIn, Login, MfaToken, OutboxMessageId, PasswordChange, PhoneNumber,
-    Principal, Registration, SecretBytes, TrustToken,
+    Principal, Registration, TrustToken,
 };
 
 use crate::support::{EMAIL, PASSWORD, World, email, log_in, password, principal, register, request};
@@ -459,7 +458,7 @@ async fn trust_is_of_one_account_and_one_password_and_is_taken_back() {
     let stranger = town.auth.accounts().register(Registration::new(other.clone(), password(PASSWORD)), &request()).await;
     let stranger = town.caller(&stranger.expect("registers"));
     let told = town.auth.mfa().start_totp(&stranger, &request()).await.expect("a secret");
-    let code = totp::code_at(&base32(&told.secret), town.world.clock_now()).expect("a code");
+    let code = totp::code_at(&totp_secret(&told.secret), town.world.clock_now()).expect("a code");
     town.auth.mfa().confirm_totp(&stranger, &typed(&code), &request()).await.expect("is on");
     let login = Login { trust_token: Some(trust.clone()), ..Login::new(other, password(PASSWORD)) };
     let refused = town.auth.sessions().log_in(login, &request()).await;
@@ -488,20 +487,6 @@ async fn a_new_password_ends_every_trust() {
     assert!(matches!(refused, Err(LoginError::SecondFactorRequired(_))), "{refused:?}");
 }
 
-fn base32(text: &str) -> SecretBytes {
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for letter in text.bytes() {
-        let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == letter).expect("base32");
-        bits = (bits << 5) | u32::try_from(value).expect("five bits");
-        count += 5;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count).to_le_bytes()[0]);
-        }
-    }
-    SecretBytes::new(bytes)
-}
-
 #[tokio::test]
 async fn where_a_factor_is_demanded_it_is_turned_on_before_a_session_begins() {
     let town = Town::with(|config| config.mfa.policy = MfaPolicy::Everybody).await;
@@ -513,7 +498,7 @@ async fn where_a_factor_is_demanded_it_is_turned_on_before_a_session_begins() {
     assert_eq!(refused, Err("auth.invalid_mfa_token"));
     assert!(town.auth.authenticate(required.token.expose()).is_err());
     let told = town.auth.mfa().enrol_totp(&required.token, &request()).await.expect("a secret");
-    let code = |at| typed(&totp::code_at(&base32(&told.secret), at).expect("a code"));
+    let code = |at| typed(&totp::code_at(&totp_secret(&told.secret), at).expect("a code"));
     let now = town.world.clock_now();
     let confirm = async |code: &FactorCode| {
         town.auth.mfa().finish_enrolment(&required.token, FactorKind::Totp, code, &request()).await.map_err(|error| error.code())
@@ -549,6 +534,7 @@ async fn a_role_demands_a_factor_of_whoever_inherits_it() {
         description: None,
         permissions: ["invoice:write".parse().expect("a permission")].into(),
         inherits: inherits.iter().map(|name| name.parse().expect("a name")).collect(),
+        mfa_required: false,
     };
     for (name, inherits) in [("auditor", &[][..]), ("chief", &["auditor"])] {
         town.auth.roles().create(Administrator::Operator, &role(name, inherits), Run::Real, &request()).await.expect("makes");
@@ -556,14 +542,18 @@ async fn a_role_demands_a_factor_of_whoever_inherits_it() {
     let grant = RoleGrant { user_id: owner.user.id, role: "chief".parse().expect("a name"), scope: None, expires_at: None };
     town.auth.roles().assign(Administrator::Operator, &grant, Run::Real, &request()).await.expect("assigns");
     log_in(&town.auth).await;
-    let stored = town.world.store.roles(None).await.expect("reads").expect("roles");
-    let mut auditor = stored.roles.into_iter().find(|role| role.name.as_str() == "auditor").expect("is there");
-    auditor.mfa_required = true;
-    let change = RoleChange::Update { role: Box::new(auditor), from: stored.version };
-    let changes = authkit_core::model::ChangeSet::new().and(change);
-    town.world.store.commit(&changes).await.expect("updates");
-    town.auth.maintain(true).await.expect("reads the roles");
+    let auditor = "auditor".parse().expect("a name");
+    let demand = async |mfa_required: bool| {
+        let update = RoleUpdate { mfa_required: Some(mfa_required), ..RoleUpdate::default() };
+        let changed = town.auth.roles().update(Administrator::Operator, &auditor, &update, Run::Real, &request()).await;
+        assert_eq!(changed.expect("updates").0.mfa_required, mfa_required);
+        town.world.events().await[0].clone()
+    };
+    let event = demand(true).await;
+    assert_eq!(event.details.get("mfa_required_after").map(String::as_str), Some("true"), "{event:?}");
     assert_eq!(town.first_half().await.demand, FactorDemand::Enrolment);
+    demand(false).await;
+    log_in(&town.auth).await;
 }
 
 #[tokio::test]

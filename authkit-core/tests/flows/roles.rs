@@ -24,6 +24,7 @@ fn new_role(of: &str, permissions: &[&str], inherits: &[&str]) -> NewRole {
         description: None,
         permissions: permissions.iter().map(|text| text.parse().expect("a permission")).collect(),
         inherits: inherits.iter().map(|text| name(text)).collect(),
+        mfa_required: false,
     }
 }
 

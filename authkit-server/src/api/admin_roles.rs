@@ -37,6 +37,8 @@ struct NewRoleBody {
     permissions: Option<Vec<String>>,
     /// The roles whose permissions it gives as well; at most 64.
     inherits: Option<Vec<String>>,
+    /// Whether nobody who has it, or a role that inherits it, logs in without a second factor; by default not.
+    mfa_required: Option<bool>,
 }
 
 /// What becomes of a role: members that are not there stay.
@@ -51,6 +53,8 @@ struct RoleUpdateBody {
     permissions: Option<Vec<String>>,
     /// Every role that it inherits from now on; at most 64.
     inherits: Option<Vec<String>>,
+    /// Whether it demands a second factor from now on. Sessions that have begun go on.
+    mfa_required: Option<bool>,
 }
 
 /// A role, and the state in which it was read.
@@ -153,7 +157,13 @@ impl AdminRoleRoutes {
         let description = fields.role_description("description", body.description.as_deref());
         let permissions = fields.set("permissions", "invalid_permission", body.permissions.as_deref()).unwrap_or_default();
         let inherits = fields.set("inherits", "invalid_role_name", body.inherits.as_deref()).unwrap_or_default();
-        let new = NewRole { name: fields.complete(name)?, description, permissions, inherits };
+        let new = NewRole {
+            name: fields.complete(name)?,
+            description,
+            permissions,
+            inherits,
+            mfa_required: body.mfa_required.unwrap_or_default(),
+        };
         let (role, impact) = self.auth.roles().create((&caller).into(), &new, run, &context).await.map_err(refused)?;
         Ok(match run {
             Run::Dry => MadeRole::Shown(Json(RoleBody::shown(&role, &impact))),
@@ -198,7 +208,7 @@ impl AdminRoleRoutes {
         let permissions = fields.set("permissions", "invalid_permission", body.permissions.as_deref());
         let inherits = fields.set("inherits", "invalid_role_name", body.inherits.as_deref());
         fields.complete(())?;
-        let update = RoleUpdate { description, permissions, inherits, expected };
+        let update = RoleUpdate { description, permissions, inherits, mfa_required: body.mfa_required, expected };
         let (role, impact) = self.auth.roles().update((&caller).into(), &name, &update, run, &context).await.map_err(refused)?;
         Ok(match run {
             Run::Dry => OneRole::Read(Json(RoleBody::shown(&role, &impact)), None),

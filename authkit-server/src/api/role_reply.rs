@@ -23,6 +23,8 @@ pub(super) struct RoleBody {
     permissions: Vec<String>,
     /// The roles whose permissions it gives as well.
     inherits: Vec<String>,
+    /// Whether nobody who has it, or a role that inherits it, logs in without a second factor.
+    mfa_required: bool,
     /// Whether it came with the service, and can be neither changed nor deleted.
     built_in: bool,
     /// How often it was changed.
@@ -49,6 +51,7 @@ impl From<&Role> for RoleBody {
             description: role.description.as_ref().map(ToString::to_string),
             permissions: texts(&role.permissions),
             inherits: texts(&role.inherits),
+            mfa_required: role.mfa_required,
             built_in: role.built_in,
             version: role.version,
             created_at: role.created_at.to_string(),

@@ -43,6 +43,7 @@ async fn create(auth: &AuthKit, args: &RoleArgs, out: &mut Vec<u8>) -> Result<()
         description: args.description.clone(),
         permissions: args.permissions.iter().cloned().collect(),
         inherits: args.inherits.iter().cloned().collect(),
+        mfa_required: args.mfa_required,
     };
     let (role, _) = auth.roles().create(OPERATOR, &new, run_of(args.dry_run), &RequestContext::default()).await?;
     Ok(write_role(&role, out)?)
@@ -53,6 +54,7 @@ async fn update(auth: &AuthKit, args: &RoleUpdateArgs, out: &mut Vec<u8>) -> Res
         description: args.description.clone().map_or(Patch::Keep, Patch::Set),
         permissions: (args.no_permissions || !args.permissions.is_empty()).then(|| args.permissions.iter().cloned().collect()),
         inherits: (args.no_inherit || !args.inherits.is_empty()).then(|| args.inherits.iter().cloned().collect()),
+        mfa_required: (args.mfa_required || args.no_mfa_required).then_some(args.mfa_required),
         expected: ExpectedRole::Anything,
     };
     let context = RequestContext::default();

@@ -43,6 +43,9 @@ pub struct RoleArgs {
     /// A role whose permissions it gives as well; once for each.
     #[arg(long = "inherit", value_name = "ROLE")]
     pub inherits: Vec<RoleName>,
+    /// Nobody who has it logs in without a second factor.
+    #[arg(long)]
+    pub mfa_required: bool,
     /// Change nothing; say who would gain and lose what.
     #[arg(long)]
     pub dry_run: bool,
@@ -68,6 +71,12 @@ pub struct RoleUpdateArgs {
     /// It inherits no role from now on.
     #[arg(long)]
     pub no_inherit: bool,
+    /// Nobody who has it logs in without a second factor from now on.
+    #[arg(long, conflicts_with = "no_mfa_required")]
+    pub mfa_required: bool,
+    /// It demands no second factor from now on.
+    #[arg(long)]
+    pub no_mfa_required: bool,
     /// Change nothing; say who would gain and lose what.
     #[arg(long)]
     pub dry_run: bool,
@@ -113,9 +122,10 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 /// Writes a role on one line.
 pub(crate) fn write_role(role: &Role, out: &mut dyn Write) -> io::Result<()> {
     let built_in = if role.built_in { " built-in" } else { "" };
+    let mfa_required = if role.mfa_required { " mfa-required" } else { "" };
     writeln!(
         out,
-        "{}\tv{}{built_in}\t{}\tinherits: {}",
+        "{}\tv{}{built_in}{mfa_required}\t{}\tinherits: {}",
         role.name,
         role.version,
         joined(&role.permissions),

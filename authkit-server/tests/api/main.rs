@@ -17,6 +17,7 @@ mod links;
 mod mail_flows;
 mod master_key;
 mod mfa;
+mod mfa_policy;
 mod openapi;
 mod operations;
 mod operator;

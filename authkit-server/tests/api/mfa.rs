@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use authkit_core::mfa::totp;
+use authkit_core::testkit::totp_secret;
 use authkit_core::{Clock as _, SecretBytes, SystemClock};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -12,28 +13,14 @@ use crate::account::{LOGIN, LOGOUT, ME, PASSWORD, REAUTHENTICATE, REFRESH, SESSI
 use crate::own_account::request;
 use crate::support::Server;
 
-const VERIFY: &str = "/api/v1/auth/mfa/verify";
-const MFA: &str = "/api/v1/users/me/mfa";
-const TOTP: &str = "/api/v1/users/me/mfa/totp";
+pub(crate) const VERIFY: &str = "/api/v1/auth/mfa/verify";
+pub(crate) const MFA: &str = "/api/v1/users/me/mfa";
+pub(crate) const TOTP: &str = "/api/v1/users/me/mfa/totp";
 const CONFIRM: &str = "/api/v1/users/me/mfa/totp/confirm";
 const CODES: &str = "/api/v1/users/me/mfa/recovery-codes";
 
-fn phone(base32: &str) -> SecretBytes {
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for letter in base32.bytes() {
-        let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == letter).expect("base32");
-        bits = (bits << 5) | u32::try_from(value).expect("five bits");
-        count += 5;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count).to_le_bytes()[0]);
-        }
-    }
-    SecretBytes::new(bytes)
-}
-
 /// The code of a phone whose clock is `ahead`.
-fn code(secret: &SecretBytes, ahead: u64) -> String {
+pub(crate) fn code(secret: &SecretBytes, ahead: u64) -> String {
     totp::code_at(secret, SystemClock.now() + Duration::from_secs(ahead)).expect("a code")
 }
 
@@ -42,7 +29,7 @@ async fn enrol(server: &Server, tokens: &Tokens) -> (SecretBytes, Vec<Value>) {
     let told = server.post_as(TOTP, &tokens.access, &json!({})).await.expect(201).json();
     assert!(told["otpauth_uri"].as_str().expect("a text").starts_with("otpauth://totp/"));
     assert!(told["qr_svg"].as_str().expect("a text").contains("<svg"));
-    let secret = phone(told["secret"].as_str().expect("a text"));
+    let secret = totp_secret(told["secret"].as_str().expect("a text"));
     server.post_as(CONFIRM, &tokens.access, &json!({ "code": "12345" })).await.problem(422, "mfa.invalid_code");
     let confirmed = server.post_as(CONFIRM, &tokens.access, &json!({ "code": code(&secret, 0) })).await.expect(200);
     assert_eq!(confirmed.header("cache-control"), "no-store");
@@ -65,12 +52,12 @@ async fn a_login_with_an_app_has_two_halves_and_a_code_is_good_once() {
     let server = Server::start(SETTINGS).await;
     let tokens = register(&server, "ada@example.com").await;
     server.post_as(CONFIRM, &tokens.access, &json!({ "code": "123456" })).await.problem(404, "mfa.not_enrolled");
-    let status = server.get_as(MFA, &tokens.access).await.expect(200).json();
-    assert_eq!(status, json!({ "factors": [], "recovery_codes_left": 0 }));
+    let status = async || server.get_as(MFA, &tokens.access).await.expect(200).json();
+    let told = |factors: &[&str], left: usize| json!({ "factors": factors, "recovery_codes_left": left, "required": false, "phone_hint": null, "trusted_devices": [] });
+    assert_eq!(status().await, told(&[], 0));
     let (secret, codes) = enrol(&server, &tokens).await;
     server.post_as(TOTP, &tokens.access, &json!({})).await.problem(409, "mfa.already_enrolled");
-    let status = server.get_as(MFA, &tokens.access).await.expect(200).json();
-    assert_eq!(status, json!({ "factors": ["totp"], "recovery_codes_left": 10 }));
+    assert_eq!(status().await, told(&["totp"], 10));
 
     // The code that confirmed is used up; the phone shows the next one, as one that is half a minute ahead does.
     let token = demanded(&server, "ada@example.com").await;
@@ -78,7 +65,8 @@ async fn a_login_with_an_app_has_two_halves_and_a_code_is_good_once() {
     for wrong in [json!("000000"), json!(""), json!("abc"), json!("１２３４５６"), json!("9".repeat(3_000))] {
         server.post(VERIFY, &body("totp", &wrong)).await.problem(401, "mfa.invalid_code");
     }
-    server.post(VERIFY, &body("sms", &json!("000000"))).await.problem_of(422, "request.invalid_type", "factor");
+    server.post(VERIFY, &body("sms", &json!("000000"))).await.problem(401, "mfa.invalid_code");
+    server.post(VERIFY, &body("sign", &json!("000000"))).await.problem_of(422, "request.invalid_type", "factor");
     server.post(VERIFY, &json!({ "mfa_token": token })).await.expect(422);
     let shown = json!(code(&secret, 30));
     let logged_in = Tokens::of(&server.post(VERIFY, &body("totp", &shown)).await.expect(200));

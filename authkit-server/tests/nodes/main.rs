@@ -33,6 +33,7 @@ mod rolling_restart;
 mod stopwatch;
 #[path = "../support/mod.rs"]
 mod support;
+mod totp_replay;
 mod trials;
 
 use std::str::FromStr;

@@ -52,6 +52,10 @@ pub(super) fn changed(event: AuditEvent, before: &Role, after: &Role) -> AuditEv
     if before.inherits != after.inherits {
         event = event.with("inherits_before", listed(&before.inherits)).with("inherits_after", listed(&after.inherits));
     }
+    if before.mfa_required != after.mfa_required {
+        let text = |role: &Role| role.mfa_required.to_string();
+        event = event.with("mfa_required_before", text(before)).with("mfa_required_after", text(after));
+    }
     event
 }
 

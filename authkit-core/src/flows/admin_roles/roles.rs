@@ -24,6 +24,8 @@ pub struct NewRole {
     pub permissions: BTreeSet<Permission>,
     /// The roles that it inherits.
     pub inherits: BTreeSet<RoleName>,
+    /// Whether nobody who has it, or a role that inherits it, begins a session without a second factor.
+    pub mfa_required: bool,
 }
 
 /// What becomes of a role: what is not named stays.
@@ -35,6 +37,8 @@ pub struct RoleUpdate {
     pub permissions: Option<BTreeSet<Permission>>,
     /// The roles that it inherits from now on.
     pub inherits: Option<BTreeSet<RoleName>>,
+    /// Whether it demands a second factor from now on. Sessions that have begun go on.
+    pub mfa_required: Option<bool>,
     /// As what the caller has read it: where it is another one by now, nothing is changed.
     pub expected: ExpectedRole,
 }
@@ -93,7 +97,7 @@ pub(crate) async fn create(
             description: new.description.clone(),
             permissions: new.permissions.clone(),
             inherits: new.inherits.clone(),
-            mfa_required: false,
+            mfa_required: new.mfa_required,
             built_in: false,
             version: 0,
             created_at: at,
@@ -105,6 +109,7 @@ pub(crate) async fn create(
         let after = with(authority.graph(), role.clone())?;
         let event = event(engine, &authority, AuditAction::RoleCreated, context).with("role", role.name.as_str());
         let event = event.with("permissions", listed(&role.permissions)).with("inherits", listed(&role.inherits));
+        let event = if role.mfa_required { event.with("mfa_required", "true") } else { event };
         held(engine, &authority, &[(&after, &role.name)], &event).await?;
         let impact = role_impact::of_graphs(engine, authority.graph(), &after, at).await?;
         let change = RoleChange::Insert { role: Box::new(role.clone()), from: version(&authority) };
@@ -139,6 +144,7 @@ pub(crate) async fn update(
             },
             permissions: update.permissions.clone().unwrap_or_else(|| before.permissions.clone()),
             inherits: update.inherits.clone().unwrap_or_else(|| before.inherits.clone()),
+            mfa_required: update.mfa_required.unwrap_or(before.mfa_required),
             version: before.version.saturating_add(1),
             updated_at: authority.at(),
             ..before.clone()
