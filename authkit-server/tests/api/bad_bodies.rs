@@ -110,12 +110,15 @@ async fn wrong_shape(attacker: &Attacker<'_>, path: &str, good: &Value) {
     for name in good.as_object().expect("an object").keys() {
         for wrong in [json!(null), json!(1), json!(true), json!(["x"]), json!({ "canary": 1 })] {
             let mut body = good.clone();
+            // Who proves again who she is sends a password or a code, and so each of them may be missing, but not both.
+            let code = if path == REAUTHENTICATE && wrong.is_null() { "request.invalid_value" } else { "request.invalid_type" };
             body[name] = wrong;
-            attacker.json(path, body.to_string()).await.problem_of(422, "request.invalid_type", name);
+            attacker.json(path, body.to_string()).await.problem_of(422, code, name);
         }
         let mut body = good.clone();
         body.as_object_mut().expect("an object").remove(name);
-        attacker.json(path, body.to_string()).await.problem_of(422, "request.missing_member", name);
+        let code = if path == REAUTHENTICATE { "request.invalid_value" } else { "request.missing_member" };
+        attacker.json(path, body.to_string()).await.problem_of(422, code, name);
         // A token that is none of ours is as good as a wrong one; every other member says what is wrong with it.
         for hostile in ["", "a\0b", "\u{1b}[31m\r\nX-Evil: 1", &"x".repeat(60_000)] {
             // A password may hold what it likes but a NUL.
