@@ -41,14 +41,17 @@ fn every_guard_of_the_model_is_in_a_statement() {
     let guesses = ["INSERT", "DELETE", "DELETE"];
     // Forget.
     let factors = ["DELETE"];
-    let proofs = ["DELETE", "DELETE", "UPDATE", "DELETE", "DELETE", "INSERT"];
+    let tokens = ["DELETE", "DELETE"];
+    // ForgetAllOf, and the purge of challenges.
+    let passkeys = ["DELETE", "DELETE"];
+    let messages = ["UPDATE", "DELETE", "DELETE", "INSERT"];
     // The old assignments, and when they were replaced; the locks of the two guards of those who hold everything; the ends of
     // impersonations, of somebody and by role.
     let roles = ["DELETE", "INSERT", "SELECT", "SELECT", "UPDATE", "UPDATE"];
-    // The password, the factors, the devices, the terms, the tokens, the messages, the assignments and their last change of a closed
+    // The password, the factors, the passkeys, the devices, the terms, the tokens, the messages, the assignments and their last change of a closed
     // account; the terms of an indexed one.
-    let closed = ["DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "INSERT"];
-    assert_eq!(free, [&first[..], &roles, &guesses, &factors, &proofs, &closed].concat());
+    let closed = ["DELETE", "UPDATE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "INSERT"];
+    assert_eq!(free, [&first[..], &roles, &guesses, &factors, &tokens, &passkeys, &messages, &closed].concat());
 }
 
 #[test]
