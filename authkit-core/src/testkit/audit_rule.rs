@@ -174,6 +174,7 @@ const fn of_session(change: &SessionChange) -> &'static [AuditAction] {
             FactorEnrolled,
             FactorRemoved,
             RecoveryCodesReplaced,
+            AuditAction::DeviceForgotten,
             AuditAction::PasskeyAdded,
             AuditAction::PasskeyRemoved,
         ],

@@ -544,6 +544,7 @@ async fn a_role_demands_a_factor_of_whoever_inherits_it() {
     log_in(&town.auth).await;
     let auditor = "auditor".parse().expect("a name");
     let demand = async |mfa_required: bool| {
+        town.later();
         let update = RoleUpdate { mfa_required: Some(mfa_required), ..RoleUpdate::default() };
         let changed = town.auth.roles().update(Administrator::Operator, &auditor, &update, Run::Real, &request()).await;
         assert_eq!(changed.expect("updates").0.mfa_required, mfa_required);
