@@ -66,7 +66,7 @@ async fn a_login_with_an_app_has_two_halves_and_a_code_is_good_once() {
         server.post(VERIFY, &body("totp", &wrong)).await.problem(401, "mfa.invalid_code");
     }
     server.post(VERIFY, &body("sms", &json!("000000"))).await.problem(401, "mfa.invalid_code");
-    server.post(VERIFY, &body("sign", &json!("000000"))).await.problem_of(422, "request.invalid_type", "factor");
+    server.post(VERIFY, &body("sign", &json!("000000"))).await.problem_of(422, "request.invalid_value", "factor");
     server.post(VERIFY, &json!({ "mfa_token": token })).await.expect(422);
     let shown = json!(code(&secret, 30));
     let logged_in = Tokens::of(&server.post(VERIFY, &body("totp", &shown)).await.expect(200));
