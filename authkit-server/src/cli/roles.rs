@@ -53,6 +53,7 @@ pub struct RoleArgs {
 
 /// Arguments of `roles update`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RoleUpdateArgs {
     /// Its name.
     pub name: RoleName,

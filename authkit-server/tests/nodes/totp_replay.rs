@@ -18,7 +18,7 @@ const TOTP: &str = "/api/v1/users/me/mfa/totp";
 const VERIFY: &str = "/api/v1/auth/mfa/verify";
 const EMAIL: &str = "app@nodes.example";
 /// How often one code is shown on every node at once.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_that_is_shown_on_every_node_at_once_lets_one_in() {
