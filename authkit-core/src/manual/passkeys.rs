@@ -40,6 +40,7 @@
 //! password and the sessions of that time.
 //!
 //! **What is not judged.** Attestation is not asked for: which make an authenticator is of (`aaguid`) is what it says of itself. Only `none` and
-//! `packed` are read; the parsers of the other kinds are not for strangers to try. ES256, RS256 and ES384 are offered.
+//! `packed` are read; the parsers of the other kinds are not for strangers to try. ES256, RS256 and ES384 are offered; a key
+//! for RS256 has 2048 bits.
 //!
 //! For tests there is an authenticator in software, which can do everything wrong that one can: `testkit::SoftAuthenticator`.

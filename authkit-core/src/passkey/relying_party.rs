@@ -366,6 +366,7 @@ fn refusal(error: &WebauthnError) -> ReplyError {
         }
         WebauthnError::COSEKeyInvalidAlgorithm
         | WebauthnError::COSEKeyInvalidType
+        | WebauthnError::COSEKeyRSANEInvalid
         | WebauthnError::CredentialAlteredAlgFromRequest
         | WebauthnError::SshPublicKeyEDUnsupported => ReplyError::Algorithm,
         WebauthnError::AttestationNotSupported

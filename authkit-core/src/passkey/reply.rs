@@ -46,7 +46,7 @@ pub enum ReplyError {
     /// The key says of itself what it did not when it was made.
     #[error("the backup flags contradict what they were")]
     BackupFlags,
-    /// The key is of an algorithm that was not offered.
+    /// The key is of an algorithm that was not offered, or an RSA key of another length than 2048 bits.
     #[error("the key is of an algorithm that was not offered")]
     Algorithm,
     /// The attestation is wrong, or of a kind that was not asked for.
