@@ -4,7 +4,7 @@
 
 use crate::flows::engine::{Engine, Internal};
 use crate::flows::outbox::{self, Cause};
-use crate::model::{AuditAction, AuditFilter, ChangeSet, Notice, Outcome, RequestContext, User};
+use crate::model::{AuditAction, AuditFilter, ChangeSet, Notice, Outcome, RequestContext, Session, User};
 use crate::primitives::{PageLimit, PageRequest, Timestamp};
 
 /// Adds a notice to `user`, at the address that the account has as it was read, to what is committed: told is what was done, and
@@ -22,7 +22,8 @@ pub(crate) async fn notice(
     outbox::enqueue_mail(engine, changes, user, notice.into(), &Cause::of(context, at), None).await
 }
 
-/// Adds a notice of a login on a device that the account did not know, unless it is the first login of the account.
+/// Adds a notice of a login on a device that the account did not know, unless it is the first login of the account, or comes from where
+/// somebody is logged in with the same program already: who keeps no cookie would be told of herself again and again.
 ///
 /// Only where there is nobody who is logged in does the audit log have to say whether anybody ever was. Nothing is read, and nothing said,
 /// where this node has nobody to send it.
@@ -36,11 +37,15 @@ pub(crate) async fn login_on_unknown_device(
     if engine.mailer.is_none() {
         return Ok(changes);
     }
-    let one = || PageRequest { limit: PageLimit::new(1).unwrap_or_default(), ..PageRequest::default() };
-    let live = engine.store.live_sessions(user.id, at, one()).await?;
+    let live = engine.store.live_sessions(user.id, at, PageRequest::default()).await?;
+    let is_here = |session: &Session| [&session.created_by, &session.last_used_by].contains(&&context.client);
+    if context.client.ip.is_some() && live.items.iter().any(is_here) {
+        return Ok(changes);
+    }
     if live.items.is_empty() {
         let logins = AuditFilter::new().subject(user.id).action(AuditAction::Login).outcome(Outcome::Success);
-        if engine.store.audit_events(&logins, one()).await?.items.is_empty() {
+        let one = PageRequest { limit: PageLimit::new(1).unwrap_or_default(), cursor: None };
+        if engine.store.audit_events(&logins, one).await?.items.is_empty() {
             return Ok(changes);
         }
     }

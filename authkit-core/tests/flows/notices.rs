@@ -83,6 +83,31 @@ async fn no_name_is_mailed_to_an_address_that_is_not_proved() {
 }
 
 #[tokio::test]
+async fn whoever_keeps_no_token_is_not_told_of_herself_again_and_again() {
+    let (_, mailbox, auth) = begin().await;
+    register(&auth).await;
+    let log_in = async |context: &RequestContext| {
+        let login = authkit_core::Login::new(crate::support::email(), password(PASSWORD));
+        auth.sessions().log_in(login, context).await.expect("logs in");
+        told(&auth, &mailbox).await
+    };
+    drop(told(&auth, &mailbox).await);
+    assert_eq!(names(&log_in(&from_somewhere()).await), ["new_device"]);
+    assert!(log_in(&from_somewhere()).await.is_empty(), "the same program at the same address");
+    let client = from_somewhere().client;
+    let elsewhere = Client { ip: "198.51.100.9".parse().ok(), ..client.clone() };
+    let other = Client { user_agent: UserAgent::from_header("curl/8.5"), ..client };
+    for client in [elsewhere, other] {
+        let context = RequestContext { client, ..request() };
+        assert_eq!(names(&log_in(&context).await), ["new_device"], "{context:?}");
+        assert!(log_in(&context).await.is_empty(), "{context:?}");
+    }
+    // Where nobody says from where, nothing is known.
+    assert_eq!(names(&log_in(&request()).await), ["new_device"]);
+    assert_eq!(names(&log_in(&request()).await), ["new_device"]);
+}
+
+#[tokio::test]
 async fn a_login_on_a_device_that_the_account_does_not_know_is_told() {
     let (_, mailbox, auth) = begin().await;
     let jane = register(&auth).await;
@@ -93,7 +118,8 @@ async fn a_login_on_a_device_that_the_account_does_not_know_is_told() {
     let wrong = authkit_core::Login { password: password(OTHER), ..login() };
     assert!(auth.sessions().log_in(wrong, &from_somewhere()).await.is_err());
     assert!(told(&auth, &mailbox).await.is_empty());
-    let new = auth.sessions().log_in(login(), &from_somewhere()).await.expect("logs in");
+    let elsewhere = RequestContext { client: Client { ip: "198.51.100.9".parse().ok(), ..from_somewhere().client }, ..request() };
+    let new = auth.sessions().log_in(login(), &elsewhere).await.expect("logs in");
     assert_eq!(names(&told(&auth, &mailbox).await), ["new_device"]);
     // From then on it is known, and when everybody has logged out, the account still is one that was used.
     auth.sessions().log_out_all(&principal(&auth, &jane), &request()).await.expect("logs out");
