@@ -19,6 +19,7 @@ mod mfa;
 mod mfa_codes;
 mod notices;
 #[cfg(feature = "passkeys")]
+#[cfg(feature = "passkeys")]
 mod passkeys;
 mod passwords;
 mod refresh;
