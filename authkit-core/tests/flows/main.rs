@@ -19,7 +19,8 @@ mod mfa;
 mod mfa_codes;
 mod notices;
 #[cfg(feature = "passkeys")]
-#[cfg(feature = "passkeys")]
+// The authenticator in software signs with aws-lc.
+#[cfg(all(feature = "passkeys", feature = "aws-lc-rs"))]
 mod passkeys;
 mod passwords;
 mod refresh;
