@@ -134,10 +134,10 @@ impl Mutant {
             )],
             Self::GuessGuardDropped => &[("AND failures = $2 AND last_at = $3", "AND $2 IS NOT NULL AND $3 IS NOT NULL")],
             Self::GuessPurgeTooWide => &[("AND f.failures < $2", "AND $2 IS NOT NULL")],
-            Self::FactorGuardDropped => &[("WHERE user_id = $1 AND version = $10", "WHERE user_id = $1 AND $10 IS NOT NULL")],
+            Self::FactorGuardDropped => &[("WHERE user_id = $1 AND version = $14", "WHERE user_id = $1 AND $14 IS NOT NULL")],
             Self::FactorLockDropped => &[(
-                "$8, $9 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed' FOR NO KEY UPDATE OF u",
-                "$8, $9 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed'",
+                "$12, $13 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed' FOR NO KEY UPDATE OF u",
+                "$12, $13 FROM authkit_users u WHERE u.id = $1 AND u.status <> 'closed'",
             )],
             Self::FactorEpochGuardDropped => {
                 &[("AND status <> 'closed' AND auth_epoch = $2", "AND status <> 'closed' AND $2 IS NOT NULL")]
