@@ -334,10 +334,7 @@ pub(crate) async fn confirm(
         let event = caller.event(engine, &user, AuditAction::FactorEnrolled, at, context).with("factor", kind.as_str());
         let changes = notice(engine, changes.and(event), &user, Notice::FactorAdded(announced), context, at).await?;
         match engine.commit(&changes).await {
-            Ok(_) => {
-                engine.outbox_wake.notify_one();
-                return Ok(Enrolled { recovery_codes: codes, logged_in: session.map(NewSession::logged_in) });
-            }
+            Ok(_) => return Ok(Enrolled { recovery_codes: codes, logged_in: session.map(NewSession::logged_in) }),
             Err(CommitError::Conflict(Conflict::FactorsChanged | Conflict::UserChanged)) => {}
             Err(error) => return Err(ended(error)),
         }
@@ -455,10 +452,7 @@ pub(crate) async fn remove(
         let changes = put(&user, factors, to, at).and(alive(principal, user.auth_epoch + 1)).and(event);
         let changes = notice(engine, changes, &user, Notice::FactorRemoved(announced), context, at).await?;
         match engine.commit(&changes).await {
-            Ok(_) => {
-                engine.outbox_wake.notify_one();
-                return Ok(());
-            }
+            Ok(_) => return Ok(()),
             Err(CommitError::Conflict(Conflict::FactorsChanged | Conflict::UserChanged)) => {}
             Err(error) => return Err(ended(error)),
         }
@@ -489,10 +483,7 @@ pub(crate) async fn replace_recovery_codes(
         let announced = Notice::FactorAdded(AnnouncedFactor::RecoveryCodes);
         let changes = notice(engine, changes, &user, announced, context, at).await?;
         match engine.commit(&changes).await {
-            Ok(_) => {
-                engine.outbox_wake.notify_one();
-                return Ok(codes);
-            }
+            Ok(_) => return Ok(codes),
             Err(CommitError::Conflict(Conflict::FactorsChanged)) => {}
             Err(error) => return Err(ended(error)),
         }

@@ -103,7 +103,6 @@ pub(crate) async fn decide(engine: &Engine, registration: &PendingRegistration) 
             .and(UserChange::Insert(user.clone()))
             .and(CredentialChange::InsertPassword { user_id: user.id, hash, at })
             .and(event.with("method", AuthMethod::Password.as_str()));
-        engine.outbox_wake.notify_one();
         let cause = outbox::Cause::of(&context, at);
         return one_time::issue(engine, changes, &user, OneTimePurpose::VerifyEmail, None, &cause, at).await;
     };
@@ -111,6 +110,5 @@ pub(crate) async fn decide(engine: &Engine, registration: &PendingRegistration) 
     if found.user.status != UserStatus::Active {
         return Ok(changes);
     }
-    engine.outbox_wake.notify_one();
     notify::notice(engine, changes, &found.user, Notice::RegistrationAttempted, &context, at).await
 }

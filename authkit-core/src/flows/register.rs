@@ -163,7 +163,6 @@ async fn take(engine: &Engine, registration: Registration, context: &RequestCont
     let changes = ChangeSet::new().and(event.with("email", user.email.normal()));
     let changes = pending_registration::enqueue(engine, changes, &user, &hash, context, at).await?;
     engine.commit(&changes).await?;
-    engine.outbox_wake.notify_one();
     Ok(())
 }
 

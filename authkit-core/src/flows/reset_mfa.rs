@@ -40,10 +40,7 @@ pub(crate) async fn reset(
             .and(event);
         let changes = notice(engine, changes, &user, Notice::FactorsReset, context, at).await?;
         match engine.commit(&changes).await {
-            Ok(_) => {
-                engine.outbox_wake.notify_one();
-                return Ok(true);
-            }
+            Ok(_) => return Ok(true),
             Err(CommitError::Conflict(conflict @ (Conflict::UserChanged | Conflict::AuthorityChanged))) => overtaken = conflict,
             Err(error) => return Err(Internal::from(error).into()),
         }

@@ -103,10 +103,7 @@ pub(crate) async fn send<E: From<Internal>>(
         let event = engine.event(at, AuditAction::FactorCodeSent, Outcome::Success, context).by(Actor::User(user.id, None));
         let event = event.on(user.id).with("factor", way.kind().as_str()).with("for", asked_with.used_for.as_str());
         match engine.commit(&changes.and(event)).await {
-            Ok(_) => {
-                engine.outbox_wake.notify_one();
-                return Ok(true);
-            }
+            Ok(_) => return Ok(true),
             Err(CommitError::Conflict(Conflict::FactorsChanged)) => {}
             Err(error) => return Err(Internal::from(error).into()),
         }
